@@ -1,0 +1,1 @@
+"""The Adamscope app: navigation, pages, command line."""

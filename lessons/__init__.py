@@ -1,0 +1,1 @@
+"""Numbered lessons in percent format, and the kit they are written with."""
