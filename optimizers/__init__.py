@@ -1,0 +1,40 @@
+"""See what an optimizer does: rules, surfaces, races.
+
+>>> from optimizers import simulate
+>>> simulate("adam(lr=0.1)", "rosenbrock", steps=1).update[0]  # the first step is lr·sign(g)
+array([0.1, 0.1])
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from optimizers.catalog import OPTIMIZERS, Racer
+
+if TYPE_CHECKING:
+    from optimizers.surfaces import SURFACES, Surface
+    from optimizers.trajectory import CONVERGED, DIVERGED, MAX_STEPS, Race, Trajectory, race, simulate
+
+__all__ = [
+    "CONVERGED",
+    "DIVERGED",
+    "MAX_STEPS",
+    "OPTIMIZERS",
+    "SURFACES",
+    "Race",
+    "Racer",
+    "Surface",
+    "Trajectory",
+    "race",
+    "simulate",
+]
+
+# Loaded at first use: the network lab runs on machines without Numba.
+_LAZY = {"SURFACES": "surfaces", "Surface": "surfaces"} | dict.fromkeys(
+    ("CONVERGED", "DIVERGED", "MAX_STEPS", "Race", "Trajectory", "race", "simulate"), "trajectory"
+)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'optimizers' has no attribute {name!r}")
+    return getattr(import_module(f"optimizers.{_LAZY[name]}"), name)

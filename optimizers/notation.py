@@ -1,0 +1,141 @@
+"""The one notation for racers and surfaces: `adam`, `adam(lr=0.05)`, `quadratic(condition=10, angle=30)`.
+
+The same text is used in Python, on the command line, in a URL and in a lesson. It is read through `ast`, so
+that nothing a stranger types is ever run.
+"""
+
+import ast
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+LONGEST = 300  # characters; the longest sensible notation has about 150
+
+Value = float | bool | str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a hyperparameter that is a choice, and what it means to the rule."""
+
+    value: Value
+    arguments: tuple[tuple[str, float], ...]  # the rule's own arguments it sets
+    word: str  # what a racer's label says of it; "" says nothing
+    dash: tuple[float, ...] | None = None  # the line style it gives a racer; None keeps the optimizer's own
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """A named number (or choice) with its default, accepted range, and how a slider should offer it."""
+
+    name: str
+    symbol: str
+    default: Value
+    low: float = 0.0  # accepted range, ends included …
+    high: float = 1.0
+    below_high: bool = False  # … but for the upper end where this is true
+    slider: tuple[float, float] = (0.0, 1.0)
+    scale: str = "linear"  # "linear", "log", or "one_minus_log": logarithmic in 1 − value, for decay rates
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def takes(self) -> str:
+        """What is accepted, in words for an error sentence."""
+        if self.choices:
+            *most, last = [str(choice.value) for choice in self.choices]
+            return f"{', '.join(most)} or {last}"
+        if self.below_high:
+            return f"a number at least {self.low:g} and below {self.high:g}"
+        return f"a number from {self.low:g} to {self.high:,.10g}"
+
+    def check(self, value: object, owner: str) -> Value:
+        """Return `value` as this hyperparameter holds it, or raise a ValueError that says what it takes."""
+        problem = ValueError(f"{self.name} of {owner} is {value!r}, but takes {self.takes}.")
+        if self.choices:
+            for choice in self.choices:
+                if str(choice.value).lower() == str(value).lower():
+                    return choice.value
+            raise problem
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise problem
+        try:
+            number = float(value)
+        except OverflowError:
+            raise problem from None
+        too_high = number >= self.high if self.below_high else number > self.high
+        if not math.isfinite(number) or number < self.low or too_high:
+            raise problem
+        return number
+
+
+def parse_call(text: str, kind: str) -> tuple[str, dict[str, object]]:
+    """Split `name(key=value, …)` into its name and keywords; raise ValueError with one clear sentence.
+
+    >>> parse_call("adam(lr=0.05, bias_correction=first)", "optimizer")
+    ('adam', {'lr': 0.05, 'bias_correction': 'first'})
+    """
+    shown = text if len(text) <= 60 else text[:57] + "…"
+    problem = ValueError(f"{shown!r} is no {kind}; write it like name or name(key=value, key=value).")
+    if len(text) > LONGEST:
+        raise ValueError(f"{shown!r} is too long for a {kind}: at most {LONGEST} characters.")
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise problem from None
+    if isinstance(node, ast.Name):
+        return node.id, {}
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+        raise problem
+    keywords: dict[str, object] = {}
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise problem
+        if keyword.arg in keywords:
+            raise ValueError(f"{keyword.arg} is given twice in {shown!r}; give it once.")
+        if isinstance(keyword.value, ast.Name):  # a bare word, as in bias_correction=first
+            keywords[keyword.arg] = keyword.value.id
+            continue
+        try:
+            keywords[keyword.arg] = ast.literal_eval(keyword.value)
+        except (ValueError, TypeError, RecursionError):
+            raise problem from None
+    return node.func.id, keywords
+
+
+def unknown(kind: str, name: str, known: Collection[str], owner: str = "") -> ValueError:
+    """Return the error for a name that is not known, with the nearest one and all that are."""
+    near = get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    names = ", ".join(known)
+    shown = name if len(name) <= 60 else name[:57] + "…"
+    if owner and not known:
+        return ValueError(f"{owner} has no {kind} {shown!r}: it takes none.")
+    return ValueError(
+        f"{owner or 'There'} {'has' if owner else 'is'} no {kind} {shown!r}.{hint} Known: {names}."
+    )
+
+
+def check_values(
+    given: Mapping[str, object], known: Iterable[Hyperparameter], owner: str
+) -> tuple[tuple[str, Value], ...]:
+    """Check given values against their hyperparameters; return (name, value) for each, defaults filled in."""
+    by_name = {hyper.name: hyper for hyper in known}
+    for name in given:
+        if name not in by_name:
+            raise unknown("hyperparameter", name, list(by_name), owner)
+    return tuple(
+        (name, hyper.check(given[name], owner) if name in given else hyper.default)
+        for name, hyper in by_name.items()
+    )
+
+
+def write_call(name: str, values: Iterable[tuple[str, Value]], known: Iterable[Hyperparameter]) -> str:
+    """Write the shortest notation: defaults left out, numbers with the fewest digits that read back the same."""
+    defaults = {hyper.name: hyper.default for hyper in known}
+    parts = [f"{key}={_write(value)}" for key, value in values if value != defaults[key]]
+    return f"{name}({', '.join(parts)})" if parts else name
+
+
+def _write(value: Value) -> str:
+    return str(value) if isinstance(value, bool | str) else repr(value).removesuffix(".0")
