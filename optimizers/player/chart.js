@@ -183,7 +183,7 @@ export function drawLines(canvas, options) {
     q.globalAlpha = line.alpha ?? 1;
     q.strokeStyle = line.color;
     q.lineWidth = line.width ?? 2;
-    q.lineCap = line.dash?.length ? "butt" : "round";
+    q.lineCap = (line.dash ?? []).every((length) => length >= 1) && line.dash?.length ? "butt" : "round"; // 0.1 is a dot
     q.setLineDash(line.dash ?? []);
     trace(q, line, toX, toY, yLog);
     q.setLineDash([]);
