@@ -251,7 +251,7 @@ class Racer:
 
     @property
     def arguments(self) -> dict[str, float]:
-        """The rule's own keyword arguments; a choice is spelled out (bias_correction as correct_m, correct_v)."""
+        """The rule's own keyword arguments; bias_correction becomes correct_m, correct_v."""
         arguments: dict[str, float] = {}
         for hyper in self.optimizer.hyperparameters:
             if hyper.choices:
@@ -301,8 +301,8 @@ _SPARE_DASHES: tuple[tuple[float, ...], ...] = (
 def distinct(racers: Iterable[Racer]) -> list[Look]:
     """Give each racer of one race its colour, line style and a name of its own.
 
-    Colour is the optimizer's; a variant (uncorrected Adam) has its own line style and a hollow marker; kin that
-    would look the same take the next free line style, and their labels say in what they differ.
+    Colour is the optimizer's; a variant (uncorrected Adam) has its own line style and a hollow marker; kin
+    that would look the same take the next free line style, and their labels say in what they differ.
     """
     racers = list(racers)
     names = _labels(racers)

@@ -131,7 +131,7 @@ def check_values(
 
 
 def write_call(name: str, values: Iterable[tuple[str, Value]], known: Iterable[Hyperparameter]) -> str:
-    """Write the shortest notation: defaults left out, numbers with the fewest digits that read back the same."""
+    """Write the shortest notation that reads back the same, defaults left out."""
     defaults = {hyper.name: hyper.default for hyper in known}
     parts = [f"{key}={_write(value)}" for key, value in values if value != defaults[key]]
     return f"{name}({', '.join(parts)})" if parts else name

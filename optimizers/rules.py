@@ -31,7 +31,7 @@ def momentum(theta: Number, g: Number, t: Number, m: Number, lr: Number, momentu
 
 
 def nesterov(theta: Number, g: Number, t: Number, m: Number, lr: Number, momentum: Number) -> Step:
-    """Nesterov's momentum: m ← μm + g, Δθ = −lr·(g + μm). Sutskever et al. (2013), as torch.optim.SGD has it."""
+    """Nesterov's momentum: m ← μm + g, Δθ = −lr·(g + μm). Nesterov (1983), as torch.optim.SGD has it."""
     m = momentum * m + g
     look_ahead = g + momentum * m
     return -lr * look_ahead, (m,), (lr, look_ahead)
@@ -67,7 +67,7 @@ def adam(
     """Adam: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², Δθ = −lr·m̂/(√v̂ + ε). Kingma and Ba, arXiv:1412.6980.
 
     m̂ = m/(1−β₁ᵗ) and v̂ = v/(1−β₂ᵗ) undo the pull of the zero start (§3 of the paper). `correct_m` and
-    `correct_v` are 1 with that correction and 0 without it; ε stands outside the root, as in torch.optim.Adam.
+    `correct_v` are 1 with that correction and 0 without it; ε stands outside the root, as torch has it.
     """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g

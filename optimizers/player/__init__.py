@@ -1,0 +1,169 @@
+"""The canvas player: what it plays, packed; and the player as one HTML page that needs no network.
+
+Python computes, JavaScript plays. Numbers travel as little-endian float32, which shows four digits with ease;
+everything exact stays here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from optimizers.catalog import Optimizer
+from optimizers.notation import Hyperparameter, Value
+from optimizers.surfaces import Surface
+from optimizers.trajectory import Race, Trajectory
+
+GRID_WIDTH, GRID_HEIGHT = 384, 288  # lattice points of the background
+GRID_REACH = 0.75, 0.25  # how far the background goes on beyond the map, as a share of its width and height
+
+
+def payload(race: Race) -> tuple[dict[str, Any], bytes]:
+    """Return what the player needs to play a race.
+
+    Returns:
+        meta: JSON-ready: steps, start, surface, racers (look, hyperparameters, slots, rows), landmarks.
+        tracks: float32, for each racer record (T + 1, K, 2) then loss (T + 1,), one after the other.
+    """
+    racers = [
+        _racer(trajectory, look.label, look.light, look.dark, look.dash, look.hollow)
+        for trajectory, look in zip(race.trajectories, race.looks, strict=True)
+    ]
+    meta = {
+        "steps": race.steps,
+        "start": list(race.start),
+        "surface": _surface(race.surface),
+        "racers": racers,
+        "landmarks": landmarks(race),
+    }
+    with np.errstate(over="ignore"):  # beyond 3·10³⁸ float32 has inf, which the player leaves out
+        parts = [part.astype("<f4").ravel() for t in race.trajectories for part in (t.record, t.loss)]
+    return meta, np.concatenate(parts).tobytes()
+
+
+def grid(surface: Surface) -> tuple[dict[str, Any], bytes]:
+    """Return the background: {"id", "nx", "ny", "bounds": [x0, x1, y0, y1]} and f on that lattice, float32.
+
+    The lattice includes both ends; row 0 is y0. It reaches beyond the surface's bounds, so that a stage of any
+    shape can show the map at one scale for both axes.
+    """
+    (x0, x1), (y0, y1) = surface.entry.bounds
+    dx, dy = GRID_REACH[0] * (x1 - x0), GRID_REACH[1] * (y1 - y0)
+    bounds = [x0 - dx, x1 + dx, y0 - dy, y1 + dy]
+    x = np.linspace(bounds[0], bounds[1], GRID_WIDTH)
+    y = np.linspace(bounds[2], bounds[3], GRID_HEIGHT)
+    values = surface.value(x[None, :], y[:, None])
+    head = {"id": str(surface), "nx": GRID_WIDTH, "ny": GRID_HEIGHT, "bounds": bounds}
+    with np.errstate(over="ignore"):
+        return head, values.astype("<f4").tobytes()
+
+
+def landmarks(race: Race) -> list[dict[str, Any]]:
+    """Return where on the timeline something happened: {"step", "text", "racer"}, in order of time."""
+    found = []
+    for index, (trajectory, look) in enumerate(zip(race.trajectories, race.looks, strict=True)):
+        peak = bias_peak(trajectory)
+        if peak is not None and peak[0] <= race.steps:
+            found.append((peak[0], f"peak {peak[1]:.2f}×", index))
+        if trajectory.diverged is not None:
+            found.append((trajectory.diverged, f"{look.label} diverges", index))
+        elif trajectory.arrived is not None:
+            found.append((trajectory.arrived, f"{look.label} arrives", index))
+    return [{"step": step, "text": text, "racer": racer} for step, text, racer in sorted(found)]
+
+
+def bias_peak(trajectory: Trajectory) -> tuple[int, float] | None:
+    """Return (t, factor) where (1−β₁ᵗ)/√(1−β₂ᵗ) is greatest for a racer without bias correction, else None.
+
+    >>> from optimizers import simulate
+    >>> step, factor = bias_peak(simulate("adam(bias_correction=False)", "rosenbrock"))
+    >>> step, round(factor, 2)
+    (12, 6.57)
+    """
+    arguments = trajectory.racer.arguments
+    if arguments.get("correct_m") != 0 or arguments.get("correct_v") != 0:
+        return None
+    t = np.arange(1, len(trajectory.lr) + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = (1 - arguments["beta1"] ** t) / np.sqrt(1 - arguments["beta2"] ** t)
+    best = int(np.argmax(factor))
+    return (best + 1, float(factor[best])) if factor[best] > 1 else None
+
+
+def _racer(
+    trajectory: Trajectory, label: str, light: str, dark: str, dash: Sequence[float], hollow: bool
+) -> dict[str, Any]:
+    racer = trajectory.racer
+    entry = racer.optimizer
+    arguments = racer.arguments
+    bias = {
+        name: arguments[name] for name in ("beta1", "beta2", "correct_m", "correct_v") if name in arguments
+    }
+    return {
+        "notation": str(racer),
+        "name": racer.name,
+        "title": entry.title,
+        "purpose": entry.purpose,
+        "label": label,
+        "light": light,
+        "dark": dark,
+        "dash": list(dash),
+        "hollow": hollow,
+        "hyper": _hyper(entry.hyperparameters, racer.values),
+        "slots": list(trajectory.slots),
+        "rows": _rows(entry, racer.values),
+        "direction": entry.direction,
+        "effective_label": entry.effective_label,
+        "bias": bias if len(bias) == 4 else None,
+        "outcome": str(trajectory.outcome),
+        "arrived": trajectory.arrived,
+        "diverged": trajectory.diverged,
+    }
+
+
+def _rows(entry: Optimizer, values: dict[str, Value]) -> list[dict[str, Any]]:
+    """Return the rows of the table inside a step, from the gradient to the update."""
+    symbols = {hyper.name: hyper.symbol for hyper in entry.hyperparameters}
+    rows: list[dict[str, Any]] = [{"slot": "g", "label": "g", "note": "gradient"}]
+    for quantity in (*entry.states, *entry.extras):
+        note = f"{symbols[quantity.note]} {values[quantity.note]:g}" if quantity.note else ""
+        rows.append({"slot": quantity.name, "label": quantity.label, "note": note, "root": quantity.root})
+    rows.append({"slot": "effective_lr", "label": entry.effective_label, "note": "effective step"})
+    rows.append({"slot": "update", "label": "Δθ", "note": "", "strong": True})
+    return rows
+
+
+def _surface(surface: Surface) -> dict[str, Any]:
+    entry = surface.entry
+    (x0, x1), (y0, y1) = entry.bounds
+    return {
+        "notation": str(surface),
+        "name": entry.name,
+        "title": entry.title,
+        "watch": entry.watch,
+        "bounds": [x0, x1, y0, y1],
+        "minima": [list(point) for point in entry.minima],
+        "saddles": [list(point) for point in entry.saddles],
+        "lowest": entry.lowest if math.isfinite(entry.lowest) else None,
+        "hyper": _hyper(entry.hyperparameters, surface.values),
+        "grid": str(surface),
+    }
+
+
+def _hyper(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": hyper.name,
+            "symbol": hyper.symbol,
+            "value": values[hyper.name],
+            "default": hyper.default,
+            "slider": list(hyper.slider),
+            "scale": hyper.scale,
+            "takes": hyper.takes,
+            "choices": [{"value": choice.value, "word": choice.word} for choice in hyper.choices],
+        }
+        for hyper in hyperparameters
+    ]
