@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 from urllib.parse import parse_qs, quote
 
 from optimizers import Race, Racer, Surface, race
@@ -19,23 +20,25 @@ MOST_STEPS = 5_000
 LONGEST = 8_000  # characters of a query
 FARTHEST = 1e6  # |x| or |y| of a start
 
+# The first page one sees.
+FIRST_SURFACE = Surface.parse("rosenbrock")
+FIRST_RACERS = tuple(
+    Racer.parse(notation)
+    for notation in (
+        "momentum(lr=0.0008)",
+        "rmsprop(lr=0.02)",
+        "adam(lr=0.1)",
+        "adam(lr=0.1, bias_correction=False)",
+    )
+)
+
 
 @dataclass(frozen=True)
 class RaceRequest:
     """A race and how it is being watched. Read it with `parse`, write it with `query`."""
 
-    surface: Surface = Surface.parse("rosenbrock")
-    racers: tuple[Racer, ...] = tuple(
-        map(
-            Racer.parse,
-            (
-                "momentum(lr=0.0008)",
-                "rmsprop(lr=0.02)",
-                "adam(lr=0.1)",
-                "adam(lr=0.1, bias_correction=False)",
-            ),
-        )
-    )
+    surface: Surface = FIRST_SURFACE
+    racers: tuple[Racer, ...] = FIRST_RACERS
     start: Point | None = None  # None: the surface's own
     steps: int = 400
     step: int | None = None  # where the playhead stands; None: playing from the start
@@ -56,7 +59,7 @@ class RaceRequest:
         except ValueError:
             return kept, ["This link has more than 40 parts, so none of it was read."]
         notices: list[str] = []
-        read = {}
+        read: dict[str, Any] = {}
         for name, values in given.items():
             if name not in _READERS:
                 notices.append(str(unknown("part", name, list(_READERS), "A link")))

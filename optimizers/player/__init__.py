@@ -47,8 +47,8 @@ def payload(race: Race) -> tuple[dict[str, Any], bytes]:
 def grid(surface: Surface) -> tuple[dict[str, Any], bytes]:
     """Return the background: {"id", "nx", "ny", "bounds": [x0, x1, y0, y1]} and f on that lattice, float32.
 
-    The lattice includes both ends; row 0 is y0. It reaches beyond the surface's bounds, so that a stage of any
-    shape can show the map at one scale for both axes.
+    The lattice includes both ends; row 0 is y0. It reaches beyond the surface's bounds, so that a stage of
+    any shape can show the map at one scale for both axes.
     """
     (x0, x1), (y0, y1) = surface.entry.bounds
     dx, dy = GRID_REACH[0] * (x1 - x0), GRID_REACH[1] * (y1 - y0)
