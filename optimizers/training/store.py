@@ -196,6 +196,11 @@ class Store:
         if not self._changed(update(Run).where(Run.id == run_id, Run.state == "queued").values(**stopped)):
             self.change(run_id, stop_requested=True)
 
+    def stop_requested(self, run_id: str) -> bool:
+        """Whether someone asked this run to stop."""
+        with self._engine.connect() as connection:
+            return bool(connection.scalar(select(Run.stop_requested).where(Run.id == run_id)))
+
     def write(
         self,
         run_id: str,

@@ -1,0 +1,279 @@
+"""Where runs are trained: in a worker process that Dask.distributed places, never in the server.
+
+The server starts one small process beside itself and writes it a line for each run. That process holds the
+LocalCluster. A process that multiprocessing starts re-imports its parent's main script, and under Streamlit
+that is the page: the process between has no main script, so nothing can run a page twice, not even when a
+killed worker is replaced. It also keeps the scheduler out of the server's interpreter, and everything ends
+with the server, because the pipe between the two closes.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from optimizers.training.store import STALE, Store, default_url, open_store
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+    from optimizers.training import TrainConfig
+
+FLUSH = 0.2  # seconds between two writes of a worker to the store
+QUIET = STALE / 10  # seconds without news after which a worker writes a bare heartbeat
+WATCH = 2.0  # seconds between two looks at the runs that were handed to Dask
+
+_log = logging.getLogger(__name__)
+
+
+# In the server ----------------------------------------------------------------------------------------------
+
+_cluster: subprocess.Popen[str] | None = None
+_cluster_lock = threading.Lock()
+
+
+def start(config: "TrainConfig", store: Store | None = None) -> str:
+    """Write a run into the store, hand it to the cluster, and return its id at once.
+
+    >>> run_id = start(TrainConfig(racers=("adam", "adam(bias_correction=False)")))  # doctest: +SKIP
+    """
+    store = store or open_store(default_url())
+    run_id = store.create(json.loads(config.to_json()), message="Waiting for a worker process.")
+    _order({"run_id": run_id, "url": store.url})
+    return run_id
+
+
+def stop(run_id: str, store: Store | None = None) -> None:
+    """Ask a run to stop after the step under way; one that still waits stops at once."""
+    (store or open_store(default_url())).request_stop(run_id)
+
+
+def warm_up() -> None:
+    """Start the cluster if there is none; its worker imports torch, so that the first run begins soon."""
+    with _cluster_lock:
+        _pipe()
+
+
+def close() -> None:
+    """End the cluster and what it trains, as the end of the server does."""
+    global _cluster
+    with _cluster_lock:
+        if _cluster is not None:
+            if _cluster.stdin is not None:
+                _cluster.stdin.close()
+            _cluster.wait()
+            _cluster = None
+
+
+def _order(order: dict[str, str]) -> None:
+    line = json.dumps(order) + "\n"
+    with _cluster_lock:
+        pipe = _pipe()
+        try:
+            pipe.write(line)
+            pipe.flush()
+        except BrokenPipeError:  # it died since the last look
+            pipe = _pipe()
+            pipe.write(line)
+            pipe.flush()
+
+
+def _pipe() -> IO[str]:
+    """Return where the cluster's process reads, having started it where there is none."""
+    global _cluster
+    if _cluster is None or _cluster.poll() is not None:
+        program = "from optimizers.training.jobs import serve; serve()"
+        _cluster = subprocess.Popen(
+            # The process ends without ceremony; its tracker need not complain of that in the server's terminal.
+            [sys.executable, "-W", "ignore:resource_tracker:UserWarning", "-c", program],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C in the terminal is for the server; this ends when the server has
+        )
+    assert _cluster.stdin is not None
+    return _cluster.stdin
+
+
+# In the process that holds the cluster ----------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Hold a LocalCluster and train what standard input names, one line of JSON a run, until it closes."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    dask.config.set(
+        {
+            # Dask's own setting is one thread for each worker's arithmetic; ours has the machine to itself.
+            "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": 65536},
+            "logging.distributed": "error",
+        }
+    )
+    placed: dict[str, tuple[Future, Store]] = {}
+    cluster = LocalCluster(
+        processes=True,
+        n_workers=1,
+        threads_per_worker=1,
+        memory_limit=0,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs=logging.ERROR,
+    )
+    client = Client(cluster)
+    warm = client.submit(_import_torch, pure=False)  # kept: Dask forgets a task whose future is gone
+    threading.Thread(target=_watch, args=(placed,), daemon=True).start()
+    for line in sys.stdin:
+        order = json.loads(line)
+        future = client.submit(train_run, **order, key=order["run_id"], pure=False)
+        placed[order["run_id"]] = future, open_store(order["url"])
+    warm.release()
+    for run_id, (_, store) in list(placed.items()):
+        store.interrupt(run_id)
+    os._exit(
+        0
+    )  # workers end with this process at once; to close the cluster in good order would take seconds
+
+
+def _watch(placed: "dict[str, tuple[Future, Store]]") -> None:
+    """Beat for the runs that wait, and tell of those whose task ended without a word."""
+    while True:
+        time.sleep(WATCH)
+        for run_id, (future, store) in list(placed.items()):
+            try:
+                if future.done():
+                    store.interrupt(run_id)  # does nothing to a run that ended as it should
+                    del placed[run_id]
+                else:
+                    store.beat([run_id])
+            except SQLAlchemyError:
+                _log.exception("The store could not be written; it is tried again.")
+
+
+# In a worker ------------------------------------------------------------------------------------------------
+
+
+def _import_torch() -> None:
+    import torch
+
+    weight = torch.ones(8, 3, 3, 3, requires_grad=True)
+    torch.nn.functional.conv2d(
+        torch.ones(4, 3, 8, 8), weight
+    ).sum().backward()  # loads the kernels' libraries
+
+
+def train_run(run_id: str, url: str) -> None:
+    """Train a run of the store to its end. Runs as a task of Dask.
+
+    Dask hands the task of a killed worker to the next one. A run that has begun is not begun again: it is
+    written down as interrupted.
+    """
+    store = open_store(url)
+    if not store.claim(run_id):
+        store.interrupt(run_id)
+        return
+    from optimizers.training import TrainConfig, train
+
+    run = store.get(run_id)
+    assert run is not None
+    try:
+        with Recorder(store, run_id) as record:
+            result = train(TrainConfig.from_json(json.dumps(run.config)), record)
+    except Exception as problem:
+        if not isinstance(problem, (ValueError, RuntimeError, OSError)):
+            _log.exception("Run %s failed.", run_id)
+        store.change(run_id, state="failed", message=str(problem) or type(problem).__name__)
+        return
+    state = "stopped" if result.stopped else "finished"
+    store.change(run_id, state=state, seconds_left=0.0, summary=result.summary)
+
+
+class Recorder:
+    """Takes the events of `train` and writes them to the store in batches, from a thread of its own.
+
+    The thread also beats while training is busy, and looks whether a stop was asked for.
+    """
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        """Record for this run."""
+        self._store, self._run_id = store, run_id
+        self._points: list[dict[str, Any]] = []
+        self._evaluations: list[dict[str, Any]] = []
+        self._values: dict[str, Any] = {}
+        self._diverged: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._stop = False
+        self._problem: SQLAlchemyError | None = None
+        self._thread = threading.Thread(target=self._write_on, daemon=True)
+
+    def __enter__(self) -> "Recorder":
+        """Begin to beat."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is left."""
+        self._over.set()
+        self._thread.join()
+        self._flush()
+
+    def __call__(self, event: object) -> None:
+        """Take one event; raises StopTraining when the run is to stop."""
+        from optimizers.training import Diverged, Evaluated, Point, Progress, Started, StopTraining
+
+        if self._problem:
+            raise self._problem
+        with self._lock:
+            match event:
+                case Point():
+                    self._points.append(asdict(event))
+                case Evaluated():
+                    self._evaluations.append(asdict(event))
+                case Progress():
+                    self._values |= asdict(event)
+                case Diverged():
+                    self._diverged[str(event.racer)] = event.step
+                    self._values["diverged"] = dict(self._diverged)
+                case Started():
+                    self._values |= {
+                        "state": "running",
+                        "device": event.device,
+                        "precision": event.precision,
+                        "data_note": event.data_note,
+                        "parameters": event.parameters,
+                        "steps_per_epoch": event.steps_per_epoch,
+                        "total_steps": event.total_steps,
+                    }
+        if self._stop:
+            raise StopTraining
+
+    def _write_on(self) -> None:
+        quiet = 0.0
+        while not self._over.wait(FLUSH):
+            quiet += FLUSH
+            try:
+                if self._points or self._evaluations or self._values or quiet >= QUIET:
+                    self._flush()
+                    quiet = 0.0
+                else:
+                    self._stop = self._store.stop_requested(self._run_id)
+            except SQLAlchemyError as problem:  # the disk is full, say: the run must not go on unseen
+                self._problem = problem
+                return
+
+    def _flush(self) -> None:
+        with self._lock:
+            points, self._points = self._points, []
+            evaluations, self._evaluations = self._evaluations, []
+            values, self._values = self._values, {}
+        self._stop = self._store.write(self._run_id, points, evaluations, **values)
