@@ -92,7 +92,7 @@ def _pipe() -> IO[str]:
     if _cluster is None or _cluster.poll() is not None:
         program = "from optimizers.training.jobs import serve; serve()"
         _cluster = subprocess.Popen(
-            # The process ends without ceremony; its tracker need not complain of that in the server's terminal.
+            # It ends without ceremony; its tracker need not complain of that in the terminal.
             [sys.executable, "-W", "ignore:resource_tracker:UserWarning", "-c", program],
             stdin=subprocess.PIPE,
             text=True,
