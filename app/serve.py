@@ -1,0 +1,56 @@
+"""Start the app's server in this process."""
+
+import socket
+from pathlib import Path
+from threading import Thread
+
+MAIN = Path(__file__).with_name("main.py")
+
+
+def serve(host: str, port: int | None, browser: bool) -> None:
+    """Serve the app until it is interrupted.
+
+    Args:
+        host: address to listen on; 127.0.0.1 is this machine alone.
+        port: TCP port; None takes 8501 or the next free one.
+        browser: whether to open the app in the browser.
+
+    Raises:
+        ValueError: the port is taken, or the host is none of this machine's addresses.
+    """
+    port = _free_port(host, port)
+    from app.warm import warm
+
+    Thread(target=warm, daemon=True).start()  # beside Streamlit's own start-up
+
+    from streamlit import config
+    from streamlit.web import bootstrap
+
+    config._main_script_path = str(MAIN)  # where Streamlit looks for .streamlit/config.toml
+    options = {
+        "server_address": host,
+        "server_port": port,
+        "server_headless": not browser,
+        "browser_serverAddress": "localhost" if host in ("127.0.0.1", "0.0.0.0", "localhost") else host,
+    }
+    bootstrap.load_config_options(options)
+    bootstrap.run(str(MAIN), False, [], options)
+
+
+def _free_port(host: str, port: int | None) -> int:
+    for candidate in [port] if port is not None else range(8501, 8601):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, candidate))
+            except socket.gaierror:
+                raise ValueError(f"{host!r} is no address of this machine; try --host 127.0.0.1.") from None
+            except OSError as problem:
+                if port is not None:
+                    why = problem.strerror or problem
+                    raise ValueError(
+                        f"Port {port} on {host} can't be used ({why}); try another --port."
+                    ) from None
+            else:
+                return candidate
+    raise ValueError("Ports 8501 to 8600 are all taken; name a free one with --port.")

@@ -1,0 +1,29 @@
+"""Make the server quick before the first learner comes."""
+
+import gc
+from functools import cache
+from threading import Lock
+
+_once = Lock()
+
+
+def warm() -> None:
+    """Load the engine and its compiled kernels once, and hide what is loaded from the garbage collector.
+
+    Streamlit collects garbage after each run of a page while it holds the interpreter, and the cost grows
+    with what is imported; frozen objects are not looked at again.
+    """
+    with _once:
+        _load()
+
+
+@cache
+def _load() -> None:
+    from app.request import RaceRequest
+    from optimizers.player import grid, payload
+
+    race = RaceRequest().race()
+    payload(race)
+    grid(race.surface)
+    gc.collect()
+    gc.freeze()
