@@ -4,16 +4,14 @@ Streamlit finds component files by a manifest of an installed package, which it 
 install; so the folders are registered here, when a page first asks for one.
 """
 
-import json
-import struct
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
 from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 from streamlit.components.v2.types import ComponentRenderer
+
+from optimizers.player import pack as pack  # what a component is fed with
 
 _ROOT = Path(__file__).resolve().parents[1]  # holds app/ and optimizers/, wherever they are installed
 _FOLDERS = {"player": "optimizers/player", "lab": "app/lab"}  # served as …/adamscope.player/chart.js
@@ -29,15 +27,3 @@ def component(name: str, *, js: str, css: str, html: str) -> ComponentRenderer:
         folders = [ComponentConfig(part, folder) for part, folder in _FOLDERS.items()]
         manager.register_from_manifest(ComponentManifest("adamscope", "0", folders), _ROOT)
     return st.components.v2.component(f"adamscope.{name}", html=html, js=js, css=css)
-
-
-def pack(meta: Mapping[str, Any], **arrays: bytes) -> bytes:
-    """Join `meta` and float32 arrays into the one byte string a component takes; packet.js reads it.
-
-    >>> len(pack({"steps": 2}, loss=bytes(8)))
-    60
-    """
-    counts = {name: len(data) // 4 for name, data in arrays.items()}
-    header = json.dumps({"meta": meta, "arrays": counts}, ensure_ascii=False, allow_nan=False).encode()
-    header += b" " * (-len(header) % 4)  # so that the floats behind it are aligned
-    return struct.pack("<I", len(header)) + header + b"".join(arrays.values())

@@ -6,8 +6,14 @@ everything exact stays here.
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import math
-from collections.abc import Iterable, Sequence
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,15 +56,88 @@ def grid(surface: Surface) -> tuple[dict[str, Any], bytes]:
     The lattice includes both ends; row 0 is y0. It reaches beyond the surface's bounds, so that a stage of
     any shape can show the map at one scale for both axes.
     """
+    head = _grid_head(surface)
+    x0, x1, y0, y1 = head["bounds"]
+    x, y = np.linspace(x0, x1, GRID_WIDTH), np.linspace(y0, y1, GRID_HEIGHT)
+    values = surface.value(x[None, :], y[:, None])
+    with np.errstate(over="ignore"):
+        return head, values.astype("<f4").tobytes()
+
+
+def pack(meta: Mapping[str, Any], **arrays: bytes) -> bytes:
+    """Join `meta` and float32 arrays into the one byte string a component takes; packet.js reads it.
+
+    >>> len(pack({"steps": 2}, loss=bytes(8)))
+    60
+    """
+    counts = {name: len(data) // 4 for name, data in arrays.items()}
+    header = json.dumps({"meta": meta, "arrays": counts}, ensure_ascii=False, allow_nan=False).encode()
+    header += b" " * (-len(header) % 4)  # so that the floats behind it are aligned
+    return struct.pack("<I", len(header)) + header + b"".join(arrays.values())
+
+
+def _grid_head(surface: Surface) -> dict[str, Any]:
     (x0, x1), (y0, y1) = surface.entry.bounds
     dx, dy = GRID_REACH[0] * (x1 - x0), GRID_REACH[1] * (y1 - y0)
     bounds = [x0 - dx, x1 + dx, y0 - dy, y1 + dy]
-    x = np.linspace(bounds[0], bounds[1], GRID_WIDTH)
-    y = np.linspace(bounds[2], bounds[3], GRID_HEIGHT)
-    values = surface.value(x[None, :], y[:, None])
-    head = {"id": str(surface), "nx": GRID_WIDTH, "ny": GRID_HEIGHT, "bounds": bounds}
-    with np.errstate(over="ignore"):
-        return head, values.astype("<f4").tobytes()
+    return {"id": str(surface), "nx": GRID_WIDTH, "ny": GRID_HEIGHT, "bounds": bounds}
+
+
+def page(race: Race) -> str:
+    """Return a race as one HTML page that needs neither Python nor a network.
+
+    The player's modules travel in an import map of data: addresses, so the files are the ones the app serves.
+    """
+    folder = Path(__file__).parent
+    meta, tracks = payload(race)
+    _, field = grid(race.surface)
+    modules = {path.name: _import_by_name(path.read_text("utf-8")) for path in sorted(folder.glob("*.js"))}
+    addresses = {name: _data_address("text/javascript", text.encode()) for name, text in modules.items()}
+    return _PAGE.format(
+        title=f"{meta['surface']['title']}: {', '.join(racer['label'] for racer in meta['racers'])}",
+        style="\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.css"))),
+        modules=json.dumps({"imports": addresses}),
+        packet=base64.b64encode(pack(meta, tracks=tracks, grid=field)).decode(),
+    )
+
+
+def frame(race: Race, height: int = 640) -> str:
+    """Return the page in an <iframe>, for a notebook."""
+    page_text = html.escape(page(race), quote=True)
+    return f'<iframe srcdoc="{page_text}" style="width:100%;height:{height}px;border:0"></iframe>'
+
+
+def _import_by_name(module: str) -> str:
+    """Turn `from "./stage.js"` into `from "stage.js"`, the name the import map knows."""
+    return re.sub(r"""(\bfrom\s+|\bimport\s*\(?)(["'])\./""", r"\1\2", module)
+
+
+def _data_address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+html, body {{ margin: 0; height: 100%; }}
+{style}
+</style>
+<script type="importmap">{modules}</script>
+<body>
+<script id="packet" type="application/octet-stream">{packet}</script>
+<script type="module">
+import {{ mount }} from "player.js";
+import {{ unpack }} from "packet.js";
+const text = atob(document.getElementById("packet").textContent);
+const {{ meta, arrays }} = unpack(Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
+mount(document.body, {{ meta, ...arrays }}, {{ layout: "wide" }});
+</script>
+</body>
+</html>
+"""
 
 
 def landmarks(race: Race) -> list[dict[str, Any]]:
@@ -149,7 +228,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "saddles": [list(point) for point in entry.saddles],
         "lowest": entry.lowest if math.isfinite(entry.lowest) else None,
         "hyper": _hyper(entry.hyperparameters, surface.values),
-        "grid": str(surface),
+        "grid": _grid_head(surface),
     }
 
 

@@ -1,0 +1,87 @@
+"""What the player is given: packed numbers that unpack to the race, and pages that need nothing else."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from optimizers import SURFACES, Surface, race
+from optimizers.player import bias_peak, grid, landmarks, payload
+
+RACERS = [
+    "momentum(lr=0.0008)",
+    "rmsprop(lr=0.02)",
+    "adam(lr=0.1)",
+    "adam(lr=0.1, bias_correction=False)",
+    "gd(lr=0.5)",
+]
+
+
+def test_payload_unpacks_to_the_race() -> None:
+    result = race(RACERS, "rosenbrock", steps=120)
+    meta, tracks = payload(result)
+    json.dumps(meta, allow_nan=False)
+    numbers = np.frombuffer(tracks, "<f4")
+    at = 0
+    for racer, walk in zip(meta["racers"], result, strict=True):
+        shape = (meta["steps"] + 1, len(racer["slots"]), 2)
+        record = numbers[at : at + np.prod(shape)].reshape(shape)
+        at += record.size
+        loss = numbers[at : at + shape[0]]
+        at += shape[0]
+        np.testing.assert_array_equal(record[:, 0], walk.path.astype(np.float32))
+        np.testing.assert_array_equal(
+            record[:-1, racer["slots"].index("update")], walk.update.astype(np.float32)
+        )
+        np.testing.assert_array_equal(loss, walk.loss.astype(np.float32))
+        assert {row["slot"] for row in racer["rows"]} <= set(racer["slots"])
+        assert racer["direction"] in racer["slots"]
+        assert racer["rows"][0]["slot"] == "g"
+        assert racer["rows"][-1]["slot"] == "update"
+    assert at == numbers.size
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_grid_holds_the_surface_and_reaches_beyond_the_map(name: str) -> None:
+    surface = Surface.parse(name)
+    head, data = grid(surface)
+    values = np.frombuffer(data, "<f4").reshape(head["ny"], head["nx"])
+    x0, x1, y0, y1 = head["bounds"]
+    assert values[0, 0] == np.float32(surface.value(x0, y0))
+    assert values[-1, 0] == np.float32(surface.value(x0, y1))
+    assert values[0, -1] == np.float32(surface.value(x1, y0))
+    (left, right), (low, high) = surface.entry.bounds
+    assert x0 < left < right < x1
+    assert y0 < low < high < y1
+
+
+def test_landmarks_say_what_happened_and_when() -> None:
+    result = race([*RACERS, "adam(lr=0.3)"], "rosenbrock", steps=400)
+    marks = landmarks(result)
+    assert [mark["step"] for mark in marks] == sorted(mark["step"] for mark in marks)
+    texts = {mark["text"]: mark for mark in marks}
+    assert texts["peak 6.57×"]["step"] == 12
+    gone = next(walk for walk in result if walk.diverged is not None)
+    assert texts["gradient descent diverges"]["step"] == gone.diverged
+    for walk, look in zip(result, result.looks, strict=True):
+        assert (f"{look.label} arrives" in texts) == (walk.arrived is not None)
+
+
+def test_bias_peak_is_the_greatest_factor() -> None:
+    walks = race(["adam(bias_correction=False)", "adam", "rmsprop"], "rosenbrock", steps=3000).trajectories
+    t = np.arange(1, 3001)
+    factor = (1 - 0.9**t) / np.sqrt(1 - 0.999**t)
+    assert bias_peak(walks[0]) == (12, pytest.approx(factor.max()))
+    assert int(np.flatnonzero(factor > 1.05)[-1]) + 1 == 2374  # it stays more than 5 % high until then
+    assert bias_peak(walks[1]) is None
+    assert bias_peak(walks[2]) is None
+
+
+def test_the_page_asks_the_network_for_nothing() -> None:
+    page = race(RACERS, "himmelblau", steps=60).to_html()
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert not re.search(
+        r"""(fetch\(|XMLHttpRequest|@import|url\((?!data:)|https?://(?!www\.w3\.org))""", page
+    )
+    assert race(RACERS, "saddle", steps=5)._repr_html_().startswith("<iframe")
