@@ -191,7 +191,7 @@ def _racer(
         "dark": dark,
         "dash": list(dash),
         "hollow": hollow,
-        "hyper": _hyper(entry.hyperparameters, racer.values),
+        "hyper": settings(entry.hyperparameters, racer.values),
         "slots": list(trajectory.slots),
         "rows": _rows(entry, racer.values),
         "direction": entry.direction,
@@ -227,12 +227,13 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "minima": [list(point) for point in entry.minima],
         "saddles": [list(point) for point in entry.saddles],
         "lowest": entry.lowest if math.isfinite(entry.lowest) else None,
-        "hyper": _hyper(entry.hyperparameters, surface.values),
+        "hyper": settings(entry.hyperparameters, surface.values),
         "grid": _grid_head(surface),
     }
 
 
-def _hyper(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]) -> list[dict[str, Any]]:
+def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]) -> list[dict[str, Any]]:
+    """Return what a row of sliders needs to know of hyperparameters and their values, JSON-ready."""
     return [
         {
             "name": hyper.name,
