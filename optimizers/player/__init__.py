@@ -56,9 +56,11 @@ def grid(surface: Surface) -> tuple[dict[str, Any], bytes]:
     The lattice includes both ends; row 0 is y0. It reaches beyond the surface's bounds, so that a stage of
     any shape can show the map at one scale for both axes.
     """
-    head = _grid_head(surface)
-    x0, x1, y0, y1 = head["bounds"]
-    x, y = np.linspace(x0, x1, GRID_WIDTH), np.linspace(y0, y1, GRID_HEIGHT)
+    (x0, x1), (y0, y1) = surface.entry.bounds
+    dx, dy = GRID_REACH[0] * (x1 - x0), GRID_REACH[1] * (y1 - y0)
+    bounds = [x0 - dx, x1 + dx, y0 - dy, y1 + dy]
+    x, y = np.linspace(bounds[0], bounds[1], GRID_WIDTH), np.linspace(bounds[2], bounds[3], GRID_HEIGHT)
+    head = {"id": str(surface), "nx": GRID_WIDTH, "ny": GRID_HEIGHT, "bounds": bounds}
     values = surface.value(x[None, :], y[:, None])
     with np.errstate(over="ignore"):
         return head, values.astype("<f4").tobytes()
@@ -76,13 +78,6 @@ def pack(meta: Mapping[str, Any], **arrays: bytes) -> bytes:
     return struct.pack("<I", len(header)) + header + b"".join(arrays.values())
 
 
-def _grid_head(surface: Surface) -> dict[str, Any]:
-    (x0, x1), (y0, y1) = surface.entry.bounds
-    dx, dy = GRID_REACH[0] * (x1 - x0), GRID_REACH[1] * (y1 - y0)
-    bounds = [x0 - dx, x1 + dx, y0 - dy, y1 + dy]
-    return {"id": str(surface), "nx": GRID_WIDTH, "ny": GRID_HEIGHT, "bounds": bounds}
-
-
 def page(race: Race) -> str:
     """Return a race as one HTML page that needs neither Python nor a network.
 
@@ -90,7 +85,7 @@ def page(race: Race) -> str:
     """
     folder = Path(__file__).parent
     meta, tracks = payload(race)
-    _, field = grid(race.surface)
+    meta["grid"], field = grid(race.surface)
     modules = {path.name: _import_by_name(path.read_text("utf-8")) for path in sorted(folder.glob("*.js"))}
     addresses = {name: _data_address("text/javascript", text.encode()) for name, text in modules.items()}
     return _PAGE.format(
@@ -228,7 +223,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "saddles": [list(point) for point in entry.saddles],
         "lowest": entry.lowest if math.isfinite(entry.lowest) else None,
         "hyper": settings(entry.hyperparameters, surface.values),
-        "grid": _grid_head(surface),
+        "grid": str(surface),  # the id of its background
     }
 
 
