@@ -118,6 +118,7 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 html, body {{ margin: 0; height: 100%; }}
+body {{ box-sizing: border-box; padding: 14px 18px; }}
 {style}
 </style>
 <script type="importmap">{modules}</script>
