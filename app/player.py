@@ -1,0 +1,93 @@
+"""The canvas player on a page: a race to look at, and the playground that asks for new ones.
+
+Python computes and JavaScript plays. What comes back from the browser is a query string like the address's,
+and is trusted as little.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import streamlit as st
+
+from app.components import component, pack
+from app.request import RaceRequest
+from optimizers import OPTIMIZERS, SURFACES, Race
+from optimizers.player import grid, payload
+
+_MOST_TURNS = 10**9
+_MOST_GRIDS = 16
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the player sent: the race it wants, and what it already has."""
+
+    query: str
+    turn: int  # counts its messages, so that it knows which one is answered
+    settled: bool  # False while a hand still moves a slider: the address can wait
+    grids: frozenset[str]  # the surfaces whose background it holds
+
+    @classmethod
+    def read(cls, sent: object) -> Self | None:
+        """Read the component's state, which may be anything at all; None if it is no message."""
+        if not isinstance(sent, dict):
+            return None
+        query, turn, grids = sent.get("query"), sent.get("turn"), sent.get("grids")
+        if not isinstance(query, str) or not isinstance(turn, int) or not 0 < turn < _MOST_TURNS:
+            return None
+        known = grids[:_MOST_GRIDS] if isinstance(grids, list) else []
+        names = frozenset(name for name in known if isinstance(name, str))
+        return cls(query, int(turn), sent.get("settled") is True, names)
+
+
+def show_race(race: Race, key: str, height: int = 420) -> None:
+    """Show a race with its stage, timeline and numbers; nothing in it asks Python for more.
+
+    Args:
+        race: what to play.
+        key: names this player on its page.
+        height: in px.
+    """
+    _mount(race, key, {"layout": "compact", "height": f"{height}px"}, known=frozenset())
+
+
+def show_playground(request: RaceRequest, key: str, turn: int, known: frozenset[str], **extra: Any) -> None:
+    """Show the three columns with every control. What is asked for comes back by `sent`.
+
+    Args:
+        request: the race, and how it is looked at.
+        key: names the player.
+        turn: the last message this answers.
+        known: the surfaces whose background the player already holds.
+        extra: notices (a list of sentences); moved=True when the player should go to the request's step.
+    """
+    catalog = {
+        "surfaces": [{"name": name, "title": entry.title} for name, entry in SURFACES.items()],
+        "optimizers": [
+            {"name": name, "title": entry.title, "purpose": entry.purpose}
+            for name, entry in OPTIMIZERS.items()
+        ],
+    }
+    look = {"step": request.step, "racer": request.racer, "speed": request.speed}
+    page = {"layout": "page", "height": "calc(100dvh - 3.75rem)"}  # all of the window under the navigation
+    meta = {**page, "turn": turn, "catalog": catalog, **look, **extra}
+    _mount(request.race(), key, meta, known)
+
+
+def sent(key: str) -> Any:
+    """Return what the player named `key` has sent, unread; None if nothing."""
+    state = st.session_state.get(key)
+    return state.get("asked") if isinstance(state, dict) else None
+
+
+def _mount(race: Race, key: str, extra: dict[str, Any], known: frozenset[str]) -> None:
+    meta, tracks = payload(race)
+    background = b""
+    if str(race.surface) not in known:
+        meta["grid"], background = grid(race.surface)
+    mount = component("player", js="component.js", css="player.css", html="")
+    mount(
+        key=key,
+        data=pack(meta | extra, tracks=tracks, grid=background),
+        on_asked_change=lambda: None,
+    )

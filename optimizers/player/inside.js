@@ -1,0 +1,226 @@
+// Why it moved so: the numbers inside one step, the formula with these numbers in it, one sentence, two charts.
+
+import { drawLines, formatNumber } from "./chart.js";
+import { element, swatch, write } from "./dom.js";
+import { biasFactor, colorOf, hyperOf, lastStep } from "./race.js";
+import { explain } from "./sentence.js";
+
+const LINGER = 900; // ms a sentence stays while the race runs, as long as it is still true
+
+/** 0.1 as "0.1", 1e-8 as "10⁻⁸", for a hyperparameter inside a formula. */
+export const formatSetting = (z) => formatNumber(z, 6).replace(/(\.\d*?)0+(?=$|×)/, "$1").replace(/\.(?=$|×)/, "").replace(/^1×/, "");
+
+const bracket = (z) => (z < 0 ? `(${formatNumber(z)})` : formatNumber(z));
+
+/** Δx = … for one axis of step k, with numbers; only a form that gives this step's Δ. */
+function worked(racer, k, axis) {
+  const update = racer.value("update", k, axis);
+  const direction = racer.value(racer.direction, k, axis);
+  const lr = hyperOf(racer, "lr");
+  const eps = hyperOf(racer, "eps") ?? 0;
+  const rooted = racer.rows.filter((row) => row.root);
+  const root = rooted.length ? Math.sqrt(racer.value(rooted[rooted.length - 1].slot, k, axis)) : null;
+  const agrees = (z) => Math.abs(z - update) <= 1e-3 * Math.abs(update) + 1e-30;
+  const name = axis ? "Δy" : "Δx";
+  if (root !== null && agrees((-lr * direction) / (root + eps))) {
+    return `${name} = −${formatSetting(lr)} · ${bracket(direction)} / (${formatNumber(root)} + ${formatSetting(eps)}) = `;
+  }
+  const effective = racer.value("effective_lr", k, axis);
+  if (agrees(-effective * direction)) return `${name} = −${formatSetting(Number(effective.toPrecision(4)))} · ${bracket(direction)} = `;
+  return `${name} = `;
+}
+
+export function createInside({ clock, onChoose, onSettle, charts = true }) {
+  const tabs = element("div.tabs", { role: "tablist", "aria-label": "Whose step" });
+  const heading = element("h3");
+  const table = element("table.numbers");
+  const formula = element("div.formula", { role: "group", "aria-label": "The update with this step's numbers" });
+  const sentence = element("p.sentence");
+  const panel = element("div.panel", { role: "tabpanel" }, heading, table, formula, sentence);
+  const loss = createChart("Loss", clock, onSettle);
+  const second = createChart("", clock, onSettle);
+  const node = element("section.inside", { "aria-label": "Inside the step" }, tabs, panel, ...(charts ? [loss.node, second.node] : []));
+
+  let race = null;
+  let chosen = 0;
+  let theme = null;
+  let cells = [];
+  let lines = [];
+  let rows = [];
+  let shown = ""; // step and racer in the table
+  let said = { key: null, since: 0 };
+
+  function build() {
+    const racer = race.racers[chosen];
+    tabs.replaceChildren(...race.racers.map((other, index) => {
+      const tab = element("button.tab", {
+        type: "button", role: "tab", "aria-selected": String(index === chosen), tabindex: index === chosen ? 0 : -1,
+        onclick: () => onChoose(index),
+      }, swatch(other, colorOf(other, theme), 24), element("span", {}, other.label));
+      tab.addEventListener("keydown", (event) => {
+        const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!move) return;
+        event.preventDefault();
+        event.stopPropagation();
+        onChoose((index + move + race.racers.length) % race.racers.length);
+        tabs.children[chosen].focus();
+      });
+      return tab;
+    }));
+    rows = [...racer.rows];
+    if (!rows.some((row) => row.slot === "update")) rows.push({ slot: "update", label: "Δθ", note: "" });
+    cells = [];
+    table.replaceChildren(
+      element("thead", {}, element("tr", {}, element("th", {}), element("th", { scope: "col" }, "x"), element("th", { scope: "col" }, "y"))),
+      element("tbody", {}, ...rows.map((row) => {
+        const pair = [element("td"), element("td")];
+        cells.push(pair);
+        return element(row.slot === "update" ? "tr.result" : "tr", {},
+          element("th", { scope: "row" }, row.label, row.note ? element("small", {}, row.note) : ""), ...pair);
+      })),
+    );
+    lines = [0, 1].map(() => {
+      const sum = element("span");
+      const result = element("b");
+      return { node: element("div", {}, sum, result), sum, result };
+    });
+    formula.replaceChildren(...lines.map((line) => line.node));
+    node.style.setProperty("--hue", colorOf(racer, theme));
+    shown = "";
+  }
+
+  function fill() {
+    const racer = race.racers[chosen];
+    const k = clock.whole;
+    const key = `${k} ${chosen}`;
+    if (key === shown) return;
+    shown = key;
+    const gone = k > lastStep(race, racer);
+    write(heading, `Inside step ${k}`);
+    rows.forEach((row, r) => {
+      for (const axis of [0, 1]) {
+        const value = gone ? NaN : racer.value(row.slot, k, axis);
+        write(cells[r][axis], formatNumber(row.root ? Math.sqrt(value) : value));
+      }
+    });
+    const last = gone || k >= race.steps || Number.isNaN(racer.value("update", k, 0));
+    lines.forEach((line, axis) => {
+      write(line.sum, last ? (axis ? "Δy = " : "Δx = ") : worked(racer, k, axis));
+      write(line.result, last ? "—" : formatNumber(racer.value("update", k, axis)));
+    });
+    const now = performance.now();
+    const hold = clock.playing && now - said.since < LINGER ? said.key : null;
+    const told = explain(race, racer, k, hold);
+    if (told.key !== said.key) said = { key: told.key, since: now };
+    write(sentence, told.text);
+  }
+
+  function drawCharts() {
+    if (!charts) return;
+    const ink = (racer, index) => ({ color: colorOf(racer, theme), dash: racer.dash, width: index === chosen ? 2.2 : 1.6 });
+    const steps = Float64Array.from({ length: race.steps + 1 }, (_, k) => k);
+    const range = [0, race.steps];
+    const order = [...race.racers.keys()].filter((index) => index !== chosen).concat(chosen);
+    const bottom = race.surface.minima.length > 0;
+    loss.draw(theme, {
+      series: order.map((index) => ({ x: steps, y: race.racers[index].loss, ...ink(race.racers[index], index) })),
+      xRange: range, yLog: bottom, yRange: lossRange(race, bottom),
+    });
+    const racer = race.racers[chosen];
+    if (racer.bias) {
+      const t = steps.subarray(1);
+      const factor = Float64Array.from(t, (step) => biasFactor(step, racer.bias));
+      const peak = factor.reduce((a, b) => Math.max(a, b), 1);
+      const ticks = [{ value: 1, label: "1" }];
+      if (peak > 1.2) ticks.push({ value: peak, label: formatNumber(peak, 3) });
+      second.title("Bias factor ", "(1−β₁ᵗ)/√(1−β₂ᵗ)");
+      second.draw(theme, {
+        series: [{ x: t.map((step) => step - 1), y: factor, color: colorOf(racer, theme), dash: [0.1, 5], width: 2.2 }],
+        xRange: range, yRange: [Math.min(0, ...[factor[0] - 0.2]), peak * 1.08], yTicks: ticks,
+      });
+    } else {
+      second.title("Length of the step ", "|Δθ|");
+      second.draw(theme, {
+        series: order.map((index) => {
+          const other = race.racers[index];
+          const size = (k) => Math.hypot(other.value("update", k, 0), other.value("update", k, 1));
+          return { x: steps, y: Float64Array.from(steps, size), ...ink(other, index) };
+        }),
+        xRange: range, yLog: true, yRange: null,
+      });
+    }
+  }
+
+  return {
+    node,
+    update(newRace, newChosen, newTheme) {
+      [race, chosen, theme] = [newRace, newChosen, newTheme];
+      build();
+      drawCharts();
+    },
+    resize: () => race && drawCharts(),
+    draw() {
+      fill();
+      loss.cursor();
+      second.cursor();
+    },
+  };
+}
+
+/** The loss axis: from the smallest loss to the largest on the map, so that one who flies away doesn't flatten the rest. */
+function lossRange(race, bottom) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const { loss } of race.racers) {
+    for (const f of loss) {
+      if (!Number.isFinite(f) || (bottom && f <= 0)) continue;
+      if (f < low) low = f;
+      if (f > high) high = f;
+    }
+  }
+  if (!(low < high)) return null;
+  const start = Math.abs(race.racers[0].loss[0]) || 1;
+  if (!bottom) return [Math.max(low, -20 * start), Math.min(high, 20 * start)];
+  high = Math.min(high, 1e3 * start);
+  low = Math.max(low, 1e-12);
+  const pad = (high / low) ** 0.04;
+  return [low / pad, high * pad];
+}
+
+/** A chart that shares the clock's cursor: click or drag in it to go to a step. */
+function createChart(name, clock, onSettle) {
+  const heading = element("h3", {}, name);
+  const canvas = element("canvas");
+  const line = element("div.cursor");
+  const box = element("div.chart", { "aria-hidden": "true" }, canvas, line);
+  let scale = null;
+  let held = false;
+  const seek = (event) => {
+    if (scale) clock.seek(scale.toX(event.clientX - canvas.getBoundingClientRect().left));
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    held = true;
+    seek(event);
+  });
+  canvas.addEventListener("pointermove", (event) => held && seek(event));
+  canvas.addEventListener("pointerup", () => {
+    held = false;
+    onSettle();
+  });
+  return {
+    node: element("div.figure", {}, heading, box),
+    title: (words, formula) => heading.replaceChildren(words, element("span.term", {}, formula)),
+    draw(theme, options) {
+      if (!canvas.clientWidth) return;
+      scale = drawLines(canvas, {
+        ...options, gridColor: theme.line, textColor: theme.mute, cursor: null, font: `${theme.size * 0.84}px ${theme.family}`,
+      });
+      line.style.top = `${scale.area.top}px`;
+      line.style.height = `${scale.area.bottom - scale.area.top}px`;
+    },
+    cursor() {
+      if (scale) line.style.transform = `translateX(${scale.x(clock.step)}px)`;
+    },
+  };
+}

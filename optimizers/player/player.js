@@ -1,0 +1,228 @@
+// The player: question, experiment, explanation around one clock. Knows no framework: it is given a race as numbers
+// and, where a page can compute, a way to ask for another.
+
+import { createClock, SPEEDS } from "./clock.js";
+import { element } from "./dom.js";
+import { createInside } from "./inside.js";
+import { createQuestion } from "./question.js";
+import { readRace } from "./race.js";
+import { createMessenger, queryOf, questionOf } from "./request.js";
+import { createStage } from "./stage.js";
+import { readTheme, reducedMotion, sameTheme } from "./theme.js";
+import { createTimeline } from "./timeline.js";
+
+const MOST_GRIDS = 4;
+
+/**
+ * Show a race inside `parent`.
+ *
+ * data: {meta, tracks: Float32Array, grid: Float32Array}; grid (with its head meta.grid) may be left out when the player
+ * already has the surface's. meta may also say how to look at it: step (paused there), racer, speed; and what a page that
+ * asks adds: catalog {surfaces, optimizers}, notices [sentence], turn.
+ * options: layout "page" (three columns), "wide" (stage and inside) or "compact" (a lesson's); send(message), which
+ * makes it a page that asks: {query, turn, settled, grids}.
+ * Returns {update(data), destroy()}.
+ */
+export function mount(parent, data, { layout = "wide", send = null } = {}) {
+  const root = element(`div.adamscope.${layout}`, { style: "visibility:hidden" }); // until the style sheet is there
+  const messenger = send ? createMessenger(send) : null;
+  const grids = new Map(); // id -> {values, nx, ny, bounds}: the last few surfaces looked at
+  const debug = (window.__adamscope ??= {});
+  const counts = { updates: 0, draws: 0 };
+
+  let race = null;
+  let question = null; // what the hand wants; ahead of the race while a request is under way
+  let chosen = 0;
+  let theme = readTheme(root);
+  let full = false;
+  let labels = [];
+
+  const clock = createClock({ draw, changed });
+  const stage = createStage({ onPlace: send ? place : null, refresh: clock.refresh });
+  const timeline = createTimeline({ clock, onSteps: send ? setSteps : null, onSettle: settle });
+  const inside = createInside({ clock, onChoose: choose, onSettle: settle, charts: layout !== "compact" });
+  const panel = send ? createQuestion({ change, onChoose: choose, catalog: data.meta.catalog }) : null;
+  const notice = element("p.notice", { role: "status" });
+  const told = element("p.told", { "aria-live": "polite" });
+  root.append(
+    ...(panel ? [panel.node] : []),
+    element("section.experiment", { "aria-label": "The race" }, notice, stage.node, timeline.node, told),
+    inside.node,
+  );
+
+  function draw() {
+    counts.draws += 1;
+    timeline.draw();
+    inside.draw();
+    labels = stage.draw({ step: clock.step, full, chosen, theme });
+  }
+
+  function changed() {
+    timeline.changed();
+    if (!clock.playing && race) {
+      settle();
+      told.textContent = `Paused at step ${clock.whole} of ${clock.length}.`;
+    }
+  }
+
+  function show(next) {
+    const { meta } = next;
+    if (next.grid?.length) {
+      grids.delete(meta.grid.id);
+      grids.set(meta.grid.id, { ...meta.grid, values: next.grid });
+      if (grids.size > MOST_GRIDS) grids.delete(grids.keys().next().value);
+    }
+    const first = race === null;
+    race = readRace(meta, next.tracks);
+    clock.resize(race.steps);
+    chosen = Math.max(0, Math.min(race.racers.length - 1, first ? (meta.racer ?? favourite(race)) : chosen));
+    notice.replaceChildren(...(meta.notices ?? []).map((text) => element("span", {}, text)));
+    theme = readTheme(root);
+    const known = grids.get(meta.surface.grid) ?? null;
+    stage.update(race, known);
+    timeline.update(race);
+    inside.update(race, chosen, theme);
+    counts.updates += 1;
+    if (messenger) {
+      messenger.startAt(meta.turn ?? 0);
+      messenger.answered(meta.turn ?? 0);
+      if (messenger.idle || question === null) question = questionOf(race);
+      panel.update(race, chosen, theme);
+      if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
+    }
+    if (first) begin(meta);
+    clock.refresh();
+  }
+
+  /** The first picture: a race already running, or the moment a link names, or the whole of it where motion is unwelcome. */
+  function begin(meta) {
+    if (SPEEDS.includes(meta.speed)) clock.speed = meta.speed;
+    const given = meta.step !== null && meta.step !== undefined;
+    if (given) clock.step = Math.min(meta.step, clock.length);
+    if (given) timeline.changed();
+    else if (reducedMotion()) {
+      clock.step = clock.length;
+      timeline.changed();
+    } else clock.play();
+  }
+
+  function ask(settled) {
+    const look = { racer: chosen, speed: clock.speed, step: clock.playing ? "" : clock.whole };
+    messenger.ask({ query: queryOf(question, look), settled, grids: [...grids.keys()] });
+  }
+
+  /** The way it is looked at has changed (a pause, a scrub, another racer): the address should say so. */
+  function settle() {
+    if (messenger && question && !clock.held) ask(true);
+  }
+
+  /** A hand changes the question; until it lets go, time waits and the paths show their full length. */
+  function change(edit, final, choice = chosen) {
+    edit(question);
+    if (final) chosen = choice;
+    hold(!final);
+    ask(final);
+  }
+
+  function hold(on) {
+    full = clock.held = on;
+    clock.refresh();
+  }
+
+  function place(x, y, final) {
+    // A race that runs, or has run, starts again from the new place; a moment one has stopped at is kept.
+    if (final && (clock.playing || clock.step >= clock.length || clock.step === 0)) {
+      clock.step = 0;
+      if (!clock.playing && !reducedMotion()) clock.play();
+    }
+    change((wanted) => (wanted.start = [x, y]), final);
+  }
+
+  function setSteps(text) {
+    change((wanted) => (wanted.steps = text.trim()), true);
+  }
+
+  function choose(index) {
+    chosen = index;
+    inside.update(race, chosen, theme);
+    panel?.update(race, chosen, theme);
+    clock.refresh();
+    settle();
+  }
+
+  function resize() {
+    if (!race) return;
+    const now = readTheme(root);
+    if (!sameTheme(now, theme)) {
+      theme = now;
+      inside.update(race, chosen, theme);
+      panel?.update(race, chosen, theme);
+    }
+    stage.resize();
+    timeline.resize();
+    inside.resize();
+    clock.refresh();
+  }
+
+  function onKey(event) {
+    const target = event.composedPath()[0];
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = target.matches?.("input:not([type=range]), select, textarea");
+    if (root.contains(target)) event.stopPropagation(); // the host page has shortcuts of its own on plain letters
+    if (typing) return;
+    if (event.key === " " && !target.matches?.("button, a, summary, [role=menuitem]")) clock.toggle();
+    else if (event.key === "," || event.key === "<") clock.seek(clock.whole - 1);
+    else if (event.key === "." || event.key === ">") clock.seek(clock.whole + 1);
+    else if (event.key === "Home" && target === document.body) clock.seek(0);
+    else if (event.key === "End" && target === document.body) clock.seek(clock.length);
+    else return;
+    event.preventDefault();
+  }
+  // On a page of its own the keys work wherever the focus is; among other things only inside the player.
+  const onPageKey = (event) => event.composedPath()[0] === document.body && onKey(event);
+  root.addEventListener("keydown", onKey);
+  if (layout === "page") document.addEventListener("keydown", onPageKey);
+
+  parent.append(root);
+  const observer = new ResizeObserver(resize);
+  observer.observe(root);
+  observer.observe(stage.node);
+  const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", resize);
+  document.fonts?.ready.then(resize);
+
+  debug.mounts = (debug.mounts ?? 0) + 1;
+  debug.player = {
+    counts,
+    get frames() { return clock.frames; },
+    get step() { return clock.step; },
+    get length() { return clock.length; },
+    get playing() { return clock.playing; },
+    get race() { return race; },
+    get labels() { return labels; },
+    get view() { return stage.view; },
+    get idle() { return !messenger || messenger.idle; },
+    get notices() { return race?.notices ?? []; },
+  };
+  show(data);
+
+  return {
+    root,
+    update: show,
+    retheme: resize,
+    destroy() {
+      clock.stop();
+      messenger?.stop();
+      observer.disconnect();
+      scheme.removeEventListener("change", resize);
+      document.removeEventListener("keydown", onPageKey);
+      root.remove();
+    },
+  };
+}
+
+/** Whom to look into first: the one with most to show (Adam, where it races). */
+function favourite(race) {
+  const most = Math.max(...race.racers.map((racer) => racer.rows.length));
+  return race.racers.findIndex((racer) => racer.rows.length === most);
+}

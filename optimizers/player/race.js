@@ -1,0 +1,31 @@
+// The race as it arrives (numbers packed by Python) and how to ask it for a number.
+
+/** meta, tracks -> the race. Each racer gets value(slot, step, axis) and loss; NaN where it has diverged. */
+export function readRace(meta, tracks) {
+  const rows = meta.steps + 1;
+  let offset = 0;
+  const take = (count) => tracks.subarray(offset, (offset += count));
+  const racers = meta.racers.map((racer) => {
+    const slots = racer.slots.length;
+    const place = Object.fromEntries(racer.slots.map((name, index) => [name, index]));
+    const record = take(rows * slots * 2);
+    const loss = take(rows);
+    const value = (slot, step, axis) => record[(step * slots + place[slot]) * 2 + axis];
+    return { ...racer, loss, value, has: (slot) => slot in place };
+  });
+  return { ...meta, racers };
+}
+
+/** The last step at which the racer still has a point. */
+export function lastStep(race, racer) {
+  return racer.diverged === null || racer.diverged === undefined ? race.steps : racer.diverged - 1;
+}
+
+/** A racer's colour on this page. */
+export const colorOf = (racer, theme) => (theme.dark ? racer.dark : racer.light);
+
+/** The value of one of a racer's hyperparameters, or undefined. */
+export const hyperOf = (racer, name) => racer.hyper.find((hyper) => hyper.name === name)?.value;
+
+/** What the uncorrected rule's step is, over the corrected one's, for the same m and v, at step count t. */
+export const biasFactor = (t, { beta1, beta2 }) => (1 - beta1 ** t) / Math.sqrt(1 - beta2 ** t);

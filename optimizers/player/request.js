@@ -1,0 +1,75 @@
+// What the page asks Python for: the race as a query string, one request under way at a time.
+
+import { notationOf } from "./slider.js";
+
+const PATIENCE = 8000; // ms after which an unanswered request no longer holds up the next
+
+const call = (name, hyper) => {
+  const changed = hyper.filter(({ value, default: usual }) => value !== usual);
+  return changed.length ? `${name}(${changed.map(({ name: key, value }) => `${key}=${notationOf(value)}`).join(", ")})` : name;
+};
+
+/** The question as it stands in the race that arrived: what a hand may change. */
+export function questionOf(race) {
+  const copy = (hyper) => hyper.map((one) => ({ ...one }));
+  return {
+    surface: { name: race.surface.name, hyper: copy(race.surface.hyper) },
+    racers: race.racers.map((racer) => ({ name: racer.name, hyper: copy(racer.hyper) })),
+    start: [...race.start],
+    steps: race.steps,
+  };
+}
+
+/** question + how it is being looked at -> "surface=…&o=…&start=…&steps=…&step=…". */
+export function queryOf(question, look) {
+  const pairs = [["surface", call(question.surface.name, question.surface.hyper)]];
+  for (const racer of question.racers) pairs.push(["o", call(racer.name, racer.hyper)]);
+  if (question.start) pairs.push(["start", question.start.join(",")]);
+  pairs.push(["steps", question.steps]);
+  for (const [key, value] of Object.entries(look)) pairs.push([key, value]);
+  return pairs.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
+}
+
+/**
+ * Sends queries one at a time: while one is under way only the newest waits. send({query, turn, settled, grids}) hands
+ * it over; answered(turn) tells that its race has arrived. settled is false while a hand is still moving.
+ */
+export function createMessenger(send) {
+  let turn = 0;
+  let under = null; // the turn under way
+  let since = 0;
+  let waiting = null;
+  let timer = 0;
+
+  function go(message) {
+    turn += 1;
+    under = turn;
+    since = performance.now();
+    send({ ...message, turn });
+    clearTimeout(timer);
+    timer = setTimeout(() => free(under), PATIENCE);
+  }
+
+  function free(answer) {
+    if (under === null || answer < under) return;
+    under = null;
+    clearTimeout(timer);
+    if (!waiting) return;
+    const next = waiting;
+    waiting = null;
+    go(next);
+  }
+
+  return {
+    get idle() {
+      return under === null;
+    },
+    get elapsed() {
+      return performance.now() - since;
+    },
+    ask: (message) => (under === null ? go(message) : (waiting = message)),
+    answered: free,
+    startAt: (last) => (turn = Math.max(turn, last)),
+    stop: () => clearTimeout(timer),
+  };
+}

@@ -1,0 +1,221 @@
+// One plain sentence that is true of this step: the first rule below whose condition the numbers meet.
+
+import { formatNumber } from "./chart.js";
+import { biasFactor, hyperOf } from "./race.js";
+
+const AXES = ["x", "y"];
+const both = (f) => [f(0), f(1)];
+const times = (z) => formatNumber(z, z >= 100 ? 3 : 2).replace(/\.0$/, "");
+const percent = (share) => `${formatNumber(100 * share, 2).replace(/\.0$/, "")} %`;
+const near = (a, b, share = 0.01) => Math.abs(a - b) <= share * Math.abs(b);
+
+/** The numbers of step k of a racer that the rules look at. */
+function facts(race, racer, k) {
+  const at = (slot, step = k) => both((axis) => racer.value(slot, step, axis));
+  const length = (v) => Math.hypot(v[0], v[1]);
+  const rooted = racer.rows.filter((row) => row.root);
+  const divisor = rooted.length ? rooted[rooted.length - 1] : null; // what the direction is divided by
+  const g = at("g");
+  const update = at("update");
+  return {
+    race, racer, k, at, length, g, update, divisor,
+    lr: hyperOf(racer, "lr"),
+    decay: racer.hyper.find((hyper) => divisor && racer.rows.some((row) => row.root && row.note?.startsWith(hyper.symbol))
+      && racer.rows.find((row) => row.root && row.note)?.note.startsWith(hyper.symbol))?.value,
+    direction: at(racer.direction),
+    directionLabel: racer.rows.find((row) => row.slot === racer.direction)?.label ?? racer.direction,
+    root: divisor ? at(divisor.slot).map(Math.sqrt) : null,
+    downhill: -(update[0] * g[0] + update[1] * g[1]), // positive: the step starts downhill
+    rises: racer.loss[k + 1] > racer.loss[k] * (racer.loss[k] > 0 ? 1.02 : 0.98),
+    big: Math.abs(update[0]) >= Math.abs(update[1]) ? 0 : 1, // the axis that moves most
+    uncorrected: hyperOf(racer, "bias_correction") === false,
+  };
+}
+
+const RULES = {
+  first({ k, g, update, lr, racer, root, direction, divisor, directionLabel, uncorrected }) {
+    if (k > 0 || g.some((z) => z === 0)) return null;
+    const slopes = `${formatNumber(Math.abs(g[0]), 3)} in x, ${formatNumber(Math.abs(g[1]), 3)} in y`;
+    if (!root) {
+      if (!both((a) => near(update[a], -lr * g[a])).every(Boolean)) return null;
+      const steep = Math.abs(g[0]) > Math.abs(g[1]) ? 0 : 1;
+      const ratio = Math.abs(g[steep] / g[1 - steep]);
+      return `First step: −lr × g, straight downhill. The slope is ${times(ratio)} times steeper in ${AXES[steep]}, and so is the step.`;
+    }
+    const factor = both((a) => Math.abs(update[a]) / lr);
+    if (!near(factor[0], factor[1])) return null;
+    const share = both((a) => root[a] / Math.abs(g[a]));
+    const kept = both((a) => Math.abs(direction[a] / g[a]));
+    if (near(factor[0], 1)) {
+      const why = racer.direction === "g" ? `${divisor.label} = |g|` : `${directionLabel} = g and ${divisor.label} = |g|`;
+      return `First step: ${why}, so each axis moves by lr = ${formatNumber(lr, 2)}, whatever the slope (${slopes}).`;
+    }
+    const holds = near(kept[0], 1) ? "" : `${directionLabel} holds ${percent(kept[0])} of g, `;
+    const why = uncorrected || near(kept[0], 1) ? "" : " As only one of the two is corrected,";
+    return `First step: ${holds}${divisor.label} ${holds ? "" : "holds "}${percent(share[0])} of |g|.${why || ""} ${why ? "t" : "T"}he step is ${times(factor[0])} × lr on both axes.`;
+  },
+
+  growing({ racer, k, update, at, length, race }) {
+    if (racer.diverged === null || k === 0) return null;
+    const ratio = length(update) / length(at("update", k - 1));
+    const [x, y] = at("theta");
+    const [x0, x1, y0, y1] = race.surface.bounds;
+    if (!(ratio > 1.2) || (x > x0 && x < x1 && y > y0 && y < y1)) return null;
+    return `Off the map, and each step throws it farther: this one is ${times(ratio)} × as long as the last. Its lr is too large for this slope.`;
+  },
+
+  uphill({ racer, downhill, rises, k, at, g, length, directionLabel, direction }) {
+    if (!rises || k === 0) return null;
+    const f = `f goes from ${formatNumber(racer.loss[k], 3)} to ${formatNumber(racer.loss[k + 1], 3)}`;
+    if (downhill < 0) {
+      if (racer.direction === "g") return null;
+      return `This step goes uphill (${f}): ${directionLabel} still carries the gradients before, and outweighs the present slope.`;
+    }
+    const angle = turn(at("update", k - 1), at("update"));
+    if (racer.direction === "g" && angle > 120) {
+      return `It starts downhill but lands higher on the other wall (${f}): the step is too long for this valley.`;
+    }
+    return `It starts downhill but ends higher (${f}): the step is longer than the slope under it lasts.`;
+  },
+
+  arrived({ race, k, at, update, length }) {
+    const [x0, x1, y0, y1] = race.surface.bounds;
+    const [x, y] = at("theta");
+    const away = Math.min(...race.surface.minima.map(([mx, my]) => Math.hypot(x - mx, y - my)));
+    if (!(away < 0.002 * Math.hypot(x1 - x0, y1 - y0))) return null;
+    return `At the minimum to within ${formatNumber(away, 2)}. This step still moves ${formatNumber(length(update), 2)}.`;
+  },
+
+  uncorrected({ racer, k, uncorrected, directionLabel }) {
+    if (!racer.bias || !uncorrected) return null;
+    const factor = biasFactor(k + 1, racer.bias);
+    if (factor < 1.25) return null;
+    let peak = 1;
+    while (biasFactor(peak + 1, racer.bias) > biasFactor(peak, racer.bias)) peak += 1;
+    const most = k + 1 === peak
+      ? "This is where the excess peaks."
+      : `The excess ${k + 1 < peak ? "peaks" : "peaked"} at ${times(biasFactor(peak, racer.bias))} × in update ${peak}.`;
+    return `Without correction √v is smaller still than m: this step is ${times(factor)} × what correction would make of the same m and v. ${most}`;
+  },
+
+  corrected({ racer, k, uncorrected }) {
+    if (!racer.bias || uncorrected || hyperOf(racer, "bias_correction") !== true || k > 15) return null;
+    const t = k + 1;
+    const [c1, c2] = [1 - racer.bias.beta1 ** t, 1 - racer.bias.beta2 ** t];
+    const factor = c1 / Math.sqrt(c2);
+    if (factor < 1.5) return null;
+    return `Correction divides m by ${formatNumber(c1, 2)} and v by ${formatNumber(c2, 2)}. Without it the same m and v would make this step ${times(factor)} × as long.`;
+  },
+
+  bouncing({ racer, k, g, at, direction, directionLabel }) {
+    if (k < 3) return null;
+    const flips = (a) => [0, 1, 2].every((j) => at("g", k - j)[a] * at("g", k - j - 1)[a] < 0);
+    const axis = both(flips).indexOf(true);
+    if (axis < 0) return null;
+    const kept = Math.abs(direction[axis] / g[axis]);
+    const calm = racer.direction !== "g" && kept < 0.5
+      ? ` ${directionLabel} averages that out to ${percent(kept)} of g.`
+      : racer.direction === "g" ? " Along the valley little is gained." : "";
+    if (racer.direction === "g") {
+      return `g in ${AXES[axis]} has flipped its sign at each of the last three steps: it bounces from wall to wall.`;
+    }
+    return `g in ${AXES[axis]} has flipped its sign at each of the last three steps.${calm}`;
+  },
+
+  remembers({ racer, k, g, root, divisor, decay, at, update, lr, big }) {
+    if (!root || k < 12) return null;
+    const axis = big;
+    const now = Math.abs(g[axis]);
+    if (!(root[axis] > 4 * now)) return null;
+    const v = at("v", k)[axis];
+    const old = at("v", k - 10)[axis] * (decay === undefined ? 1 : decay ** 10);
+    if (!(old / v > 0.8)) return null; // nearly all of v is older than ten steps
+    let steepest = 0;
+    for (let j = 1; j < k; j++) if (Math.abs(at("g", j)[axis]) > Math.abs(at("g", steepest)[axis])) steepest = j;
+    const was = formatNumber(Math.abs(at("g", steepest)[axis]), 3);
+    const forgets = decay === undefined ? "it never forgets" : `its half-life is ${formatNumber(Math.log(0.5) / Math.log(decay), 3)} steps`;
+    return `${divisor.label} in ${AXES[axis]} still remembers the steep slope of step ${steepest} (|g| = ${was}, now ${formatNumber(now, 3)}): ${forgets}, so the step stays small here.`;
+  },
+
+  agreeing({ root, direction, directionLabel, divisor, update, lr, big, racer, k }) {
+    if (!root || racer.direction === "g" || k < 3) return null;
+    const share = Math.abs(direction[big]) / root[big];
+    if (!(share > 0.9 && share < 1.1) || !near(Math.abs(update[big]), lr * share, 0.05)) return null;
+    return `Recent gradients in ${AXES[big]} agree, so |${directionLabel}| ≈ ${divisor.label} and ${AXES[big]} moves by ${formatNumber(Math.abs(update[big]), 2)}, about the whole of lr.`;
+  },
+
+  evens({ g, update, root, divisor }) {
+    if (!root) return null;
+    const steep = Math.abs(g[0]) > Math.abs(g[1]) ? 0 : 1;
+    const slopes = Math.abs(g[steep] / g[1 - steep]);
+    const steps = Math.abs(update[steep] / update[1 - steep]);
+    if (!(slopes > 4 && steps < slopes / 3) || !Number.isFinite(slopes)) return null;
+    const moved = steps >= 1 ? `only ${times(steps)} times longer` : `even ${times(1 / steps)} times shorter`;
+    return `The slope is ${times(slopes)} times steeper in ${AXES[steep]} than in ${AXES[1 - steep]}, the step there ${moved}: dividing by ${divisor.label} evens out the axes.`;
+  },
+
+  rolling({ root, racer, direction, directionLabel, g, update, lr, length }) {
+    if (root || racer.direction === "g") return null;
+    const ratio = length(direction) / length(g);
+    const along = direction[0] * g[0] + direction[1] * g[1] > 0;
+    if (!along || !(ratio > 2) || !near(length(update), lr * length(direction))) return null;
+    return `${directionLabel} has added up to ${times(ratio)} × the present |g|: the step is ${times(ratio)} × what gradient descent would take here with the same lr.`;
+  },
+
+  plain({ root, racer, direction, directionLabel, divisor, g, update, lr, length }) {
+    if (root) {
+      const share = both((a) => Math.abs(update[a]) / lr);
+      const same = both((a) => near(share[a], Math.abs(direction[a]) / root[a], 0.03)).every(Boolean);
+      if (!same) return null;
+      return `|${directionLabel}| is ${percent(share[0])} of ${divisor.label} in x and ${percent(share[1])} in y: that is the share of lr by which each axis moves.`;
+    }
+    if (racer.direction === "g") {
+      return `The step is −lr × g: |g| = ${formatNumber(length(g), 3)} makes it ${formatNumber(length(update), 3)} long, straight down the slope.`;
+    }
+    const angle = turn(update, g.map((z) => -z));
+    return `The step follows ${directionLabel}, which points ${formatNumber(angle, 2)}° away from straight downhill; it is ${formatNumber(length(update), 3)} long.`;
+  },
+
+  bare({ update, length }) {
+    return `This step moves ${formatNumber(length(update), 3)}.`;
+  },
+};
+
+/** The angle between two steps, in degrees. */
+function turn(a, b) {
+  const cosine = (a[0] * b[0] + a[1] * b[1]) / (Math.hypot(...a) * Math.hypot(...b));
+  return (Math.acos(Math.max(-1, Math.min(1, cosine))) * 180) / Math.PI;
+}
+
+function outside(race, racer, k) {
+  if (racer.diverged !== null && k >= racer.diverged - 1) {
+    return {
+      key: "diverged",
+      text: `It diverged at step ${racer.diverged}: the point left all bounds, and nothing after it is a number. A smaller lr keeps it on the map.`,
+    };
+  }
+  if (k < race.steps) return null;
+  const [x, y] = [racer.value("theta", k, 0), racer.value("theta", k, 1)];
+  const away = Math.min(...race.surface.minima.map(([mx, my]) => Math.hypot(x - mx, y - my)));
+  const where = Number.isFinite(away) ? `, ${formatNumber(away, 2)} away from ${race.surface.minima.length > 1 ? "the nearest" : "the"} minimum` : "";
+  return { key: "end", text: `The race ends here, after ${race.steps} steps, at f = ${formatNumber(racer.loss[k], 3)}${where}.` };
+}
+
+/**
+ * {key, text} for step k of a racer. `keep` names the rule shown a moment ago: it stays while it still holds, so
+ * that a running race can be read.
+ */
+export function explain(race, racer, k, keep = null) {
+  const fixed = outside(race, racer, k);
+  if (fixed) return fixed;
+  const known = facts(race, racer, k);
+  if (keep in RULES) {
+    const text = RULES[keep](known);
+    if (text) return { key: keep, text };
+  }
+  for (const [key, rule] of Object.entries(RULES)) {
+    const text = rule(known);
+    if (text) return { key, text };
+  }
+  return { key: "none", text: "" };
+}

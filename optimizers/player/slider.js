@@ -1,0 +1,116 @@
+// A hyperparameter under the hand: a slider on the scale that suits it, and the number beside it.
+
+import { element } from "./dom.js";
+import { formatSetting } from "./inside.js";
+
+const NOTCHES = 500; // positions of a slider
+
+const round = (z, digits) => Number(z.toPrecision(digits));
+
+/** Value at a position 0 … NOTCHES, rounded to what a hand can mean. */
+export function valueAtNotch({ slider: [low, high], scale }, notch) {
+  const share = notch / NOTCHES;
+  if (scale === "log") return round(low * (high / low) ** share, 3);
+  if (scale === "one_minus_log") {
+    const rest = (1 - low) * ((1 - high) / (1 - low)) ** share;
+    return round(1 - round(rest, 2), 8);
+  }
+  const step = 10 ** Math.floor(Math.log10((high - low) / 100));
+  return round(Math.round((low + (high - low) * share) / step) * step, 8);
+}
+
+/** The nearest position of a value; one outside the slider's range stands at its end. */
+export function notchOfValue({ slider: [low, high], scale }, value) {
+  let share = (value - low) / (high - low);
+  if (scale === "log") share = Math.log(Math.max(value, 1e-300) / low) / Math.log(high / low);
+  if (scale === "one_minus_log") share = Math.log(Math.max(1 - value, 1e-300) / (1 - low)) / Math.log((1 - high) / (1 - low));
+  return Math.round(Math.max(0, Math.min(1, share)) * NOTCHES);
+}
+
+/**
+ * One row: symbol, slider, number. onInput(value, final) is called at every movement and once more at its end.
+ * show(value) sets it from outside, except while a hand is on it.
+ */
+export function createSlider({ hyper, owner, onInput }) {
+  const name = `${hyper.name} of ${owner}`;
+  const range = element("input", { type: "range", min: 0, max: NOTCHES, step: 1, "aria-label": name });
+  const number = element("input.value", { type: "text", inputmode: "decimal", "aria-label": `${name}, as a number`, spellcheck: "false", autocomplete: "off" });
+  const node = element("div.slider", { title: hyper.name }, element("span.symbol", { "aria-hidden": "true" }, hyper.symbol), range, number);
+  let value = hyper.value;
+  let dragging = false;
+
+  function paint() {
+    range.style.setProperty("--filled", range.value / NOTCHES);
+    range.setAttribute("aria-valuetext", formatSetting(value));
+  }
+
+  function show(next) {
+    value = next;
+    if (!dragging) range.value = notchOfValue(hyper, value);
+    if (number.getRootNode().activeElement !== number) number.value = formatSetting(value);
+    paint();
+  }
+
+  range.addEventListener("input", () => {
+    dragging = true;
+    value = valueAtNotch(hyper, Number(range.value));
+    number.value = formatSetting(value);
+    paint();
+    onInput(value, false);
+  });
+  range.addEventListener("change", () => {
+    dragging = false;
+    onInput(value, true);
+  });
+  number.addEventListener("focus", () => {
+    number.value = String(value);
+    number.select();
+  });
+  number.addEventListener("change", () => onInput(number.value.trim().replace("−", "-").replace(",", "."), true));
+  number.addEventListener("blur", () => (number.value = formatSetting(value)));
+  number.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") number.blur();
+    if (event.key === "Escape") {
+      number.value = String(value);
+      number.blur();
+    }
+  });
+  show(value);
+  return { node, show };
+}
+
+const WORDS = { true: "both", false: "none", first: "m", second: "v" };
+
+/** A choice among a few values, as a row of buttons. */
+export function createChoice({ hyper, owner, onInput }) {
+  const values = hyper.choices.map((choice) => choice.value);
+  const buttons = values.map((choice, index) => {
+    const button = element("button", {
+      type: "button", role: "radio", onclick: () => onInput(choice, true), title: `${hyper.name}=${notationOf(choice)}`,
+    }, WORDS[choice] ?? String(choice));
+    button.addEventListener("keydown", (event) => {
+      const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!move) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const next = (index + move + buttons.length) % buttons.length;
+      buttons[next].focus();
+      buttons[next].click();
+    });
+    return button;
+  });
+  const group = element("div.segments", { role: "radiogroup", "aria-label": `${hyper.name} of ${owner}` }, ...buttons);
+  const node = element("div.choice", {}, element("span.symbol", {}, hyper.symbol), group);
+  function show(value) {
+    buttons.forEach((button, index) => {
+      const on = values[index] === value;
+      button.setAttribute("aria-checked", String(on));
+      button.tabIndex = on ? 0 : -1;
+    });
+  }
+  show(hyper.value);
+  return { node, show };
+}
+
+/** A value as racer notation writes it: True, False, 0.05, first. */
+export const notationOf = (value) => (value === true ? "True" : value === false ? "False" : String(value));

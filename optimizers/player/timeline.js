@@ -1,0 +1,107 @@
+// Time as something one can hold: play, pause, one step on and back, scrub, speed, landmarks.
+
+import { element, icon, write } from "./dom.js";
+import { SPEEDS } from "./clock.js";
+
+const NEAR = 74; // px between two landmarks' words, below which the later one shows only its tick
+
+/** The row under the stage. onSteps(n) is called when another length is asked for; without it the length is fixed. */
+export function createTimeline({ clock, onSteps, onSettle }) {
+  const button = (name, title, action, extra = "") =>
+    element(`button.round${extra}`, { type: "button", title, "aria-label": title, onclick: action }, icon(name));
+  const toggle = button("play", "Play (space)", () => clock.toggle(), ".play");
+  const loop = button("loop", "Play again at the end", () => {
+    clock.loop = !clock.loop;
+    loop.setAttribute("aria-pressed", clock.loop);
+  });
+  loop.setAttribute("aria-pressed", false);
+  const buttons = element("div.buttons", {},
+    button("first", "Back to the start (Home)", () => clock.seek(0)),
+    button("back", "One step back (,)", () => clock.seek(clock.whole - 1)),
+    toggle,
+    button("forward", "One step on (.)", () => clock.seek(clock.whole + 1)));
+
+  const range = element("input.scrub", { type: "range", min: 0, max: 1, step: 1, value: 0, "aria-label": "Step" });
+  range.addEventListener("input", () => clock.seek(Number(range.value)));
+  range.addEventListener("change", onSettle);
+  const marks = element("div.marks");
+  const track = element("div.track", {}, marks, range);
+
+  const now = element("b");
+  const length = onSteps
+    ? element("input.steps", { type: "text", inputmode: "numeric", "aria-label": "Length of the race in steps", title: "Length of the race" })
+    : element("span");
+  if (onSteps) {
+    length.addEventListener("change", () => onSteps(length.value));
+    length.addEventListener("keydown", (event) => event.key === "Enter" && length.blur());
+  }
+  const speed = element("select.speed", { "aria-label": "Speed", title: "Speed" },
+    ...SPEEDS.map((x) => element("option", { value: x }, `${String(x).replace("0.", ".")}×`)));
+  speed.addEventListener("change", () => {
+    clock.speed = Number(speed.value);
+    onSettle();
+  });
+  const place = element("div.place", {}, element("span", {}, "step ", now, " / "), length, speed, loop);
+  const node = element("div.timeline", {}, buttons, track, place);
+
+  let landmarks = [];
+  let shown = "";
+
+  function placeMarks() {
+    const width = range.clientWidth - 15; // the thumb's centre runs from 7.5 px in to 7.5 px before the end
+    if (width <= 0) return;
+    const key = JSON.stringify([landmarks, width, clock.length]);
+    if (key === shown) return;
+    shown = key;
+    let last = -Infinity;
+    marks.replaceChildren(...landmarks.map(({ step, text }) => {
+      const x = 7.5 + (step / clock.length) * width;
+      const room = x - last >= NEAR;
+      if (room) last = x;
+      const mark = element(`button.mark${room ? "" : ".bare"}`, {
+        type: "button",
+        style: `left:${x}px`,
+        title: `${text}: step ${step}`,
+        "aria-label": `Go to step ${step}: ${text}`,
+        onclick: () => clock.seek(step),
+      }, element("span", {}, text));
+      return mark;
+    }));
+    // Words near an end are pushed inside the track.
+    for (const mark of marks.children) {
+      const word = mark.firstChild;
+      const half = word.offsetWidth / 2;
+      const x = parseFloat(mark.style.left);
+      const shift = Math.max(0, half - x) - Math.max(0, x + half - range.clientWidth);
+      word.style.transform = `translateX(${shift}px)`;
+    }
+  }
+
+  return {
+    node,
+    update(race) {
+      landmarks = [...race.landmarks].sort((a, b) => a.step - b.step);
+      range.max = clock.length;
+      if (onSteps) {
+        if (length.getRootNode().activeElement !== length) length.value = clock.length;
+      } else write(length, String(clock.length));
+      placeMarks();
+    },
+    resize: placeMarks,
+    draw() {
+      const step = clock.whole;
+      if (range.value !== String(step)) range.value = step;
+      range.style.setProperty("--filled", clock.length ? clock.step / clock.length : 0);
+      range.setAttribute("aria-valuetext", `step ${step} of ${clock.length}`);
+      write(now, String(step));
+    },
+    changed() {
+      const name = clock.playing ? "pause" : clock.step >= clock.length ? "again" : "play";
+      const title = clock.playing ? "Pause (space)" : name === "again" ? "Play again (space)" : "Play (space)";
+      toggle.replaceChildren(icon(name));
+      toggle.title = title;
+      toggle.setAttribute("aria-label", title);
+      speed.value = String(clock.speed);
+    },
+  };
+}
