@@ -19,9 +19,9 @@ def serve(host: str, port: int | None, browser: bool) -> None:
         ValueError: the port is taken, or the host is none of this machine's addresses.
     """
     port = _free_port(host, port)
-    from app.warm import warm
+    from app.warm import warm_all
 
-    Thread(target=warm, daemon=True).start()  # beside Streamlit's own start-up
+    Thread(target=warm_all, daemon=True).start()  # beside Streamlit's own start-up
 
     from streamlit import config
     from streamlit.web import bootstrap

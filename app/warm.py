@@ -17,6 +17,17 @@ def warm() -> None:
         _load()
 
 
+def warm_all() -> None:
+    """Warm up, then compile what the first page does not show, so that a first choice does not wait for it."""
+    from optimizers import OPTIMIZERS, SURFACES, simulate
+
+    warm()
+    for racer in OPTIMIZERS:
+        simulate(racer, "rosenbrock", steps=1)
+    for surface in SURFACES:
+        simulate("adam", surface, steps=1)
+
+
 @cache
 def _load() -> None:
     from app.request import RaceRequest
