@@ -18,7 +18,7 @@ def warm() -> None:
 
 
 def warm_all() -> None:
-    """Warm up, then compile what the first page does not show, so that a first choice does not wait for it."""
+    """Warm up, then compile what the first page does not show, so that a choice does not wait."""
     from optimizers import OPTIMIZERS, SURFACES, simulate
 
     warm()
