@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium. Without one the tests are skipped, unless ADAMSCOPE_REQUIRE_BROWSER=1 says to fail."""
+    """Headless Chromium. Without it tests are skipped, unless ADAMSCOPE_REQUIRE_BROWSER=1 says to fail."""
     program = chromium()
     if program is None:
         reason = "No Chromium: install Debian's package, or name the program in ADAMSCOPE_CHROMIUM."
