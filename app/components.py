@@ -27,3 +27,13 @@ def component(name: str, *, js: str, css: str, html: str) -> ComponentRenderer:
         folders = [ComponentConfig(part, folder) for part, folder in _FOLDERS.items()]
         manager.register_from_manifest(ComponentManifest("adamscope", "0", folders), _ROOT)
     return st.components.v2.component(f"adamscope.{name}", html=html, js=js, css=css)
+
+
+def fill_window() -> None:
+    """Give the page's one component the whole window below the navigation."""
+    st.html(
+        """<style>
+        [data-testid="stMainBlockContainer"] { padding: 3.75rem 0 0; max-width: none }
+        [data-testid="stMain"] { overflow: hidden }
+        </style>"""
+    )

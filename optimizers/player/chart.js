@@ -122,7 +122,7 @@ function trace(q, { x, y }, toX, toY, log) {
 /**
  * Draw a chart that fills the canvas. Options: series [{x, y, color, dash = [], width = 2, alpha = 1, marker = 0 (radius),
  * hollow = false}] with x ascending; xRange [a, b]; yRange [a, b] or null (from the data); yLog; cursor (x or null); gridColor, textColor,
- * cursorColor, background (fills hollow markers); xLabel; yTicks [{value, label}]; font; left (px, to line charts up).
+ * cursorColor, background (fills hollow markers); xLabel; yTicks [{value, label}]; font; left and right (px kept free).
  * Returns {x(v), y(v), toX(px), area}: values to CSS pixels of the canvas and back.
  */
 export function drawLines(canvas, options) {
@@ -136,7 +136,7 @@ export function drawLines(canvas, options) {
     canvas.height = Math.round(height * ratio);
   }
   const left = options.left ?? MARGIN.left;
-  const area = { left, top: MARGIN.top, right: width - MARGIN.right, bottom: height - MARGIN.bottom };
+  const area = { left, top: MARGIN.top, right: width - (options.right ?? MARGIN.right), bottom: height - MARGIN.bottom };
   const [x0, x1] = xRange[1] > xRange[0] ? xRange : [xRange[0], xRange[0] + 1];
   const [y0, y1] = options.yRange ?? yExtent(series, [x0, x1], yLog);
   const scale = yLog ? Math.log10 : (v) => v;

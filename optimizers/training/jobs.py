@@ -186,13 +186,13 @@ def train_run(run_id: str, url: str) -> None:
     try:
         with Recorder(store, run_id) as record:
             result = train(TrainConfig.from_json(json.dumps(run.config)), record)
+        end = {"state": "stopped" if result.stopped else "finished", "summary": result.summary}
     except Exception as problem:
         if not isinstance(problem, (ValueError, RuntimeError, OSError)):
             _log.exception("Run %s failed.", run_id)
         store.change(run_id, state="failed", message=str(problem) or type(problem).__name__)
         return
-    state = "stopped" if result.stopped else "finished"
-    store.change(run_id, state=state, seconds_left=0.0, summary=result.summary)
+    store.change(run_id, seconds_left=0.0, **end)
 
 
 class Recorder:
@@ -248,6 +248,7 @@ class Recorder:
                     self._values |= {
                         "state": "running",
                         "device": event.device,
+                        "device_name": event.device_name,
                         "precision": event.precision,
                         "data_note": event.data_note,
                         "parameters": event.parameters,

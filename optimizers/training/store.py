@@ -50,6 +50,7 @@ class Run(_Base):
     state: Mapped[str]  # queued | starting | running | finished | stopped | failed | interrupted
     message: Mapped[str] = mapped_column(default="")  # one sentence for people
     device: Mapped[str] = mapped_column(default="")
+    device_name: Mapped[str] = mapped_column(default="")
     precision: Mapped[str] = mapped_column(default="")
     data_note: Mapped[str] = mapped_column(default="")
     parameters: Mapped[int] = mapped_column(default=0)  # of the model

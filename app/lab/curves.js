@@ -1,0 +1,238 @@
+// The experiment: loss and accuracy of every racer, growing with the run. Training batches are faint, with their
+// running mean as a thin line; test pictures are a strong line with markers. Both charts share one cursor.
+
+import { drawLines, formatNumber } from "../adamscope.player/chart.js";
+import { element, write } from "../adamscope.player/dom.js";
+import { colorOf } from "../adamscope.player/race.js";
+
+const NAMES = 132; // px at most for a name at its line's end
+const LEFT = 44; // px for the numbers on the vertical axis
+const LINE = 14; // px from one name to the next
+const WINDOW = 1 / 60; // of the points so far, to either side, in the running mean
+
+/** The points of one run, as they come in. */
+export function createRecord(racers) {
+  const series = () => ({ step: [], loss: [], accuracy: [] });
+  const train = racers.map(series);
+  const test = racers.map(series);
+  const counts = [0, 0];
+  const add = (into, rows, which) => {
+    for (let i = 0; i < rows.length; i += 4) {
+      const line = into[rows[i]];
+      if (!line) continue;
+      line.step.push(rows[i + 1]);
+      line.loss.push(rows[i + 2]);
+      line.accuracy.push(100 * rows[i + 3]);
+    }
+    counts[which] += rows.length / 4;
+  };
+  return {
+    train,
+    test,
+    /** Rows (racer, step, loss, accuracy) that follow on `before`; false where some are missing in between. */
+    take(before, points, tests) {
+      if (before[0] !== counts[0] || before[1] !== counts[1]) return false;
+      add(train, points, 0);
+      add(test, tests, 1);
+      return true;
+    },
+    get last() {
+      return Math.max(0, ...train.map(({ step }) => step.at(-1) ?? 0));
+    },
+  };
+}
+
+/** The mean of the values around each place; a place without a number keeps none. */
+export function runningMean(values) {
+  const reach = Math.floor(values.length * WINDOW);
+  const sums = [0];
+  const counts = [0];
+  values.forEach((value, i) => {
+    const known = Number.isFinite(value);
+    sums.push(sums[i] + (known ? value : 0));
+    counts.push(counts[i] + known);
+  });
+  return values.map((value, i) => {
+    if (!Number.isFinite(value)) return NaN;
+    const first = Math.max(0, i - reach);
+    const end = Math.min(values.length, i + reach + 1);
+    return (sums[end] - sums[first]) / (counts[end] - counts[first]);
+  });
+}
+
+/** Index of the newest entry at or before `step`, or −1. */
+export function indexAt(steps, step) {
+  let low = 0;
+  let high = steps.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (steps[middle] <= step) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const peak = (values) => values.reduce((most, value) => (value > most && Number.isFinite(value) ? value : most), -Infinity);
+
+/** The end of the x axis: the run so far with room to grow, in round numbers, so that it moves seldom. */
+function reach(last, total) {
+  const wanted = Math.max(last * 1.02, 20);
+  const unit = 10 ** Math.floor(Math.log10(wanted));
+  const round = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((k) => k * unit >= wanted) * unit;
+  return total > 0 && round > total * 0.85 ? total : round;
+}
+
+/** onCursor(step or null) is told where the pointer or the arrow keys look; onScale(scale) that the loss axis changes. */
+export function createCurves({ onCursor, onScale }) {
+  let run = null;
+  let record = null;
+  let theme = null;
+  let scale = "linear";
+  let cursor = null;
+  let beyond = "";
+
+  const scales = ["linear", "log"].map((name) =>
+    element("button", { type: "button", role: "radio", onclick: () => onScale(name), onkeydown: moveScale }, name));
+  const segments = element("div.segments", { role: "radiogroup", "aria-label": "Scale of the loss axis" }, ...scales);
+  const cut = element("span.hint");
+  const charts = [
+    { name: "loss", title: "Loss", aside: [cut, segments] },
+    { name: "accuracy", title: "Accuracy, %", aside: [] },
+  ].map((chart) => {
+    const canvas = element("canvas", { tabindex: 0, role: "slider", "aria-label": `${chart.title}: the step looked at`, "aria-valuemin": 0 });
+    const names = element("div.names", { "aria-hidden": "true" });
+    const holder = element("div.chart", {}, canvas, names);
+    const node = element("div.figure", {}, element("div.title", {}, element("h3", {}, chart.title), ...chart.aside), holder);
+    canvas.addEventListener("pointermove", (event) => look(chart.axes?.toX(event.offsetX)));
+    canvas.addEventListener("pointerleave", () => look(null));
+    canvas.addEventListener("blur", () => look(null));
+    canvas.addEventListener("keydown", move);
+    return Object.assign(chart, { canvas, names, holder, node });
+  });
+  const legend = element("p.legend", {}, line(1.5, false), "training batches, running mean", line(2.5, true), "test pictures, after each epoch");
+  const node = element("div.curves", {}, ...charts.map((chart) => chart.node), legend);
+
+  function line(width, marker) {
+    const holder = element("span.swatch", { "aria-hidden": "true" });
+    holder.innerHTML = `<svg width="30" height="10"><path d="M1 5H29" stroke="currentColor" stroke-width="${width}"/>` +
+      (marker ? '<circle cx="15" cy="5" r="3" fill="currentColor"/>' : "") + "</svg>";
+    return holder;
+  }
+
+  function moveScale(event) {
+    if (!["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].includes(event.key)) return;
+    event.preventDefault();
+    const other = scales[scale === "log" ? 0 : 1];
+    other.focus();
+    other.click();
+  }
+
+  function look(step) {
+    const next = step === null || step === undefined || !record ? null : Math.max(0, Math.min(record.last, Math.round(step)));
+    if (next === cursor) return;
+    cursor = next;
+    onCursor(cursor);
+    draw();
+  }
+
+  function move(event) {
+    if (!record || event.ctrlKey || event.metaKey || event.altKey) return;
+    const stride = Math.max(1, Math.round(record.last / (event.shiftKey ? 10 : 100)));
+    const now = cursor ?? record.last;
+    const next = { ArrowLeft: now - stride, ArrowRight: now + stride, Home: 0, End: record.last, Escape: null }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    look(next);
+  }
+
+  /** Where the loss axis ends: a racer that blows up must not flatten the others; it leaves the chart, and is named. */
+  function ceiling(lines) {
+    const top = Math.max(...lines.map(({ y }) => peak(y)));
+    const usual = 1.5 * Math.max(...record.train.map(({ loss }) => loss.find(Number.isFinite) ?? 0));
+    if (!(top > usual) || !(usual > 0)) {
+      beyond = "";
+      return null;
+    }
+    const over = run.racers.filter((_, k) => Math.max(peak(record.train[k].loss), peak(record.test[k].loss)) > usual);
+    beyond = `beyond the axis: ${over.map(({ label }) => label).join(", ")}, up to ${formatNumber(top, 3)}`;
+    return [0, usual];
+  }
+
+  function seriesOf(name) {
+    const faint = [];
+    const clear = [];
+    run.racers.forEach((racer, k) => {
+      const color = colorOf(racer, theme);
+      const [train, test] = [record.train[k], record.test[k]];
+      const dash = racer.dash.map((length) => (length < 1 ? length : length * 0.6));
+      faint.push({ x: train.step, y: train[name], color, width: 1, alpha: 0.22 });
+      clear.push({ x: train.step, y: runningMean(train[name]), color, dash, width: 1.5 });
+      clear.push({ x: test.step, y: test[name], color, dash: racer.dash, width: 2.5, marker: 3.6, hollow: racer.hollow });
+    });
+    return [...faint, ...clear];
+  }
+
+  function draw() {
+    if (!run || !record) return;
+    const xRange = [0, reach(record.last, run.total_steps)];
+    const width = charts[0].canvas.clientWidth - LEFT;
+    const named = width > 380;
+    const right = named ? Math.max(12, width - ((width - NAMES) * xRange[1]) / Math.max(1, record.last)) : 12;
+    for (const chart of charts) {
+      const lines = seriesOf(chart.name);
+      const yLog = chart.name === "loss" && scale === "log";
+      const yRange = chart.name === "loss" && !yLog ? ceiling(lines) : null;
+      if (yLog) beyond = "";
+      chart.axes = drawLines(chart.canvas, {
+        series: lines, xRange, yRange, yLog, cursor, right, xLabel: "step", left: LEFT,
+        gridColor: theme.line, textColor: theme.mute, cursorColor: theme.ink, background: theme.paper,
+        font: `${(theme.size * 0.85).toFixed(1)}px ${theme.family}`,
+      });
+      chart.canvas.setAttribute("aria-valuemax", record.last);
+      chart.canvas.setAttribute("aria-valuenow", cursor ?? record.last);
+      chart.canvas.setAttribute("aria-valuetext", `step ${cursor ?? record.last}`);
+      nameEnds(chart, xRange[1], named);
+    }
+    write(cut, beyond);
+  }
+
+  /** Each racer's name at its line's end, pushed apart where they would touch. */
+  function nameEnds(chart, end, named) {
+    const { axes } = chart;
+    const ends = run.racers.flatMap((racer, k) => {
+      const values = record.train[k][chart.name];
+      const value = mean(values.slice(-Math.floor(values.length * WINDOW) - 1)); // where its running mean ends
+      if (!Number.isFinite(value)) return [];
+      return [{ racer, x: axes.x(Math.min(end, record.train[k].step.at(-1))) + 8, y: axes.y(value) }];
+    });
+    const { top, bottom } = axes.area;
+    ends.sort((a, b) => a.y - b.y);
+    ends.forEach((one, i) => (one.y = Math.max(one.y, i ? ends[i - 1].y + LINE : top + 4)));
+    for (let i = ends.length - 1, floor = bottom - 4; i >= 0; i--, floor -= LINE) ends[i].y = Math.min(ends[i].y, floor);
+    chart.names.hidden = !named;
+    chart.names.replaceChildren(...ends.map(({ racer, x, y }) =>
+      element("span", { style: `left:${x.toFixed(1)}px;top:${y.toFixed(1)}px;color:${colorOf(racer, theme)}` }, racer.label)));
+  }
+
+  const observer = new ResizeObserver(draw);
+  for (const { holder } of charts) observer.observe(holder);
+
+  return {
+    node,
+    get cursor() {
+      return cursor;
+    },
+    update(newRun, newRecord, newTheme, newScale) {
+      if (newRecord !== record) cursor = null;
+      [run, record, theme, scale] = [newRun, newRecord, newTheme, newScale];
+      scales.forEach((button, index) => {
+        const on = ["linear", "log"][index] === scale;
+        button.setAttribute("aria-checked", String(on));
+        button.tabIndex = on ? 0 : -1;
+      });
+      draw();
+    },
+    stop: () => observer.disconnect(),
+  };
+}

@@ -1,0 +1,114 @@
+// The lab as a Streamlit component: question, experiment, explanation around one run of training.
+
+import { element, write } from "../adamscope.player/dom.js";
+import { unpack } from "../adamscope.player/packet.js";
+import { readTheme } from "../adamscope.player/theme.js";
+import { createCurves, createRecord } from "./curves.js";
+import { createSetup } from "./setup.js";
+import { createStandings, duration } from "./standings.js";
+
+const EMPTY = new Float32Array(0);
+const STATES = {
+  queued: "Waiting", starting: "Starting", running: "Training", finished: "Finished", stopped: "Stopped", failed: "Failed", interrupted: "Interrupted",
+};
+
+/** send: {ask(message), start(query), stop(), again()}. */
+function createLab(parent, send) {
+  const root = element("div.adamscope.page.lab", { style: "visibility:hidden" }); // until the style sheet is there
+  const debug = ((window.__adamscope ??= {}).lab = { mounts: (window.__adamscope.lab?.mounts ?? 0) + 1, updates: 0, resent: 0 });
+  let meta = null;
+  let record = null;
+  let shown = null; // id of the run the record is of
+
+  const setup = createSetup({ onAsk: send.ask, onStart: send.start });
+  const curves = createCurves({
+    onCursor: (step) => meta?.run && standings.fill(meta.run, record, readTheme(root), step),
+    onScale: (scale) => setup.set("scale", scale),
+  });
+  const standings = createStandings({ onShow: (run) => setup.set("run", run) });
+
+  const notice = element("p.notice", { role: "status" });
+  const state = element("b.state");
+  const place = element("span.place");
+  const left = element("span.left");
+  const stop = element("button.stop", { type: "button", title: "Ends after the step under way; what was measured stays", onclick: () => {
+    stop.disabled = true;
+    send.stop();
+  } }, "Stop");
+  const bar = element("progress", { max: 1, "aria-label": "How far the run is" });
+  const status = element("header.status", {}, element("div.line", {}, state, place, left, stop), bar);
+  const empty = element("div.empty", {}, element("p", {}, "Choose who trains on what, then press ", element("b", {}, "Start"), "."),
+    element("p", {}, "All racers begin from the same weights and see the same pictures in the same order: what differs is the optimizer. Their loss and accuracy grow here, side by side."));
+  root.append(setup.node, element("section.experiment", { "aria-label": "The run" }, notice, status, curves.node, empty), standings.node);
+  parent.append(root);
+
+  function head(run) {
+    write(state, run.stopping ? "Stopping" : STATES[run.state]);
+    state.dataset.state = run.state;
+    const epoch = run.steps_per_epoch ? Math.min(run.epochs, Math.floor(Math.max(0, run.step - 1) / run.steps_per_epoch) + 1) : 0;
+    const far = run.total_steps ? `epoch ${epoch} of ${run.epochs}, step ${run.step} of ${run.total_steps}` : "";
+    write(place, run.message || far);
+    const time = run.state === "running" && run.seconds_left !== null ? `${duration(run.seconds_left)} left` : run.seconds ? `took ${duration(run.seconds)}` : "";
+    write(left, run.active && run.state !== "running" ? "" : time);
+    stop.hidden = !run.active;
+    stop.disabled = run.stopping;
+    const waits = run.state === "queued" || run.state === "starting";
+    if (waits) bar.removeAttribute("value");
+    else bar.value = run.total_steps ? run.step / run.total_steps : 0;
+    bar.hidden = !run.active;
+  }
+
+  return {
+    update({ meta: next, arrays }) {
+      meta = next;
+      debug.updates += 1;
+      const run = meta.run;
+      const theme = readTheme(root);
+      if (!run) record = null;
+      else if (run.id !== shown || (meta.before[0] === 0 && meta.before[1] === 0)) record = createRecord(run.racers);
+      shown = run?.id ?? null;
+      if (record && !record.take(meta.before, arrays.points ?? EMPTY, arrays.tests ?? EMPTY)) {
+        debug.resent += 1;
+        send.again();
+      }
+      notice.replaceChildren(...meta.notices.map((text) => element("span", {}, text)));
+      status.hidden = curves.node.hidden = !run;
+      empty.hidden = Boolean(run);
+      setup.update(meta, theme);
+      if (run) head(run);
+      curves.update(run, record, theme, meta.asked.scale);
+      standings.update(run, meta.recent, record, theme, curves.cursor);
+      debug.run = run && { id: run.id, state: run.state, step: run.step, points: record.train.map(({ step }) => step.length), tests: record.test.map(({ step }) => step.length) };
+    },
+    destroy() {
+      setup.stop();
+      curves.stop();
+      root.remove();
+    },
+  };
+}
+
+const labs = new WeakMap(); // Streamlit calls again with the same parent at every update
+
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
+  let made = labs.get(parentElement);
+  if (!made) {
+    made = {};
+    labs.set(parentElement, made);
+    made.lab = createLab(parentElement, {
+      ask: (message) => made.setStateValue("ask", message),
+      start: (query) => made.setTriggerValue("start", query),
+      stop: () => made.setTriggerValue("stop", true),
+      again: () => made.setTriggerValue("again", true),
+    });
+  }
+  Object.assign(made, { setStateValue, setTriggerValue });
+  made.lab.update(unpack(data));
+  // Streamlit may run this while the component still stands (an update that another overtook).
+  return () =>
+    setTimeout(() => {
+      if (parentElement.isConnected) return;
+      labs.get(parentElement)?.lab.destroy();
+      labs.delete(parentElement);
+    });
+}

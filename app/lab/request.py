@@ -1,0 +1,127 @@
+"""What a learner asks the lab for, read from the page's address and written back to it.
+
+`?o=adam&o=momentum(lr=0.01)&data=shapes10&model=keras_cnn&epochs=10&batch_size=32&seed=0&scale=log&run=1f2e3d4c`
+"""
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from app.request import MOST_RACERS
+from optimizers import Racer
+from optimizers.notation import unknown
+from optimizers.training import TrainConfig
+from optimizers.training.data import available
+from optimizers.training.store import Run
+
+LONGEST = 8_000  # characters of a query
+SCALES = ("linear", "log")
+SETTINGS = (
+    "data",
+    "model",
+    "epochs",
+    "batch_size",
+    "seed",
+    "limit",
+)  # of a TrainConfig, as the page offers them
+FIRST_RACERS = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
+
+
+def first_config() -> TrainConfig:
+    """Return what the page offers at first: the real pictures where they are, else their stand-in."""
+    return TrainConfig(racers=FIRST_RACERS, data="cifar10" if available("cifar10") else "shapes10")
+
+
+@dataclass(frozen=True)
+class LabRequest:
+    """A training run to start, the run to look at, and how. Read it with `parse`, write it with `query`."""
+
+    config: TrainConfig = field(default_factory=first_config)
+    scale: str = "linear"  # of the loss axis
+    run: str | None = None  # id of the run that is shown
+
+    @classmethod
+    def parse(cls, query: str, kept: "LabRequest | None" = None) -> tuple["LabRequest", list[str]]:
+        """Read a query; return the request and a sentence for each part that was no good.
+
+        A bad part never raises: it stays as it is in `kept`, by default what the page offers at first.
+        """
+        request = kept or cls()
+        if len(query) > LONGEST:
+            return request, [f"This link has {len(query):,} characters; at most {LONGEST:,} can be read."]
+        try:
+            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=40)
+        except ValueError:
+            return request, ["This link has more than 40 parts, so none of it was read."]
+        notices: list[str] = []
+        for name, values in given.items():
+            try:
+                request = replace(request, **_read(request, name, values, notices))
+            except ValueError as problem:
+                notices.append(str(problem))
+        return request, notices
+
+    def of(self, run: Run) -> "LabRequest":
+        """Return the request that looks at `run` and offers its settings for the next one."""
+        try:
+            config = TrainConfig.from_json(json.dumps(run.config))
+        except (ValueError, TypeError):  # written by a version that knew other settings
+            config = self.config
+        return replace(self, config=config, run=run.id)
+
+    @property
+    def parts(self) -> dict[str, str | list[str]]:
+        """The query's parts, as Streamlit takes them."""
+        parts: dict[str, str | list[str]] = {
+            "o": [notation.replace(" ", "") for notation in self.config.racers]
+        }
+        for name in SETTINGS:
+            value = getattr(self.config, name)
+            if value is not None:
+                parts[name] = str(value)
+        if self.scale != "linear":
+            parts["scale"] = self.scale
+        if self.run is not None:
+            parts["run"] = self.run
+        return parts
+
+    def query(self) -> str:
+        """Write the request as a query string that `parse` reads back."""
+        return urlencode(self.parts, doseq=True)
+
+
+def _read(request: LabRequest, name: str, values: list[str], notices: list[str]) -> dict[str, Any]:
+    if name == "o":
+        racers = _racers(values, notices)
+        return {"config": replace(request.config, racers=racers)} if racers else {}
+    if name not in (*SETTINGS, "scale", "run"):
+        raise unknown("part", name, ["o", *SETTINGS, "scale", "run"], "A link")
+    if len(values) != 1:
+        raise ValueError(f"{name} is given {len(values)} times; give it once.")
+    (text,) = values
+    if name == "run":
+        return {"run": text or None}
+    if name == "scale":
+        if text not in SCALES:
+            raise ValueError(f"scale is {text[:60]!r}, but takes {' or '.join(SCALES)}.")
+        return {"scale": text}
+    change: dict[str, Any] = {name: None if name == "limit" and not text else _whole(text)}
+    return {"config": replace(request.config, **change)}
+
+
+def _racers(values: list[str], notices: list[str]) -> tuple[str, ...]:
+    racers = []
+    for value in values:
+        try:
+            racers.append(str(Racer.parse(value)))
+        except ValueError as problem:
+            notices.append(str(problem))
+    if len(racers) > MOST_RACERS:
+        notices.append(f"{len(racers)} racers are given; the first {MOST_RACERS} train.")
+    return tuple(racers[:MOST_RACERS])
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"-?\d{1,12}", text) else text[:60]

@@ -1,0 +1,166 @@
+// The question: which optimizers train what, on which pictures. Every change is told to Python, which answers with
+// names, colours and notation.
+
+import { element, icon, swatch } from "../adamscope.player/dom.js";
+import { openMenu } from "../adamscope.player/menu.js";
+import { colorOf } from "../adamscope.player/race.js";
+import { createMessenger } from "../adamscope.player/request.js";
+import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
+
+const MOST_RACERS = 8;
+const NUMBERS = [
+  { name: "epochs", label: "Epochs", hint: "Passes over the training pictures" },
+  { name: "batch_size", label: "Batch", hint: "Pictures a step" },
+  { name: "seed", label: "Seed", hint: "Of the first weights and of the order of the pictures" },
+  { name: "limit", label: "Pictures", hint: "Train on the first so many; empty for all", empty: "all" },
+];
+
+const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
+
+/** onAsk(message) hands a change to Python, onStart(query) starts a run. Returns {node, update, set(name, value)}. */
+export function createSetup({ onAsk, onStart }) {
+  const messenger = createMessenger(onAsk);
+  let asked = null; // what Python last answered
+  let wanted = null; // what the hand wants; ahead of it while an answer is under way
+  let offer = null;
+  let theme = null;
+  let run = null;
+  let open = new Set(); // places of the racers that show all their hyperparameters
+  let controls = new Map(); // "place/hyperparameter" -> slider or choice
+  let notations = [];
+  let built = "";
+
+  const racers = element("div.racers");
+  const add = element("button.quiet", { type: "button", "aria-haspopup": "menu", onclick: () => openMenu(add, additions(), "Add a racer") }, "+ add a racer");
+  const data = element("select", { "aria-label": "Pictures to train on", onchange: () => set("data", data.value) });
+  const about = element("p.hint");
+  const model = element("select", { onchange: () => set("model", model.value) });
+  const numbers = NUMBERS.map(({ name, label, hint, empty = "" }) => {
+    const input = element("input.value", { type: "text", inputmode: "numeric", placeholder: empty, autocomplete: "off", onchange: () => set(name, input.value.trim()) });
+    return { name, input, node: element("label.setting", { title: hint }, element("span", {}, label), input) };
+  });
+  const begin = element("button.start", { type: "button", onclick: start }, "Start");
+  const node = element("section.question", { "aria-label": "What trains on what" },
+    element("h3", {}, "Racers"), racers, element("div.more", {}, add),
+    data, about,
+    element("label.choices", {}, element("span", {}, "Network"), model),
+    element("div.settings", {}, ...numbers.map((one) => one.node)),
+    element("div.begin", {}, begin),
+  );
+
+  const query = () => {
+    const pairs = wanted.racers.map((racer) => ["o", racer.text ?? notation(racer)]);
+    for (const name of ["data", "model", "scale", ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
+    if (wanted.run) pairs.push(["run", wanted.run]);
+    return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
+  };
+
+  function change(edit) {
+    edit(wanted);
+    messenger.ask({ query: query() });
+  }
+
+  const set = (name, value) => change((question) => (question[name] = value));
+
+  function start() {
+    begin.disabled = true; // until the new run is there
+    onStart(query());
+  }
+
+  const additions = () =>
+    offer.optimizers.map(({ name, title, purpose }) => ({
+      title, note: purpose, action: () => change((question) => question.racers.push({ name, hyper: [], text: name })),
+    }));
+
+  function actions(place) {
+    const racer = asked.racers[place];
+    const list = [];
+    if (asked.racers.length < MOST_RACERS) {
+      list.push({ title: "Duplicate", note: "a second one, to change one thing", action: () =>
+        change((question) => question.racers.splice(place + 1, 0, structuredClone(question.racers[place]))) });
+    }
+    list.push({ title: "Back to defaults", note: "as torch.optim has them", action: () =>
+      change((question) => question.racers[place].hyper.forEach((one) => (one.value = one.default))) });
+    if (asked.racers.length > 1) {
+      list.push({ title: "Remove", note: `${racer.label} does not train`, action: () => {
+        open = new Set([...open].filter((other) => other !== place).map((other) => (other > place ? other - 1 : other)));
+        change((question) => question.racers.splice(place, 1));
+      } });
+    }
+    return list;
+  }
+
+  function control(hyper, racer, place) {
+    const make = hyper.choices.length ? createChoice : createSlider;
+    const choices = hyper.choices.map((choice) => choice.value);
+    const made = make({ hyper: { ...hyper, choices }, owner: racer.label, onInput: (value) =>
+      change((question) => (question.racers[place].hyper.find((one) => one.name === hyper.name).value = value)) });
+    controls.set(`${place}/${hyper.name}`, made);
+    return made.node;
+  }
+
+  function card(racer, place) {
+    const color = colorOf(racer, theme);
+    const all = open.has(place);
+    const name = element("button.name", { type: "button", "aria-expanded": String(all), "data-focus": `name${place}`,
+      title: all ? "Show the learning rate alone" : "Show every hyperparameter", onclick: () => {
+        open.has(place) ? open.delete(place) : open.add(place);
+        build();
+      } }, swatch(racer, color, 32), element("b", {}, racer.label));
+    const more = element("button.more", { type: "button", "aria-label": `More for ${racer.label}`, title: "Duplicate, reset, remove",
+      "aria-haspopup": "menu", "data-focus": `more${place}`, onclick: () => openMenu(more, actions(place), racer.label) }, icon("more"));
+    const text = element("input.notation", { type: "text", spellcheck: "false", autocomplete: "off", "data-focus": `text${place}`,
+      "aria-label": `${racer.label} in racer notation`, onchange: () => change((question) => (question.racers[place].text = text.value)) });
+    notations.push(text);
+    return element(all ? "div.racer.chosen" : "div.racer", { style: `--hue:${color}` }, element("div.head", {}, name, more),
+      ...racer.hyper.filter((_, index) => all || index === 0).map((hyper) => control(hyper, racer, place)), text);
+  }
+
+  function build() {
+    const focused = node.getRootNode().activeElement?.dataset?.focus;
+    controls = new Map();
+    notations = [];
+    racers.replaceChildren(...asked.racers.map(card));
+    if (focused) node.querySelector(`[data-focus="${focused}"]`)?.focus();
+    fill();
+  }
+
+  const free = (input) => input.getRootNode().activeElement !== input; // no hand is on it
+
+  function fill() {
+    asked.racers.forEach((racer, place) => {
+      for (const hyper of racer.hyper) controls.get(`${place}/${hyper.name}`)?.show(hyper.value);
+      if (free(notations[place])) notations[place].value = racer.notation;
+    });
+    for (const { name, input } of numbers) if (free(input)) input.value = asked[name] ?? "";
+  }
+
+  function options(select, list, value) {
+    if (select.length !== list.length) select.replaceChildren(...list.map(({ name, title }) => element("option", { value: name }, title)));
+    if (free(select) || select.value !== value) select.value = value;
+  }
+
+  return {
+    node,
+    set,
+    update(meta, newTheme) {
+      messenger.startAt(meta.turn);
+      messenger.answered(meta.turn);
+      if (!messenger.idle) return;
+      [asked, offer, theme] = [meta.asked, meta.offer, newTheme];
+      wanted = structuredClone(asked);
+      options(data, offer.data, asked.data);
+      options(model, offer.models, asked.model);
+      const { note, command } = offer.data.find(({ name }) => name === asked.data);
+      about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
+      add.disabled = asked.racers.length >= MOST_RACERS;
+      if (begin.disabled && (meta.run?.id !== run || meta.notices.length)) begin.disabled = false;
+      run = meta.run?.id;
+      // Cards are rebuilt only when other ones are needed, never under a hand that drags a slider.
+      const key = JSON.stringify([theme.dark, asked.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow])]);
+      key === built ? fill() : build();
+      built = key;
+    },
+    stop: messenger.stop,
+  };
+}

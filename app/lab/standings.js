@@ -1,0 +1,122 @@
+// The explanation: where each racer stands, now or at the step looked at, and what to make of it.
+
+import { formatNumber } from "../adamscope.player/chart.js";
+import { element, swatch, write } from "../adamscope.player/dom.js";
+import { colorOf } from "../adamscope.player/race.js";
+import { indexAt } from "./curves.js";
+
+const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "—");
+const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
+
+/** A duration in words: "4 min 10 s". */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
+}
+
+/** What each racer has reached at `step`: training loss, test accuracy, best test accuracy so far. */
+function standing(record, step) {
+  return record.train.map((train, k) => {
+    const test = record.test[k];
+    const tests = test.accuracy.slice(0, indexAt(test.step, step) + 1);
+    const at = indexAt(train.step, step);
+    return { loss: at < 0 ? NaN : train.loss[at], known: at >= 0, test: tests.at(-1) ?? NaN, best: tests.length ? Math.max(...tests) : NaN };
+  });
+}
+
+/** One sentence that is true of these numbers. */
+function sentence(run, record) {
+  const now = standing(record, Infinity);
+  const lost = run.racers.filter((_, k) => String(k) in run.diverged);
+  const fallen = lost.map((racer) => `${racer.label} diverged at step ${count(run.diverged[run.racers.indexOf(racer)])}`).join("; ");
+  const more = fallen ? ` ${fallen}: its loss is no number any more.` : "";
+  const order = now.map((one, k) => ({ ...one, label: run.racers[k].label })).filter(({ test }) => Number.isFinite(test)).sort((a, b) => b.test - a.test);
+  if (!order.length) {
+    const first = run.steps_per_epoch > 0 && run.active ? `The first test comes after epoch 1, at step ${count(run.steps_per_epoch)}.` : "";
+    return (fallen ? more.trim() : first) || "";
+  }
+  const [leader, second] = order;
+  const step = Math.max(...record.test.map((test) => test.step.at(-1) ?? 0));
+  const when = step === 0 ? "Before the first step" : `${run.active ? "After" : "In the end, after"} epoch ${+(step / run.steps_per_epoch).toFixed(1)}`;
+  const gap = second ? leader.test - second.test : 0;
+  const lead = !second ? "" : gap < 0.05 ? `, as many as by ${second.label}` : `, ${gap.toFixed(1)} points more than by the next, ${second.label}`;
+  const chance = order.filter(({ test }) => test < 12);
+  const stuck = chance.length ? ` ${chance.map(({ label }) => label).join(" and ")} still guess${chance.length > 1 ? "" : "es"}: chance is 10 %.` : "";
+  return `${when}: ${percent(leader.test)} % of the test pictures named rightly by ${leader.label}${lead}.${stuck}${more}`;
+}
+
+/** onShow(run id) is told which of the recent runs to look at. */
+export function createStandings({ onShow }) {
+  const heading = element("h3");
+  const rows = element("tbody");
+  const table = element("table.numbers.standings", {}, element("thead", {}, element("tr", {},
+    element("th"), element("th", { scope: "col" }, "train loss"), element("th", { scope: "col" }, "test %"), element("th", { scope: "col" }, "best %"))), rows);
+  const words = element("p.sentence", { "aria-live": "polite" });
+  const facts = element("dl.facts");
+  const runs = element("div.runs");
+  const present = element("div.present", {}, heading, table, words, element("h3", {}, "This run"), facts);
+  const past = element("div.past", {}, element("h3", {}, "Recent runs"), runs);
+  const node = element("section.inside", { "aria-label": "Where they stand" }, present, past);
+  let built = "";
+
+  function fill(run, record, theme, cursor) {
+    const now = standing(record, cursor ?? Infinity);
+    const epoch = run.steps_per_epoch ? `, epoch ${((cursor ?? 0) / run.steps_per_epoch).toFixed(1)}` : "";
+    write(heading, cursor === null ? (run.active ? "Now" : "In the end") : `At step ${count(cursor)}${epoch}`);
+    const most = Math.max(...now.map(({ test }) => (Number.isFinite(test) ? test : -1)));
+    rows.replaceChildren(...run.racers.map((racer, k) => {
+      const one = now[k];
+      const gone = String(k) in run.diverged && (cursor === null || cursor >= run.diverged[k]);
+      const loss = gone ? "diverged" : one.known ? formatNumber(one.loss, 3) : "—";
+      const label = element("th", { scope: "row" }, element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label));
+      return element(one.test === most && now.length > 1 ? "tr.result" : "tr", { title: racer.notation }, label,
+        ...[loss, percent(one.test), percent(one.best)].map((text) => element("td", {}, text)));
+    }));
+  }
+
+  function tell(run) {
+    const speed = run.samples_per_second ? `${count(Math.round(run.samples_per_second))} pictures/s` : "—";
+    const pairs = [
+      ["Network", run.parameters ? `${run.model}, ${count(run.parameters)} weights` : run.model],
+      ["Pictures", run.limit ? `${run.data_title}, the first ${count(run.limit)}` : run.data_title],
+      ["Batch, seed", `${run.batch_size}, ${run.seed}`],
+      ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
+      ["Speed", speed],
+    ];
+    facts.replaceChildren(...pairs.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  }
+
+  function list(recent, shown, theme) {
+    const key = JSON.stringify([recent, shown, theme.dark]);
+    if (key === built) return;
+    built = key;
+    const focused = node.getRootNode().activeElement?.dataset?.run;
+    past.hidden = recent.length === 0;
+    runs.replaceChildren(...recent.map((run) => {
+      const day = new Date(run.created * 1000);
+      const today = day.toDateString() === new Date().toDateString();
+      const when = today ? day.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false }) : day.toLocaleDateString([], { month: "short", day: "numeric" });
+      return element(run.id === shown ? "button.run.on" : "button.run", { type: "button", "aria-pressed": String(run.id === shown), "data-run": run.id,
+        title: run.racers.map(({ label }) => label).join(", "), onclick: () => onShow(run.id) },
+        element("time", {}, when), element("span.lines", {}, ...run.racers.map((racer) => swatch(racer, colorOf(racer, theme), 18))),
+        element("span", {}, run.state));
+    }));
+    if (focused) runs.querySelector(`[data-run="${focused}"]`)?.focus();
+  }
+
+  return {
+    node,
+    fill,
+    update(run, recent, record, theme, cursor) {
+      list(recent, run?.id, theme);
+      present.hidden = !run;
+      if (!run) return;
+      fill(run, record, theme, cursor);
+      write(words, sentence(run, record));
+      words.hidden = !words.textContent;
+      tell(run);
+    },
+  };
+}
