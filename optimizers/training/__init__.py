@@ -1,0 +1,54 @@
+"""The small-network lab: race optimizers on a real network, from the same weights on the same batches.
+
+>>> from optimizers.training import TrainConfig, train
+>>> config = TrainConfig(racers=("adam", "adam(bias_correction=False)"), data="shapes10", epochs=1)
+>>> result = train(config, on_event=print)  # doctest: +SKIP
+
+torch is imported when `train` runs, not before: pages and command line stay light.
+"""
+
+from collections.abc import Callable
+
+from optimizers.training.config import TrainConfig
+from optimizers.training.telemetry import (
+    Diverged,
+    Evaluated,
+    Event,
+    Point,
+    Progress,
+    RacerResult,
+    Started,
+    StopTraining,
+    TrainResult,
+)
+
+__all__ = [
+    "Diverged",
+    "Evaluated",
+    "Event",
+    "Point",
+    "Progress",
+    "RacerResult",
+    "Started",
+    "StopTraining",
+    "TrainConfig",
+    "TrainResult",
+    "train",
+]
+
+
+def train(config: TrainConfig, on_event: Callable[[Event], None] | None = None) -> TrainResult:
+    """Train every racer of `config` and return how they did.
+
+    Args:
+        config: the recipe.
+        on_event: is called with each event of `telemetry` as it happens, in the caller's thread. It may raise
+            StopTraining, which ends the run after the step under way and keeps what was trained.
+
+    Raises:
+        ValueError: a device that is not there, in one sentence.
+        data.DataError: the pictures are missing or damaged, in one sentence that says what to do.
+    """
+    from optimizers.training import race
+
+    return race.train(config, on_event)

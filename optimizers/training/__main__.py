@@ -1,0 +1,83 @@
+"""The race from a bare command line: needs torch and numpy only, and what a report is drawn with.
+
+    PYTHONPATH=. python -m optimizers.training -o adam -o "rmsprop(lr=1e-3)" --data cifar10 --out DIR
+
+The full command, with a live table, is `adamscope train`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from optimizers.training import Diverged, Evaluated, Event, Started, TrainConfig, train
+from optimizers.training.config import DEVICES, PRECISIONS
+from optimizers.training.data import DATASETS, DataError
+from optimizers.training.models import MODELS
+
+
+def main() -> int:
+    """Train, print a line for each evaluation, and write the report; return the exit code."""
+    args = _arguments()
+    settings = {name: value for name, value in vars(args).items() if name not in ("out", "racers")}
+    try:
+        config = TrainConfig(racers=tuple(args.racers), **settings)
+    except ValueError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    try:
+        if args.out:
+            args.out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
+        result = train(config, Printer())
+        for racer in result.racers:
+            print(f"{racer.label}: test accuracy {racer.test_accuracy:.2%}, {racer.seconds:.1f} s")
+        if args.out:
+            from optimizers.training.report import write_report
+
+            print(f"Wrote {write_report(result, args.out)}")
+    except (ValueError, OSError, DataError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+class Printer:
+    """Prints what a person at a bare terminal wants to know of a run."""
+
+    labels: tuple[str, ...] = ()
+
+    def __call__(self, event: Event) -> None:
+        """Print one event."""
+        match event:
+            case Started():
+                self.labels = event.labels
+                print(
+                    f"{event.data_note}\n{event.device_name}, {event.precision}, {event.total_steps:,} steps"
+                )
+            case Evaluated():
+                scores = f"test loss {event.loss:.4f}  accuracy {event.accuracy:.2%}"
+                print(f"epoch {event.epoch:3}  {self.labels[event.racer]:30} {scores}")
+            case Diverged():
+                print(f"{self.labels[event.racer]} diverged at step {event.step:,}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m optimizers.training", description=__doc__.splitlines()[0]
+    )
+    add = parser.add_argument
+    add("-o", dest="racers", action="append", required=True, metavar="RACER", help="repeat for each racer")
+    add("--data", default="cifar10", help=", ".join(DATASETS))
+    add("--model", default="keras_cnn", help=", ".join(MODELS))
+    add("--epochs", type=int, default=10)
+    add("--batch-size", type=int, default=32)
+    add("--device", default="auto", help=", ".join(DEVICES))
+    add("--seed", type=int, default=0)
+    add("--precision", default="auto", help=", ".join(PRECISIONS))
+    add("--limit", type=int, help="train on the first LIMIT pictures only")
+    add("--threads", type=int, help="CPU threads for each racer")
+    add("--out", type=Path, metavar="DIR", help="for metrics.csv, config.json, summary.json, curves.png")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

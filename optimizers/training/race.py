@@ -1,0 +1,413 @@
+"""The race: every racer from the same weights, on the same batches, in lock-step.
+
+Imports torch, numpy and our own modules only, so that it also runs on a bare GPU machine. Use it through
+`optimizers.training.train`.
+
+On a CPU the racers run side by side, each on its own share of the threads. Measured on 2 cores, that is as
+fast as one after the other with all threads while the machine is idle, and ten times faster while a browser
+or a server wants a core too, as the threads inside one convolution wait for each other. On a GPU they take
+turns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from optimizers.catalog import Racer, distinct
+from optimizers.torch_rules import apply_rule
+from optimizers.training import data
+from optimizers.training.config import TrainConfig
+from optimizers.training.models import build
+from optimizers.training.telemetry import (
+    Diverged,
+    Evaluated,
+    Event,
+    Point,
+    Progress,
+    RacerResult,
+    Started,
+    StopTraining,
+    TrainResult,
+)
+
+POINTS_PER_EPOCH = 50
+TEST_BATCH = 500  # pictures
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def train(config: TrainConfig, on_event: Callable[[Event], None] | None = None) -> TrainResult:
+    """Run the race; see `optimizers.training.train`."""
+    config = _resolve(config)
+    dataset = data.load(config.data)
+    with _ieee_fp32(), _crew(config) as pool:
+        race = _Race(config, dataset, pool, on_event or (lambda event: None))
+        try:
+            race.run()
+        except StopTraining:
+            race.stopped = True
+        return race.result()
+
+
+# What the machine offers ------------------------------------------------------------------------------------
+
+
+def _resolve(config: TrainConfig) -> TrainConfig:
+    """Return the recipe with what was found for each "auto"."""
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', but torch finds no CUDA GPU here; take 'cpu' or 'auto'.")
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if _computes_in_bf16(device) else "fp32"
+    threads = config.threads
+    if threads is None and device == "cpu":
+        threads = max(1, torch.get_num_threads() // len(config.racers))
+    return replace(config, device=device, precision=precision, threads=threads)
+
+
+def _computes_in_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()  # emulated elsewhere, which is slower than fp32
+
+
+@contextmanager
+def _ieee_fp32() -> Iterator[None]:
+    """Let fp32 mean fp32: by default cuDNN's convolutions round their inputs to TF32, 10 bits."""
+    backends: Any = torch.backends
+    convolutions, products = backends.cudnn.conv, backends.cuda.matmul
+    before = convolutions.fp32_precision, products.fp32_precision
+    convolutions.fp32_precision = products.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision, products.fp32_precision = before
+
+
+@contextmanager
+def _crew(config: TrainConfig) -> Iterator[ThreadPoolExecutor | None]:
+    """Give threads that train racers side by side, on a CPU."""
+    if config.device != "cpu":
+        yield None
+        return
+    every, each = torch.get_num_threads(), config.threads
+    assert each is not None
+    try:
+        with ThreadPoolExecutor(max(1, every // each), "racer", lambda: torch.set_num_threads(each)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(every)
+
+
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
+
+
+# Pictures ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Batch:
+    images: Tensor  # (B, C, H, W) channels last, 0 to 1, in the run's precision
+    labels: Tensor  # (B,)
+    positions: bytes  # of the pictures in the training set, int64
+
+
+class _Pictures:
+    """A set of pictures as one tensor on the device."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, config: TrainConfig) -> None:
+        channels_last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+        self.images = torch.from_numpy(channels_last).to(config.device)  # (N, H, W, C) uint8
+        self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(config.device)
+        self.dtype = DTYPES[config.precision]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(self, order: Tensor, size: int) -> Iterator[_Batch]:
+        """Yield the pictures at `order`, (n,) int64 on the CPU, `size` at a time; the last may be smaller."""
+        for here, there in zip(order.split(size), order.to(self.images.device).split(size), strict=True):
+            images = self.images.index_select(0, there).permute(0, 3, 1, 2).to(self.dtype).div_(255)
+            yield _Batch(images, self.labels.index_select(0, there), here.numpy().tobytes())
+
+
+# One racer --------------------------------------------------------------------------------------------------
+
+
+class _Lane:
+    """One racer: its network, whose weights are one flat vector, and the rule that steps that vector."""
+
+    def __init__(self, index: int, racer: Racer, label: str, network: nn.Module, config: TrainConfig) -> None:
+        self.index, self.racer, self.label = index, racer, label
+        self.network = deepcopy(network).to(config.device)
+        self.parameters = list(self.network.parameters())
+        self.theta = torch.empty(sum(p.numel() for p in self.parameters), device=config.device)  # (P,) fp32
+        for parameter, part in zip(self.parameters, self._parts(self.theta), strict=True):
+            part.copy_(parameter.data)
+        # The network computes on these: theta itself, or its copy in the run's precision.
+        self.weights = self.theta.to(DTYPES[config.precision])
+        self.gradient = torch.zeros_like(self.weights)
+        parts = zip(self._parts(self.weights), self._parts(self.gradient), strict=True)
+        for parameter, (weights, gradient) in zip(self.parameters, parts, strict=True):
+            parameter.data, parameter.grad = weights, gradient
+
+        self.state = [torch.zeros_like(self.theta) for _ in racer.optimizer.state]
+        self.arguments = racer.arguments
+        self.steps = self.examples = 0
+        self.seconds = 0.0
+        self.initial_weights = hashlib.sha256(self.export().tobytes()).hexdigest()
+        self.positions = hashlib.sha256()
+        self.diverged_at: int | None = None
+        self.predictions: np.ndarray | None = None  # (M,) of the last evaluation
+        self._news: list[tuple[int, Tensor, Tensor]] = []  # batch size, loss, right answers
+
+    def _parts(self, flat: Tensor) -> Iterator[Tensor]:
+        """View a flat vector as the network's parameters, convolutions channels last."""
+        sizes = [parameter.numel() for parameter in self.parameters]
+        for part, parameter in zip(flat.split(sizes), self.parameters, strict=True):
+            if parameter.dim() == 4:
+                out, into, high, wide = parameter.shape
+                yield part.view(out, high, wide, into).permute(0, 3, 1, 2)
+            else:
+                yield part.view(parameter.shape)
+
+    def export(self) -> np.ndarray:
+        """Return the weights as (P,) float32, parameter after parameter, each in C order."""
+        return torch.cat([part.reshape(-1) for part in self._parts(self.theta)]).cpu().numpy()
+
+    def step(self, batch: _Batch) -> None:
+        """Train on one batch."""
+        began = time.perf_counter()
+        self.gradient.zero_()
+        logits = self.network(batch.images).float()
+        loss = cross_entropy(logits, batch.labels)
+        loss.backward()
+        self.steps += 1
+        g = self.gradient.float()
+        apply_rule(self.racer.optimizer.rule, self.theta, g, self.steps, self.state, self.arguments)
+        if self.weights is not self.theta:
+            self.weights.copy_(self.theta)
+        right = (logits.detach().argmax(1) == batch.labels).sum()
+        self._news.append((len(batch.labels), loss.detach(), right))
+        self.examples += len(batch.labels)
+        self.positions.update(batch.positions)
+        self.seconds += time.perf_counter() - began
+
+    def points(self, seconds: float) -> list[Point]:
+        """Average what happened since the last call; end in NaN where the loss ceased to be finite."""
+        began = time.perf_counter()  # on a GPU the steps are awaited here, so the wait is the racer's
+        sizes = [size for size, _, _ in self._news]
+        losses = torch.stack([loss for _, loss, _ in self._news]).tolist()
+        right = torch.stack([right for _, _, right in self._news]).tolist()
+        self._news.clear()
+        self.seconds += time.perf_counter() - began
+        finite = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+        before, examples = self.steps - len(losses), self.examples - sum(sizes)
+        points = []
+        if finite:
+            seen = sum(sizes[:finite])
+            loss = math.fsum(n * value for n, value in zip(sizes, losses[:finite], strict=False)) / seen
+            accuracy = sum(right[:finite]) / seen
+            points.append(Point(self.index, before + finite, examples + seen, seconds, loss, accuracy))
+        if finite < len(losses):
+            seen = sum(sizes[: finite + 1])
+            self.diverged_at = before + finite + 1
+            points.append(Point(self.index, self.diverged_at, examples + seen, seconds, math.nan, math.nan))
+        return points
+
+    @torch.no_grad()
+    def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray]:
+        """Return loss, accuracy and each picture's predicted class, in the run's precision."""
+        loss, classes, labels = 0.0, [], []
+        for batch in batches:
+            logits = self.network(batch.images).float()
+            loss += cross_entropy(logits, batch.labels, reduction="sum").item()
+            classes.append(logits.argmax(1))
+            labels.append(batch.labels)
+        predictions, truth = torch.cat(classes), torch.cat(labels)
+        accuracy = (predictions == truth).double().mean().item()
+        return loss / len(truth), accuracy, predictions.cpu().numpy()
+
+
+# All of them ------------------------------------------------------------------------------------------------
+
+
+class _Race:
+    """The lanes of a run and what has been told of them."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: data.Dataset,
+        pool: ThreadPoolExecutor | None,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
+        # One stream of random numbers each for weights and batches, drawn on the CPU whatever the device.
+        streams = np.random.SeedSequence(config.seed).generate_state(2, np.uint64)
+        weights, self.shuffle = (torch.Generator().manual_seed(int(seed)) for seed in streams)
+        network = build(config.model, len(dataset.classes), weights)
+        racers = [Racer.parse(notation) for notation in config.racers]
+        self.lanes = [
+            _Lane(index, racer, look.label, network, config)
+            for index, (racer, look) in enumerate(zip(racers, distinct(racers), strict=True))
+        ]
+        chosen = slice(config.limit)
+        self.pictures = _Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
+        tests = _Pictures(dataset.test_images, dataset.test_labels, config)
+        self.tests = list(tests.batches(torch.arange(len(tests)), TEST_BATCH))
+        self.steps_per_epoch = math.ceil(len(self.pictures) / config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.step = 0
+        self.points: list[Point] = []
+        self.evaluations: list[Evaluated] = []
+        self.stopped = False
+        self.began = time.perf_counter()
+        self.ready = 0.0  # seconds, when training began
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    @property
+    def running(self) -> list[_Lane]:
+        return [lane for lane in self.lanes if lane.diverged_at is None]
+
+    def run(self) -> None:
+        self._tell([self._started()])
+        self._evaluate(epoch=0)
+        self.ready = self.seconds
+        stride = max(1, self.steps_per_epoch // POINTS_PER_EPOCH) * self.config.batch_size
+        for epoch in range(1, self.config.epochs + 1):
+            order = torch.randperm(len(self.pictures), generator=self.shuffle)
+            for chunk in order.split(stride):
+                self._advance(list(self.pictures.batches(chunk, self.config.batch_size)))
+                if not self.running:
+                    return
+            self._evaluate(epoch)
+
+    def _advance(self, batches: list[_Batch]) -> None:
+        """Train every lane on these batches, then tell how it went."""
+        running = self.running
+        if self.pool is None:
+            for batch in batches:
+                for lane in running:
+                    lane.step(batch)
+        else:
+            _side_by_side(self.pool, running, batches)
+        self.step += len(batches)
+        seconds = self.seconds
+        points = [point for lane in running for point in lane.points(seconds)]
+        self.points += points
+        self._tell(points)
+        self._tell(Diverged(lane.index, lane.diverged_at) for lane in running if lane.diverged_at is not None)
+        training, examples = seconds - self.ready, sum(lane.examples for lane in self.lanes)
+        left = training / self.step * (self.total_steps - self.step)
+        self._tell([Progress(self.step, self.total_steps, seconds, examples / training, left)])
+
+    def _evaluate(self, epoch: int) -> None:
+        """Look at the test pictures with every lane."""
+        running = self.running
+        if epoch == 0:  # all have the same weights, so one look serves for all
+            found = self._each(lambda lane: lane.test(self.tests), running[:1]) * len(running)
+        else:
+            found = self._each(lambda lane: lane.test(self.tests), running)
+        evaluations = []
+        for lane, (loss, accuracy, predictions) in zip(running, found, strict=True):
+            if math.isfinite(loss):
+                lane.predictions = predictions
+            else:  # the last step took it where no finite loss is
+                loss = accuracy = math.nan
+                lane.diverged_at = self.step
+            evaluations.append(Evaluated(lane.index, self.step, epoch, loss, accuracy))
+        self.evaluations += evaluations
+        self._tell(evaluations)
+        self._tell(Diverged(lane.index, lane.diverged_at) for lane in running if lane.diverged_at is not None)
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.on_event(event)
+
+    def _each(self, do: Callable[[_Lane], Any], lanes: list[_Lane]) -> list[Any]:
+        return list(self.pool.map(do, lanes) if self.pool else map(do, lanes))
+
+    def _started(self) -> Started:
+        config = self.config
+        return Started(
+            racers=config.racers,
+            labels=tuple(lane.label for lane in self.lanes),
+            device=config.device,
+            device_name=_device_name(config.device),
+            precision=config.precision,
+            threads=config.threads,
+            total_steps=self.total_steps,
+            steps_per_epoch=self.steps_per_epoch,
+            parameters=len(self.lanes[0].theta),
+            data_note=self.dataset.note,
+        )
+
+    def _racer_result(self, lane: _Lane) -> RacerResult:
+        last = next((e for e in reversed(self.evaluations) if e.racer == lane.index), None)
+        whole = last is not None and lane.diverged_at is None
+        return RacerResult(
+            notation=str(lane.racer),
+            label=lane.label,
+            test_loss=last.loss if last and whole else math.nan,
+            test_accuracy=last.accuracy if last and whole else math.nan,
+            test_epoch=last.epoch if last else None,
+            predictions=lane.predictions if whole else None,
+            diverged_at=lane.diverged_at,
+            examples=lane.examples,
+            seconds=lane.seconds,
+            weights=lane.export(),
+            initial_weights_sha256=lane.initial_weights,
+            batches_sha256=lane.positions.hexdigest(),
+        )
+
+    def result(self) -> TrainResult:
+        return TrainResult(
+            config=self.config,
+            racers=tuple(map(self._racer_result, self.lanes)),
+            points=tuple(self.points),
+            evaluations=tuple(self.evaluations),
+            classes=self.dataset.classes,
+            test_labels=self.dataset.test_labels,
+            data_note=self.dataset.note,
+            device_name=_device_name(self.config.device),
+            parameters=len(self.lanes[0].theta),
+            steps_per_epoch=self.steps_per_epoch,
+            steps=self.step,
+            seconds=self.seconds,
+            stopped=self.stopped,
+        )
+
+
+def _side_by_side(pool: ThreadPoolExecutor, lanes: Sequence[_Lane], batches: Sequence[_Batch]) -> None:
+    """Train on the pool's threads; after each step a lane queues behind the others, so none runs ahead."""
+
+    def advance(lane: _Lane, position: int) -> Future[Any] | None:
+        lane.step(batches[position])
+        return pool.submit(advance, lane, position + 1) if position + 1 < len(batches) else None
+
+    for ahead in [pool.submit(advance, lane, 0) for lane in lanes]:
+        following: Future[Any] | None = ahead
+        while following is not None:
+            following = cast("Future[Any] | None", following.result())

@@ -1,0 +1,123 @@
+"""What a run says while it trains, and what it has to say at the end.
+
+Plain numbers, so that whoever listens (a table in a terminal, the store, a page) needs no torch.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optimizers.training.config import TrainConfig
+
+
+class StopTraining(Exception):  # noqa: N818 (a request, no error)
+    """Raise it inside `on_event` to end the run; what has been trained until then is kept."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run begins."""
+
+    racers: tuple[str, ...]  # canonical notation
+    labels: tuple[str, ...]  # what people call them
+    device: str  # "cpu" or "cuda"
+    device_name: str
+    precision: str  # "fp32" or "bf16": of the networks' arithmetic; weights and rules are fp32 throughout
+    threads: int | None  # CPU threads of each racer; None on a GPU
+    total_steps: int
+    steps_per_epoch: int
+    parameters: int  # of one network
+    data_note: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """Training loss and accuracy of one racer: the mean over the pictures since its last point."""
+
+    racer: int  # its place in Started.racers
+    step: int  # steps taken
+    examples: int  # pictures seen
+    seconds: float  # since the run began
+    loss: float  # cross-entropy in nats; NaN: it diverged at this step
+    accuracy: float  # 0 to 1
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Loss and accuracy of one racer on the test pictures. Epoch 0 is before the first step."""
+
+    racer: int
+    step: int
+    epoch: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the run is."""
+
+    step: int
+    total_steps: int
+    seconds: float  # since the run began
+    samples_per_second: float  # training pictures, summed over the racers
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The loss of this racer was no longer finite at this step; it rests, the others go on."""
+
+    racer: int
+    step: int
+
+
+Event = Started | Point | Evaluated | Progress | Diverged
+
+
+@dataclass(frozen=True, eq=False)
+class RacerResult:
+    """One racer at the end of a run. What it says of the test pictures is from its last evaluation.
+
+    A racer that diverged has no test loss, accuracy or predictions, as its network gives no answers.
+    """
+
+    notation: str
+    label: str
+    test_loss: float  # NaN where there is none
+    test_accuracy: float
+    test_epoch: int | None  # of the last evaluation
+    predictions: np.ndarray | None  # (M,) int64: the class it gives each test picture
+    diverged_at: int | None  # step
+    examples: int  # training pictures seen
+    seconds: float  # spent in its own training steps
+    weights: np.ndarray  # (P,) float32, parameter after parameter as the network lists them
+    initial_weights_sha256: str  # of the weights before the first step, in the same order
+    batches_sha256: str  # of the positions of all training pictures it saw (int64), in that order
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A finished or stopped run. `config` has what was found for each "auto", so that it repeats the run."""
+
+    config: TrainConfig
+    racers: tuple[RacerResult, ...]
+    points: tuple[Point, ...]
+    evaluations: tuple[Evaluated, ...]
+    classes: tuple[str, ...]
+    test_labels: np.ndarray  # (M,) int64
+    data_note: str
+    device_name: str
+    parameters: int
+    steps_per_epoch: int
+    steps: int  # taken
+    seconds: float
+    stopped: bool
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `summary.json` holds: results of each racer, and the recipe. JSON as it is: None for NaN."""
+        from optimizers.training.report import summarise
+
+        return summarise(self)
