@@ -33,11 +33,11 @@ class Message:
         if not isinstance(sent, dict):
             return None
         query, turn, grids = sent.get("query"), sent.get("turn"), sent.get("grids")
-        if not isinstance(query, str) or not isinstance(turn, int) or not 0 < turn < _MOST_TURNS:
+        if not isinstance(query, str) or type(turn) is not int or not 0 < turn < _MOST_TURNS:
             return None
         known = grids[:_MOST_GRIDS] if isinstance(grids, list) else []
         names = frozenset(name for name in known if isinstance(name, str))
-        return cls(query, int(turn), sent.get("settled") is True, names)
+        return cls(query, turn, sent.get("settled") is True, names)
 
 
 def show_race(race: Race, key: str, height: int = 420) -> None:
@@ -59,7 +59,8 @@ def show_playground(request: RaceRequest, key: str, turn: int, known: frozenset[
         key: names the player.
         turn: the last message this answers.
         known: the surfaces whose background the player already holds.
-        extra: notices (a list of sentences); moved=True when the player should go to the request's step.
+        extra: notices (a list of sentences); moved=True when the player should go to the request's step;
+            address, the query the address bar should show ("" leaves it).
     """
     catalog = {
         "surfaces": [{"name": name, "title": entry.title} for name, entry in SURFACES.items()],

@@ -1,5 +1,5 @@
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -23,28 +23,32 @@ class Session:
     request: RaceRequest = field(default_factory=RaceRequest)
     notices: list[str] = field(default_factory=list)
     turn: int = 0  # of the last message that was answered
-    address: dict[str, list[str]] = field(default_factory=dict)  # as it was last written
+    link: str = ""  # the address this page was last opened with
 
 
 @st.fragment
 def instrument() -> None:
     session = st.session_state.setdefault("playground", Session())
     message = Message.read(sent(KEY))
-    address = {name: st.query_params.get_all(name) for name in st.query_params}
-    moved = False
-    if message and message.turn != session.turn:
+    link = urlencode({name: st.query_params.get_all(name) for name in st.query_params}, doseq=True)
+    asked = message is not None and message.turn != session.turn
+    moved = not asked and link not in ("", session.link)
+    session.link = link
+    if message and asked:
         session.turn = message.turn
         session.request, session.notices = RaceRequest.parse(message.query, session.request)
-    elif address and address != session.address:  # a link, or the browser's back button
-        moved = True
-        session.request, session.notices = RaceRequest.parse(urlencode(address, doseq=True), session.request)
-
-    if moved or not message or message.settled:
-        session.address = parse_qs(session.request.query())
-        if address != session.address:
-            st.query_params.from_dict(session.address)
-    known = message.grids if message else frozenset()
-    show_playground(session.request, KEY, session.turn, known, notices=session.notices, moved=moved)
+    elif moved:
+        session.request, session.notices = RaceRequest.parse(link, session.request)
+    show_playground(
+        session.request,
+        KEY,
+        turn=session.turn,
+        known=message.grids if message else frozenset(),
+        notices=session.notices,
+        moved=moved,
+        # The player writes it into the address bar, once no hand is moving anything.
+        address=session.request.query() if message is None or message.settled else "",
+    )
 
 
 instrument()

@@ -2,13 +2,10 @@
 
 import { drawLines, formatNumber } from "./chart.js";
 import { element, swatch, write } from "./dom.js";
-import { biasFactor, colorOf, hyperOf, lastStep } from "./race.js";
+import { biasFactor, colorOf, formatSetting, hyperOf, lastStep } from "./race.js";
 import { explain } from "./sentence.js";
 
 const LINGER = 900; // ms a sentence stays while the race runs, as long as it is still true
-
-/** 0.1 as "0.1", 1e-8 as "10⁻⁸", for a hyperparameter inside a formula. */
-export const formatSetting = (z) => formatNumber(z, 6).replace(/(\.\d*?)0+(?=$|×)/, "$1").replace(/\.(?=$|×)/, "").replace(/^1×/, "");
 
 const bracket = (z) => (z < 0 ? `(${formatNumber(z)})` : formatNumber(z));
 

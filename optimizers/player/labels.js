@@ -25,16 +25,18 @@ function candidates({ x, y, width, height, gap }) {
 
 /**
  * items [{key, x, y, width, height, gap, optional}] (marker, size of the name, its distance from the marker) in
- * order of rank; frame {width, height}; marks [{x, y, r}] better not covered; before: Map key -> the offset it had.
+ * order of rank; frame {width, height}; marks [{x, y, r}] better not covered, and lines [x, y, x, y, …]: points of paths
+ * better not crossed; before: Map key -> the offset it had.
  * Returns Map key -> box {x, y, width, height, far}. An optional name that finds no near place is left out.
  */
-export function placeLabels(items, frame, marks, before) {
+export function placeLabels(items, frame, marks, lines, before) {
   const placed = new Map();
   const inside = (b) =>
     b.x >= MARGIN && b.y >= MARGIN && b.x + b.width <= frame.width - MARGIN && b.y + b.height <= frame.height - MARGIN;
   const free = (b) => inside(b) && [...placed.values()].every((other) => !overlaps(b, other, MARGIN));
 
   for (const item of items) {
+    const { width, height } = item;
     const last = before.get(item.key);
     let best = null;
     for (const box of candidates(item)) {
@@ -45,6 +47,11 @@ export function placeLabels(items, frame, marks, before) {
         const mine = mark.x === item.x && mark.y === item.y;
         if (!mine && overlaps(box, { x: mark.x - mark.r, y: mark.y - mark.r, width: 2 * mark.r, height: 2 * mark.r }, 1)) cost += 1.2;
       }
+      let crossed = 0;
+      for (let k = 0; k < lines.length; k += 2) {
+        if (lines[k] > box.x - 2 && lines[k] < box.x + width + 2 && lines[k + 1] > box.y && lines[k + 1] < box.y + height) crossed += 1;
+      }
+      cost += Math.min(0.9, 0.12 * crossed);
       // Names stay where they were unless another place is clearly better: no jitter while the race plays.
       if (last) cost += Math.min(1.5, Math.hypot(box.x - item.x - last.x, box.y - item.y - last.y) / 60);
       if (!best || cost < best.cost) best = { ...box, cost };

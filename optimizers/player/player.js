@@ -18,7 +18,7 @@ const MOST_GRIDS = 4;
  *
  * data: {meta, tracks: Float32Array, grid: Float32Array}; grid (with its head meta.grid) may be left out when the player
  * already has the surface's. meta may also say how to look at it: step (paused there), racer, speed; and what a page that
- * asks adds: catalog {surfaces, optimizers}, notices [sentence], turn.
+ * asks adds: catalog {surfaces, optimizers}, notices [sentence], turn, moved (go to the step it says).
  * options: layout "page" (three columns), "wide" (stage and inside) or "compact" (a lesson's); send(message), which
  * makes it a page that asks: {query, turn, settled, grids}.
  * Returns {update(data), destroy()}.
@@ -28,7 +28,7 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
   const messenger = send ? createMessenger(send) : null;
   const grids = new Map(); // id -> {values, nx, ny, bounds}: the last few surfaces looked at
   const debug = (window.__adamscope ??= {});
-  const counts = { updates: 0, draws: 0 };
+  const counts = { updates: 0, draws: 0, shown: 0 }; // shown: when the newest race was first on the screen, ms
 
   let race = null;
   let question = null; // what the hand wants; ahead of the race while a request is under way
@@ -36,6 +36,7 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
   let theme = readTheme(root);
   let full = false;
   let labels = [];
+  let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
   const stage = createStage({ onPlace: send ? place : null, refresh: clock.refresh });
@@ -55,6 +56,8 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
     timeline.draw();
     inside.draw();
     labels = stage.draw({ step: clock.step, full, chosen, theme });
+    if (fresh) counts.shown = performance.now();
+    fresh = false;
   }
 
   function changed() {
@@ -72,17 +75,18 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
       grids.set(meta.grid.id, { ...meta.grid, values: next.grid });
       if (grids.size > MOST_GRIDS) grids.delete(grids.keys().next().value);
     }
-    const first = race === null;
+    const opening = race === null || meta.moved; // the first race, or another link on the same page
     race = readRace(meta, next.tracks);
     clock.resize(race.steps);
-    chosen = Math.max(0, Math.min(race.racers.length - 1, first ? (meta.racer ?? favourite(race)) : chosen));
+    chosen = Math.max(0, Math.min(race.racers.length - 1, opening ? (meta.racer ?? favourite(race)) : chosen));
     notice.replaceChildren(...(meta.notices ?? []).map((text) => element("span", {}, text)));
     theme = readTheme(root);
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, known);
-    timeline.update(race);
+    timeline.update(race, theme);
     inside.update(race, chosen, theme);
     counts.updates += 1;
+    fresh = true;
     if (messenger) {
       messenger.startAt(meta.turn ?? 0);
       messenger.answered(meta.turn ?? 0);
@@ -90,7 +94,7 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
       panel.update(race, chosen, theme);
       if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
     }
-    if (first) begin(meta);
+    if (opening) begin(meta);
     clock.refresh();
   }
 
@@ -155,6 +159,7 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
     const now = readTheme(root);
     if (!sameTheme(now, theme)) {
       theme = now;
+      timeline.update(race, theme);
       inside.update(race, chosen, theme);
       panel?.update(race, chosen, theme);
     }

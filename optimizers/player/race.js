@@ -1,5 +1,7 @@
 // The race as it arrives (numbers packed by Python) and how to ask it for a number.
 
+import { formatNumber } from "./chart.js";
+
 /** meta, tracks -> the race. Each racer gets value(slot, step, axis) and loss; NaN where it has diverged. */
 export function readRace(meta, tracks) {
   const rows = meta.steps + 1;
@@ -29,3 +31,6 @@ export const hyperOf = (racer, name) => racer.hyper.find((hyper) => hyper.name =
 
 /** What the uncorrected rule's step is, over the corrected one's, for the same m and v, at step count t. */
 export const biasFactor = (t, { beta1, beta2 }) => (1 - beta1 ** t) / Math.sqrt(1 - beta2 ** t);
+
+/** 0.1 as "0.1", 1e-8 as "10⁻⁸", a number somebody has chosen. */
+export const formatSetting = (z) => formatNumber(z, 6).replace(/(\.\d*?)0+(?=$|×)/, "$1").replace(/\.(?=$|×)/, "").replace(/^1×/, "");

@@ -1,13 +1,16 @@
 // One plain sentence that is true of this step: the first rule below whose condition the numbers meet.
 
 import { formatNumber } from "./chart.js";
-import { biasFactor, hyperOf } from "./race.js";
+import { biasFactor, formatSetting, hyperOf } from "./race.js";
 
 const AXES = ["x", "y"];
 const both = (f) => [f(0), f(1)];
-const times = (z) => formatNumber(z, z >= 100 ? 3 : 2).replace(/\.0$/, "");
-const percent = (share) => `${formatNumber(100 * share, 2).replace(/\.0$/, "")} %`;
+const short = (z, digits = 3) => formatSetting(Number(z.toPrecision(digits)));
+const percent = (share) => `${short(100 * share)} %`;
 const near = (a, b, share = 0.01) => Math.abs(a - b) <= share * Math.abs(b);
+
+/** Without correction m̂ is m itself. */
+const plainName = (label, uncorrected) => (uncorrected ? label.normalize("NFD").replace(/\u0302/g, "") : label);
 
 /** The numbers of step k of a racer that the rules look at. */
 function facts(race, racer, k) {
@@ -20,8 +23,7 @@ function facts(race, racer, k) {
   return {
     race, racer, k, at, length, g, update, divisor,
     lr: hyperOf(racer, "lr"),
-    decay: racer.hyper.find((hyper) => divisor && racer.rows.some((row) => row.root && row.note?.startsWith(hyper.symbol))
-      && racer.rows.find((row) => row.root && row.note)?.note.startsWith(hyper.symbol))?.value,
+    decay: racer.hyper.find(({ symbol }) => rooted[0]?.note.startsWith(`${symbol} `))?.value, // of v; undefined: v never forgets
     direction: at(racer.direction),
     directionLabel: racer.rows.find((row) => row.slot === racer.direction)?.label ?? racer.direction,
     root: divisor ? at(divisor.slot).map(Math.sqrt) : null,
@@ -40,42 +42,40 @@ const RULES = {
       if (!both((a) => near(update[a], -lr * g[a])).every(Boolean)) return null;
       const steep = Math.abs(g[0]) > Math.abs(g[1]) ? 0 : 1;
       const ratio = Math.abs(g[steep] / g[1 - steep]);
-      return `First step: −lr × g, straight downhill. The slope is ${times(ratio)} times steeper in ${AXES[steep]}, and so is the step.`;
+      return `First step: −lr × g, straight downhill. The slope is ${short(ratio)} times steeper in ${AXES[steep]}, and so is the step.`;
     }
     const factor = both((a) => Math.abs(update[a]) / lr);
     if (!near(factor[0], factor[1])) return null;
-    const share = both((a) => root[a] / Math.abs(g[a]));
-    const kept = both((a) => Math.abs(direction[a] / g[a]));
+    const kept = Math.abs(direction[0] / g[0]);
+    const share = root[0] / Math.abs(g[0]);
     if (near(factor[0], 1)) {
       const why = racer.direction === "g" ? `${divisor.label} = |g|` : `${directionLabel} = g and ${divisor.label} = |g|`;
-      return `First step: ${why}, so each axis moves by lr = ${formatNumber(lr, 2)}, whatever the slope (${slopes}).`;
+      return `First step: ${why}, so each axis moves by lr = ${short(lr)}, whatever the slope (${slopes}).`;
     }
-    const holds = near(kept[0], 1) ? "" : `${directionLabel} holds ${percent(kept[0])} of g, `;
-    const why = uncorrected || near(kept[0], 1) ? "" : " As only one of the two is corrected,";
-    return `First step: ${holds}${divisor.label} ${holds ? "" : "holds "}${percent(share[0])} of |g|.${why || ""} ${why ? "t" : "T"}he step is ${times(factor[0])} × lr on both axes.`;
+    const name = plainName(directionLabel, uncorrected);
+    const direct = racer.direction === "g" ? "" : near(kept, 1) ? `${name} is g, but ` : `${name} is ${percent(kept)} of g, but `;
+    return `First step: ${direct}${plainName(divisor.label, uncorrected)} is only ${percent(share)} of |g|, so each axis moves by ${short(factor[0])} × lr.`;
   },
 
   growing({ racer, k, update, at, length, race }) {
-    if (racer.diverged === null || k === 0) return null;
+    if (racer.diverged === null || k === 0 || race.surface.lowest === null) return null;
     const ratio = length(update) / length(at("update", k - 1));
     const [x, y] = at("theta");
     const [x0, x1, y0, y1] = race.surface.bounds;
     if (!(ratio > 1.2) || (x > x0 && x < x1 && y > y0 && y < y1)) return null;
-    return `Off the map, and each step throws it farther: this one is ${times(ratio)} × as long as the last. Its lr is too large for this slope.`;
+    return `Off the map, and each step throws it farther: this one is ${short(ratio)} × as long as the last. Its lr is too large for this slope.`;
   },
 
-  uphill({ racer, downhill, rises, k, at, g, length, directionLabel, direction }) {
+  uphill({ race, racer, downhill, rises, k, at, g, directionLabel }) {
     if (!rises || k === 0) return null;
     const f = `f goes from ${formatNumber(racer.loss[k], 3)} to ${formatNumber(racer.loss[k + 1], 3)}`;
     if (downhill < 0) {
       if (racer.direction === "g") return null;
       return `This step goes uphill (${f}): ${directionLabel} still carries the gradients before, and outweighs the present slope.`;
     }
-    const angle = turn(at("update", k - 1), at("update"));
-    if (racer.direction === "g" && angle > 120) {
-      return `It starts downhill but lands higher on the other wall (${f}): the step is too long for this valley.`;
-    }
-    return `It starts downhill but ends higher (${f}): the step is longer than the slope under it lasts.`;
+    const next = k + 1 < race.steps ? at("g", k + 1) : [NaN, NaN];
+    const across = next[0] * g[0] + next[1] * g[1] < 0; // there the slope points the other way
+    return `It starts downhill but ${across ? "lands higher on the other wall" : "ends higher"} (${f}): the step is too long for this slope.`;
   },
 
   arrived({ race, k, at, update, length }) {
@@ -86,7 +86,18 @@ const RULES = {
     return `At the minimum to within ${formatNumber(away, 2)}. This step still moves ${formatNumber(length(update), 2)}.`;
   },
 
-  uncorrected({ racer, k, uncorrected, directionLabel }) {
+  bouncing({ racer, k, g, at, direction, directionLabel }) {
+    if (k < 3) return null;
+    const flips = (a) => [0, 1, 2].every((j) => at("g", k - j)[a] * at("g", k - j - 1)[a] < 0);
+    const axis = both(flips).indexOf(true);
+    if (axis < 0) return null;
+    const bounced = `g in ${AXES[axis]} has flipped its sign at each of the last three steps`;
+    if (racer.direction === "g") return `${bounced}: it bounces from wall to wall.`;
+    const kept = Math.abs(direction[axis] / g[axis]);
+    return kept < 0.5 ? `${bounced}. ${directionLabel} averages that out to ${percent(kept)} of g.` : null;
+  },
+
+  uncorrected({ racer, k, uncorrected }) {
     if (!racer.bias || !uncorrected) return null;
     const factor = biasFactor(k + 1, racer.bias);
     if (factor < 1.25) return null;
@@ -94,8 +105,8 @@ const RULES = {
     while (biasFactor(peak + 1, racer.bias) > biasFactor(peak, racer.bias)) peak += 1;
     const most = k + 1 === peak
       ? "This is where the excess peaks."
-      : `The excess ${k + 1 < peak ? "peaks" : "peaked"} at ${times(biasFactor(peak, racer.bias))} × in update ${peak}.`;
-    return `Without correction √v is smaller still than m: this step is ${times(factor)} × what correction would make of the same m and v. ${most}`;
+      : `The excess ${k + 1 < peak ? "peaks" : "peaked"} at ${short(biasFactor(peak, racer.bias))} × in update ${peak}.`;
+    return `m and v start at zero, and √v lags more than m does. Uncorrected, this step is ${short(factor)} × what correction would make of the same m and v. ${most}`;
   },
 
   corrected({ racer, k, uncorrected }) {
@@ -104,22 +115,7 @@ const RULES = {
     const [c1, c2] = [1 - racer.bias.beta1 ** t, 1 - racer.bias.beta2 ** t];
     const factor = c1 / Math.sqrt(c2);
     if (factor < 1.5) return null;
-    return `Correction divides m by ${formatNumber(c1, 2)} and v by ${formatNumber(c2, 2)}. Without it the same m and v would make this step ${times(factor)} × as long.`;
-  },
-
-  bouncing({ racer, k, g, at, direction, directionLabel }) {
-    if (k < 3) return null;
-    const flips = (a) => [0, 1, 2].every((j) => at("g", k - j)[a] * at("g", k - j - 1)[a] < 0);
-    const axis = both(flips).indexOf(true);
-    if (axis < 0) return null;
-    const kept = Math.abs(direction[axis] / g[axis]);
-    const calm = racer.direction !== "g" && kept < 0.5
-      ? ` ${directionLabel} averages that out to ${percent(kept)} of g.`
-      : racer.direction === "g" ? " Along the valley little is gained." : "";
-    if (racer.direction === "g") {
-      return `g in ${AXES[axis]} has flipped its sign at each of the last three steps: it bounces from wall to wall.`;
-    }
-    return `g in ${AXES[axis]} has flipped its sign at each of the last three steps.${calm}`;
+    return `Correction divides m by ${formatNumber(c1, 2)} and v by ${formatNumber(c2, 2)}. Without it the same m and v would make this step ${short(factor)} × as long.`;
   },
 
   remembers({ racer, k, g, root, divisor, decay, at, update, lr, big }) {
@@ -133,15 +129,16 @@ const RULES = {
     let steepest = 0;
     for (let j = 1; j < k; j++) if (Math.abs(at("g", j)[axis]) > Math.abs(at("g", steepest)[axis])) steepest = j;
     const was = formatNumber(Math.abs(at("g", steepest)[axis]), 3);
-    const forgets = decay === undefined ? "it never forgets" : `its half-life is ${formatNumber(Math.log(0.5) / Math.log(decay), 3)} steps`;
+    const forgets = decay === undefined ? "it never forgets" : `its half-life is ${short(Math.log(0.5) / Math.log(decay))} steps`;
     return `${divisor.label} in ${AXES[axis]} still remembers the steep slope of step ${steepest} (|g| = ${was}, now ${formatNumber(now, 3)}): ${forgets}, so the step stays small here.`;
   },
 
-  agreeing({ root, direction, directionLabel, divisor, update, lr, big, racer, k }) {
-    if (!root || racer.direction === "g" || k < 3) return null;
+  agreeing({ root, direction, directionLabel, divisor, update, lr, big, racer, k, at }) {
+    if (!root || racer.direction === "g" || k < 5) return null;
+    if (![1, 2, 3, 4, 5].every((j) => at("g", k - j)[big] * at("g")[big] > 0)) return null;
     const share = Math.abs(direction[big]) / root[big];
     if (!(share > 0.9 && share < 1.1) || !near(Math.abs(update[big]), lr * share, 0.05)) return null;
-    return `Recent gradients in ${AXES[big]} agree, so |${directionLabel}| ≈ ${divisor.label} and ${AXES[big]} moves by ${formatNumber(Math.abs(update[big]), 2)}, about the whole of lr.`;
+    return `The last gradients in ${AXES[big]} agree, so |${directionLabel}| ≈ ${divisor.label} and ${AXES[big]} moves by ${formatNumber(Math.abs(update[big]), 2)}, about the whole of lr.`;
   },
 
   evens({ g, update, root, divisor }) {
@@ -150,8 +147,8 @@ const RULES = {
     const slopes = Math.abs(g[steep] / g[1 - steep]);
     const steps = Math.abs(update[steep] / update[1 - steep]);
     if (!(slopes > 4 && steps < slopes / 3) || !Number.isFinite(slopes)) return null;
-    const moved = steps >= 1 ? `only ${times(steps)} times longer` : `even ${times(1 / steps)} times shorter`;
-    return `The slope is ${times(slopes)} times steeper in ${AXES[steep]} than in ${AXES[1 - steep]}, the step there ${moved}: dividing by ${divisor.label} evens out the axes.`;
+    const moved = steps >= 1 ? `only ${short(steps)} times longer` : `even ${short(1 / steps)} times shorter`;
+    return `The slope is ${short(slopes)} times steeper in ${AXES[steep]} than in ${AXES[1 - steep]}, the step there ${moved}: dividing by ${divisor.label} evens out the axes.`;
   },
 
   rolling({ root, racer, direction, directionLabel, g, update, lr, length }) {
@@ -159,7 +156,7 @@ const RULES = {
     const ratio = length(direction) / length(g);
     const along = direction[0] * g[0] + direction[1] * g[1] > 0;
     if (!along || !(ratio > 2) || !near(length(update), lr * length(direction))) return null;
-    return `${directionLabel} has added up to ${times(ratio)} × the present |g|: the step is ${times(ratio)} × what gradient descent would take here with the same lr.`;
+    return `${directionLabel} has added up to ${short(ratio)} × the present |g|: the step is ${short(ratio)} × what gradient descent would take here with the same lr.`;
   },
 
   plain({ root, racer, direction, directionLabel, divisor, g, update, lr, length }) {
@@ -173,7 +170,8 @@ const RULES = {
       return `The step is −lr × g: |g| = ${formatNumber(length(g), 3)} makes it ${formatNumber(length(update), 3)} long, straight down the slope.`;
     }
     const angle = turn(update, g.map((z) => -z));
-    return `The step follows ${directionLabel}, which points ${formatNumber(angle, 2)}° away from straight downhill; it is ${formatNumber(length(update), 3)} long.`;
+    const where = angle < 0.1 ? "which here points straight downhill" : `which points ${short(angle, 2)}° away from straight downhill`;
+    return `The step follows ${directionLabel}, ${where}; it is ${formatNumber(length(update), 3)} long.`;
   },
 
   bare({ update, length }) {
@@ -191,7 +189,8 @@ function outside(race, racer, k) {
   if (racer.diverged !== null && k >= racer.diverged - 1) {
     return {
       key: "diverged",
-      text: `It diverged at step ${racer.diverged}: the point left all bounds, and nothing after it is a number. A smaller lr keeps it on the map.`,
+      text: `It diverged at step ${racer.diverged}: it left all bounds, and nothing after it is a number.` +
+        (race.surface.lowest === null ? " This surface has no bottom: whoever leaves the saddle falls for ever." : ""),
     };
   }
   if (k < race.steps) return null;

@@ -1,7 +1,7 @@
 // A hyperparameter under the hand: a slider on the scale that suits it, and the number beside it.
 
 import { element } from "./dom.js";
-import { formatSetting } from "./inside.js";
+import { formatSetting } from "./race.js";
 
 const NOTCHES = 500; // positions of a slider
 

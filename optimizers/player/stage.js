@@ -3,7 +3,7 @@
 import { element } from "./dom.js";
 import { formatNumber } from "./chart.js";
 import { placeLabels } from "./labels.js";
-import { colorOf, lastStep } from "./race.js";
+import { colorOf, formatSetting, lastStep } from "./race.js";
 import { sameTheme } from "./theme.js";
 import { drawMap, valueAt } from "./surface.js";
 
@@ -230,7 +230,25 @@ export function createStage({ onPlace, refresh }) {
     return away ? `${racer.label}, off the map` : racer.label;
   }
 
-  function drawLabels(q, markers, chosen, origin) {
+  /** Points along the paths drawn so far, a few px apart where they run far in a step: [x, y, x, y, …]. */
+  function pathPoints(step) {
+    const points = [];
+    for (const { x, y, last } of tracks) {
+      const end = Math.min(last, Math.floor(step));
+      const stride = Math.max(1, Math.ceil(end / 60));
+      for (let k = 0; k < end; k += stride) {
+        const to = Math.min(end, k + stride);
+        const pieces = Math.min(24, Math.ceil(Math.hypot(x[to] - x[k], y[to] - y[k]) / 9));
+        for (let piece = 0; piece < pieces; piece++) {
+          const [px, py] = [x[k] + ((x[to] - x[k]) * piece) / pieces, y[k] + ((y[to] - y[k]) * piece) / pieces];
+          if (within(px, py)) points.push(px, py);
+        }
+      }
+    }
+    return points;
+  }
+
+  function drawLabels(q, markers, chosen, origin, step) {
     const size = Math.max(12, theme.size);
     const bold = `600 ${size}px ${theme.family}`;
     const plain = `${size - 1}px ${theme.family}`;
@@ -241,13 +259,13 @@ export function createStage({ onPlace, refresh }) {
     const names = markers.map(({ racer, spot }, k) =>
       item(k, caption(racer, spot), bold, spot.x, spot.y, MARKER + 7, { color: colorOf(racer, theme), rank: k === chosen ? 0 : 1 }));
     const [sx, sy] = race.start;
-    const text = `start  ${formatNumber(sx, 3)}, ${formatNumber(sy, 3)}`;
+    const text = `start  ${formatSetting(sx)}, ${formatSetting(sy)}`;
     const items = [...names].sort((a, b) => a.rank - b.rank);
     if (within(origin.x, origin.y)) items.push(item("start", text, plain, origin.x, origin.y, 8, { color: theme.ink, optional: true }));
 
     const marks = markers.map(({ spot }) => ({ x: spot.x, y: spot.y, r: MARKER + 3 }));
     for (const [mx, my] of race.surface.minima) marks.push({ x: toPx(mx), y: toPy(my), r: 8 });
-    const placed = placeLabels(items, view, marks, offsets);
+    const placed = placeLabels(items, view, marks, pathPoints(step), offsets);
     offsets = new Map();
     q.textBaseline = "middle";
     q.textAlign = "left";
@@ -303,7 +321,7 @@ export function createStage({ onPlace, refresh }) {
     else {
       const [x, y] = toPoint(spot);
       const f = field ? `   f ≈ ${formatNumber(valueAt(field, x, y), 3)}` : "";
-      readout.textContent = `${formatNumber(x, 3)}, ${formatNumber(y, 3)}${f}`;
+      readout.textContent = `${formatSetting(x)}, ${formatSetting(y)}${f}`;
     }
   }
 
@@ -409,7 +427,7 @@ export function createStage({ onPlace, refresh }) {
       q.fill();
       const markers = tracks.map((track) => ({ racer: track.racer, spot: marker(track, step) }));
       for (const k of order) drawMarker(q, markers[k].racer, markers[k].spot, k === chosen);
-      const labels = drawLabels(q, markers, chosen, origin);
+      const labels = drawLabels(q, markers, chosen, origin, step);
       if (cross) drawCross(q, cross);
       return labels;
     },

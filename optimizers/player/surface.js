@@ -1,6 +1,8 @@
 // The surface as paper: bands of tone and thin contour lines, computed from the values of f on a lattice.
 
-const BANDS = 20; // contour lines over the map's range
+const MOST_BANDS = 20; // contour lines over the map's range …
+const FEWEST_BANDS = 6;
+const APART = 19; // … but on average no closer than this, in parts of 600 of the map's width: paper stays quiet
 const LINE = 1; // their width, CSS px
 const CROWDED = [0.3, 0.65]; // bands per pixel between which crowded lines fade away, so that none form a moiré
 
@@ -13,15 +15,24 @@ const LOOK = {
  * How f becomes a height on the map: asinh((f − base)/soft), which is a logarithm that passes through zero. The
  * base is the lowest value of f, and zero where it has none (a saddle: both signs). Taken from the values on the map.
  */
-export function levelScale(values, lowest) {
-  const hasMinimum = lowest !== null;
-  const base = hasMinimum ? lowest : 0;
+export function levelScale({ values, nx }, lowest) {
+  const base = lowest ?? 0;
   const sizes = Float32Array.from(values, (f) => Math.abs(f - base)).sort();
   const quantile = (share) => sizes[Math.floor(share * (sizes.length - 1))];
   const soft = Math.max(quantile(0.03), quantile(0.995) * 1e-6, 1e-30);
   const top = Math.asinh(quantile(0.995) / soft);
-  const bottom = hasMinimum ? 0 : -top;
-  return { base, soft, bottom, perBand: (top - bottom) / BANDS };
+  const bottom = lowest === null ? -top : 0;
+
+  // How far the height climbs on average from one lattice point to the next says how close the lines would lie.
+  let climb = 0;
+  for (let k = nx; k < values.length; k++) {
+    const here = Math.asinh((values[k] - base) / soft);
+    climb += Math.hypot(here - Math.asinh((values[k - 1] - base) / soft), here - Math.asinh((values[k - nx] - base) / soft));
+  }
+  const whole = (climb / (values.length - nx)) * nx; // over the map's width
+  const fitting = (600 / APART) * ((top - bottom) / whole);
+  const bands = Math.round(Math.max(FEWEST_BANDS, Math.min(MOST_BANDS, fitting)));
+  return { base, soft, bottom, bands, perBand: (top - bottom) / bands };
 }
 
 /**
@@ -63,24 +74,23 @@ function pad({ values, nx, ny }) {
   return { padded: out, width };
 }
 
-function bandColors({ low, middle, high }) {
-  return Array.from({ length: BANDS + 1 }, (_, band) => {
-    const t = (2 * band) / BANDS;
+function bandColors({ low, middle, high }, bands) {
+  return Array.from({ length: bands + 1 }, (_, band) => {
+    const t = (2 * band) / bands;
     const [from, to, share] = t < 1 ? [low, middle, t] : [middle, high, t - 1];
     return from.map((c, k) => c + (to[k] - c) * share);
   });
 }
 
-/** The values of f within bounds, for what depends on the map's range. */
-function valuesWithin({ values, nx, ny, bounds: [x0, x1, y0, y1] }, [low, high, bottom, top]) {
+/** The part of a field within bounds: what the choice of contour lines goes by. */
+function partWithin({ values, nx, ny, bounds: [x0, x1, y0, y1] }, [low, high, bottom, top]) {
   const column = (x) => ((x - x0) / (x1 - x0)) * (nx - 1);
   const row = (y) => ((y - y0) / (y1 - y0)) * (ny - 1);
   const [i0, i1] = [Math.max(0, Math.floor(column(low))), Math.min(nx, Math.ceil(column(high)) + 1)];
-  const parts = [];
-  for (let j = Math.max(0, Math.floor(row(bottom))); j < Math.min(ny, Math.ceil(row(top)) + 1); j++) {
-    parts.push(...values.subarray(j * nx + i0, j * nx + i1));
-  }
-  return parts;
+  const [j0, j1] = [Math.max(0, Math.floor(row(bottom))), Math.min(ny, Math.ceil(row(top)) + 1)];
+  const part = new Float32Array((i1 - i0) * (j1 - j0));
+  for (let j = j0; j < j1; j++) part.set(values.subarray(j * nx + i0, j * nx + i1), (j - j0) * (i1 - i0));
+  return { values: part, nx: i1 - i0, ny: j1 - j0 };
 }
 
 /**
@@ -95,8 +105,8 @@ export function drawMap(canvas, field, view, surface, dark) {
   const image = context.createImageData(width, height);
   const pixels = image.data;
   const look = dark ? LOOK.dark : LOOK.light;
-  const colors = bandColors(look);
-  const { base, soft, bottom, perBand } = levelScale(valuesWithin(field, surface.bounds), surface.lowest);
+  const { base, soft, bottom, bands, perBand } = levelScale(partWithin(field, surface.bounds), surface.lowest);
+  const colors = bandColors(look, bands);
   const { padded, width: stride } = pad(field);
   const columns = cubic(width, view.bounds.slice(0, 2), field.nx, field.bounds.slice(0, 2));
   const rows = cubic(height, view.bounds.slice(2), field.ny, field.bounds.slice(2));
@@ -137,8 +147,8 @@ export function drawMap(canvas, field, view, surface, dark) {
       const ink = Math.max(0, Math.min(1, reach - away)) * drawn;
       // Across the line the tone passes smoothly from one band to the next.
       const blend = Math.max(0, Math.min(1, 0.5 + (w - nearest) / slope));
-      const lower = colors[Math.max(0, Math.min(BANDS, nearest - 1))];
-      const upper = colors[Math.max(0, Math.min(BANDS, nearest))];
+      const lower = colors[Math.max(0, Math.min(bands, nearest - 1))];
+      const upper = colors[Math.max(0, Math.min(bands, nearest))];
       for (let k = 0; k < 3; k++) {
         const tone = lower[k] + (upper[k] - lower[k]) * blend;
         pixels[p + k] = tone + (look.line[k] - tone) * ink;

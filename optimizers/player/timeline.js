@@ -2,8 +2,9 @@
 
 import { element, icon, write } from "./dom.js";
 import { SPEEDS } from "./clock.js";
+import { colorOf } from "./race.js";
 
-const NEAR = 74; // px between two landmarks' words, below which the later one shows only its tick
+const GAP = 10; // px kept between two landmarks' words; one that finds no room shows only its tick
 
 /** The row under the stage. onSteps(n) is called when another length is asked for; without it the length is fixed. */
 export function createTimeline({ clock, onSteps, onSettle }) {
@@ -53,34 +54,33 @@ export function createTimeline({ clock, onSteps, onSettle }) {
     const key = JSON.stringify([landmarks, width, clock.length]);
     if (key === shown) return;
     shown = key;
-    let last = -Infinity;
-    marks.replaceChildren(...landmarks.map(({ step, text }) => {
-      const x = 7.5 + (step / clock.length) * width;
-      const room = x - last >= NEAR;
-      if (room) last = x;
-      const mark = element(`button.mark${room ? "" : ".bare"}`, {
+    marks.replaceChildren(...landmarks.map(({ step, text, color }) =>
+      element("button.mark", {
         type: "button",
-        style: `left:${x}px`,
+        style: `left:${7.5 + (step / clock.length) * width}px;--tick:${color}`,
         title: `${text}: step ${step}`,
         "aria-label": `Go to step ${step}: ${text}`,
         onclick: () => clock.seek(step),
-      }, element("span", {}, text));
-      return mark;
-    }));
-    // Words near an end are pushed inside the track.
+      }, element("span", {}, text))));
+    // Words near an end are pushed inside the track; of two that would touch, the first keeps its words.
+    let taken = -Infinity;
     for (const mark of marks.children) {
       const word = mark.firstChild;
       const half = word.offsetWidth / 2;
       const x = parseFloat(mark.style.left);
-      const shift = Math.max(0, half - x) - Math.max(0, x + half - range.clientWidth);
-      word.style.transform = `translateX(${shift}px)`;
+      const middle = Math.max(half, Math.min(range.clientWidth - half, x));
+      word.style.transform = `translateX(${middle - x}px)`;
+      const room = middle - half >= taken + GAP;
+      mark.classList.toggle("bare", !room);
+      if (room) taken = middle + half;
     }
   }
 
   return {
     node,
-    update(race) {
-      landmarks = [...race.landmarks].sort((a, b) => a.step - b.step);
+    update(race, theme) {
+      const color = ({ racer }) => (race.racers[racer] ? colorOf(race.racers[racer], theme) : theme.mute);
+      landmarks = race.landmarks.map((mark) => ({ ...mark, color: color(mark) }));
       range.max = clock.length;
       if (onSteps) {
         if (length.getRootNode().activeElement !== length) length.value = clock.length;
