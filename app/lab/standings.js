@@ -66,12 +66,13 @@ export function createStandings({ onShow }) {
     const epoch = run.steps_per_epoch ? `, epoch ${((cursor ?? 0) / run.steps_per_epoch).toFixed(1)}` : "";
     write(heading, cursor === null ? (run.active ? "Now" : "In the end") : `At step ${count(cursor)}${epoch}`);
     const most = Math.max(...now.map(({ test }) => (Number.isFinite(test) ? test : -1)));
+    const alone = now.filter(({ test }) => test === most).length === 1;
     rows.replaceChildren(...run.racers.map((racer, k) => {
       const one = now[k];
       const gone = String(k) in run.diverged && (cursor === null || cursor >= run.diverged[k]);
       const loss = gone ? "diverged" : one.known ? formatNumber(one.loss, 3) : "—";
       const label = element("th", { scope: "row" }, element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label));
-      return element(one.test === most && now.length > 1 ? "tr.result" : "tr", { title: racer.notation }, label,
+      return element(one.test === most && alone ? "tr.result" : "tr", { title: racer.notation }, label,
         ...[loss, percent(one.test), percent(one.best)].map((text) => element("td", {}, text)));
     }));
   }

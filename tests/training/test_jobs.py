@@ -1,0 +1,142 @@
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from optimizers.training import TrainConfig, jobs
+from optimizers.training.store import Run, Store
+
+SHORT = TrainConfig(("adam", "momentum(lr=0.01)"), data="shapes10", epochs=1, batch_size=50, limit=500)
+LONG = TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADAMSCOPE_HOME", str(home))  # the cluster's processes inherit it
+        yield Store(f"sqlite:///{home / 'runs.sqlite'}")
+        jobs.close()
+
+
+def wait_for(found: Callable[[], object], seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def read(store: Store, run_id: str) -> Run:
+    run = store.get(run_id)
+    assert run is not None
+    return run
+
+
+def under_way(store: Store, run_id: str) -> bool:
+    return read(store, run_id).state == "running" and len(store.news(run_id).points) > 0
+
+
+def workers(cluster: psutil.Process) -> list[psutil.Process]:
+    """Return Dask's worker processes: children of the one that holds the cluster."""
+    return [child for child in cluster.children() if any("spawn_main" in word for word in child.cmdline())]
+
+
+def test_a_run_trains_in_a_worker_to_its_end(store: Store) -> None:
+    run_id = jobs.start(SHORT, store)
+    assert read(store, run_id).state == "queued"  # start does not wait for anything
+    wait_for(lambda: not read(store, run_id).active)
+
+    run = read(store, run_id)
+    assert (run.state, run.message) == ("finished", "")
+    assert (run.step, run.total_steps, run.steps_per_epoch) == (10, 10, 10)
+    assert run.device in ("cpu", "cuda")
+    assert "stand" in run.data_note
+    assert run.summary is not None
+    news = store.news(run_id)
+    for racer in (0, 1):
+        mine = news.points[news.points[:, 0] == racer]
+        assert mine[-1, 1] == 10
+        tests = news.evaluations[news.evaluations[:, 0] == racer]
+        assert tests[-1, 1] == 10
+
+
+def test_stop_ends_a_run_under_way_and_one_that_waits(store: Store) -> None:
+    first, second = jobs.start(LONG, store), jobs.start(LONG, store)
+    wait_for(lambda: under_way(store, first))
+    assert read(store, second).state == "queued"
+    jobs.stop(second, store)
+    assert read(store, second).state == "stopped"
+    jobs.stop(first, store)
+    wait_for(lambda: not read(store, first).active, 10)
+    run = read(store, first)
+    assert run.state == "stopped"
+    assert 0 < run.step < run.total_steps
+
+
+def test_missing_pictures_fail_with_the_sentence_that_helps(store: Store) -> None:
+    run_id = jobs.start(TrainConfig(("adam",), data="cifar10"), store)
+    wait_for(lambda: not read(store, run_id).active)
+    run = read(store, run_id)
+    assert run.state == "failed"
+    assert "adamscope data cifar10" in run.message
+
+
+def test_a_killed_run_is_not_begun_again(store: Store) -> None:
+    run_id = jobs.start(LONG, store)
+    wait_for(lambda: under_way(store, run_id))
+    assert jobs._cluster is not None
+    (worker,) = workers(psutil.Process(jobs._cluster.pid))
+    worker.kill()
+    wait_for(lambda: read(store, run_id).state == "interrupted")
+    points = len(store.news(run_id).points)
+
+    later = jobs.start(SHORT, store)  # the next worker takes what comes, and nothing of what was
+    wait_for(lambda: not read(store, later).active)
+    assert read(store, later).state == "finished"
+    assert read(store, run_id).state == "interrupted"
+    assert len(store.news(run_id).points) == points
+
+
+# A page's script has no `if __name__ == "__main__"`: whoever imports it again starts a second run.
+PAGE = """
+import sys
+from optimizers.training import TrainConfig, jobs
+from optimizers.training.store import open_store, default_url
+
+run_id = jobs.start(TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500))
+print(run_id, jobs._cluster.pid, flush=True)
+assert "torch" not in sys.modules
+assert "distributed" not in sys.modules
+sys.stdin.read()
+"""
+
+
+def test_the_server_stays_light_its_page_runs_once_and_nothing_outlives_it(tmp_path: Path) -> None:
+    page = tmp_path / "page.py"
+    page.write_text(PAGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADAMSCOPE_HOME", str(tmp_path))
+        server = subprocess.Popen(
+            [sys.executable, str(page)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    with server:
+        assert server.stdout is not None
+        run_id, pid = server.stdout.readline().split()
+        store, cluster = Store(f"sqlite:///{tmp_path / 'runs.sqlite'}"), psutil.Process(int(pid))
+        wait_for(lambda: under_way(store, run_id))
+        (worker,) = workers(cluster)
+        worker.kill()
+        wait_for(lambda: read(store, run_id).state == "interrupted")
+        wait_for(lambda: [other for other in workers(cluster) if other != worker])
+        time.sleep(1)  # for a page that is run again to make itself known
+        assert [run.id for run in store.recent()] == [run_id]
+        assert server.poll() is None
+
+        family = [cluster, *cluster.children(recursive=True)]
+        server.kill()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
