@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
@@ -464,6 +465,11 @@ def _mb(count: int) -> str:
 
 
 def _read_shapes10(home: Path) -> Dataset:
+    return _shapes10()
+
+
+@cache  # drawing takes a second, and a worker trains on the same pictures again and again
+def _shapes10() -> Dataset:
     train_images, train_labels = shapes.draw(10_000, seed=0)
     test_images, test_labels = shapes.draw(2_000, seed=1)
     return Dataset(

@@ -124,11 +124,11 @@ def serve() -> None:
         threads_per_worker=1,
         memory_limit=0,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None would take port 8787
         silence_logs=logging.ERROR,
     )
     client = Client(cluster)
-    warm = client.submit(_import_torch, pure=False)  # kept: Dask forgets a task whose future is gone
+    warm = client.submit(_warm_up, pure=False)  # kept: Dask forgets a task whose future is gone
     threading.Thread(target=_watch, args=(placed,), daemon=True).start()
     for line in sys.stdin:
         order = json.loads(line)
@@ -160,13 +160,16 @@ def _watch(placed: "dict[str, tuple[Future, Store]]") -> None:
 # In a worker ------------------------------------------------------------------------------------------------
 
 
-def _import_torch() -> None:
+def _warm_up() -> None:
+    """Do what a first run would wait for: load torch and its kernels, and draw the stand-in if it is needed."""
     import torch
 
+    from optimizers.training.data import available, load
+
     weight = torch.ones(8, 3, 3, 3, requires_grad=True)
-    torch.nn.functional.conv2d(
-        torch.ones(4, 3, 8, 8), weight
-    ).sum().backward()  # loads the kernels' libraries
+    torch.nn.functional.conv2d(torch.ones(4, 3, 8, 8), weight).sum().backward()
+    if not available("cifar10"):
+        load("shapes10")
 
 
 def train_run(run_id: str, url: str) -> None:
