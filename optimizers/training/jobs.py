@@ -161,7 +161,7 @@ def _watch(placed: "dict[str, tuple[Future, Store]]") -> None:
 
 
 def _warm_up() -> None:
-    """Do what a first run would wait for: load torch and its kernels, and draw the stand-in if it is needed."""
+    """Do what a first run would wait for: load torch and its kernels, draw the stand-in if it is needed."""
     import torch
 
     from optimizers.training.data import available, load
