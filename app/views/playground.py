@@ -36,7 +36,9 @@ def instrument() -> None:
     session.link = link
     if message and asked:
         session.turn = message.turn
-        session.request, session.notices = RaceRequest.parse(message.query, session.request)
+        wanted, session.notices = RaceRequest.parse(message.query, session.request)
+        if not session.notices:  # a slip of the hand costs nothing: the race stays as it was
+            session.request = wanted
     elif moved:
         session.request, session.notices = RaceRequest.parse(link, session.request)
     show_playground(

@@ -36,7 +36,7 @@ function cut(ax, ay, bx, by, width, height) {
 export function createStage({ onPlace, refresh }) {
   const map = element("canvas.map", { "aria-hidden": "true" });
   const ink = element("canvas.ink", { tabindex: onPlace ? 0 : false, role: "img" });
-  const readout = element("output.readout");
+  const readout = element("div.readout", { "aria-hidden": "true" });
   const sheet = element("div.sheet", {}, map, ink, readout);
   const node = element("div.stage", {}, sheet);
 
@@ -49,6 +49,7 @@ export function createStage({ onPlace, refresh }) {
   let drawnTheme = null;
   let hand = null; // {x, y} in px while the pointer places a start
   let cross = null; // {x, y} in px: the keyboard's crosshair
+  const widths = new Map(); // "font|text" -> px
   let offsets = new Map(); // label key -> its offset at the last draw
 
   const toPx = (x) => ((x - view.bounds[0]) / (view.bounds[1] - view.bounds[0])) * view.width;
@@ -230,6 +231,17 @@ export function createStage({ onPlace, refresh }) {
     return away ? `${racer.label}, off the map` : racer.label;
   }
 
+  /** Measuring text is what costs most in a frame, and the same few names come again and again. */
+  function widthOf(q, text, font) {
+    const key = `${font}|${text}`;
+    if (!widths.has(key)) {
+      if (widths.size > 500) widths.clear();
+      q.font = font;
+      widths.set(key, q.measureText(text).width);
+    }
+    return widths.get(key);
+  }
+
   /** Points along the paths drawn so far, a few px apart where they run far in a step: [x, y, x, y, …]. */
   function pathPoints(step) {
     const points = [];
@@ -252,10 +264,8 @@ export function createStage({ onPlace, refresh }) {
     const size = Math.max(12, theme.size);
     const bold = `600 ${size}px ${theme.family}`;
     const plain = `${size - 1}px ${theme.family}`;
-    const item = (key, text, font, x, y, gap, rest) => {
-      q.font = font;
-      return { key, text, font, x, y, gap, width: q.measureText(text).width, height: size * 1.15, ...rest };
-    };
+    const item = (key, text, font, x, y, gap, rest) =>
+      ({ key, text, font, x, y, gap, width: widthOf(q, text, font), height: size * 1.15, ...rest });
     const names = markers.map(({ racer, spot }, k) =>
       item(k, caption(racer, spot), bold, spot.x, spot.y, MARKER + 7, { color: colorOf(racer, theme), rank: k === chosen ? 0 : 1 }));
     const [sx, sy] = race.start;
@@ -397,6 +407,7 @@ export function createStage({ onPlace, refresh }) {
       ink.setAttribute("aria-label", describe());
     },
     resize() {
+      widths.clear(); // the fonts may have arrived meanwhile
       if (race && fit()) measure();
     },
     /** Draw the moment `step`; `full` shows the whole paths, what is to come as a ghost. Returns the names' boxes. */

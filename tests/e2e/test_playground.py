@@ -1,0 +1,418 @@
+"""The playground as a learner meets it: a real browser, a real server, real mouse and keys."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Page]
+
+PLAYER = "window.__adamscope.player"
+ADAM = 2  # its place in the first page's race
+
+
+def ready(page: Page) -> Page:
+    """Wait until the player stands and has drawn."""
+    page.wait_for_function("window.__adamscope?.player?.counts.draws > 1")
+    return page
+
+
+def player(page: Page, expression: str) -> Any:
+    """Read something of the player, e.g. player(page, "step")."""
+    return page.evaluate(f"{PLAYER}.{expression}")
+
+
+def settled(page: Page) -> None:
+    """Wait until no request is under way and the address has been rewritten."""
+    page.wait_for_function(f"{PLAYER}.idle")
+    page.wait_for_timeout(350)
+
+
+def picture(page: Page) -> str:
+    """The paths' canvas as it is now."""
+    return page.locator("canvas.ink").evaluate("canvas => canvas.toDataURL()")
+
+
+def address(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+def pause(page: Page) -> None:
+    page.get_by_role("button", name="Pause").click()
+
+
+def middle(locator: Locator) -> tuple[float, float]:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_the_first_page_is_a_race_already_running(page: Page) -> None:
+    ready(page)
+    before, first = player(page, "step"), picture(page)
+    page.wait_for_timeout(400)
+    assert player(page, "step") > before
+    assert picture(page) != first
+    assert page.locator("h3", has_text="Inside step").is_visible()
+    # The whole instrument fits the window: nothing one needs while playing lies behind scrolling.
+    for part in (
+        "section.question",
+        "section.experiment",
+        "section.inside",
+        ".timeline",
+        ".figure:last-child",
+    ):
+        box = page.locator(part).bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 1280.5
+        assert box["y"] + box["height"] <= 720.5
+    assert page.locator("section.inside").evaluate("e => e.scrollHeight <= e.clientHeight + 1")
+
+
+def test_playback_is_smooth(page: Page) -> None:
+    ready(page)
+    page.wait_for_timeout(500)
+    rates = []
+    for _ in range(3):  # the best second of three: a busy machine disturbs some, a slow player all
+        frames, began = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
+        page.wait_for_timeout(1000)
+        later, ended = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
+        rates.append((later - frames) / (ended - began) * 1000)
+    assert player(page, "playing")
+    assert max(rates) >= 50, rates
+
+
+def test_a_slider_redraws_while_it_is_dragged(page: Page) -> None:
+    ready(page)
+    pause(page)
+    settled(page)
+    step = player(page, "step")
+    loss = f"race.racers[{ADAM}].loss[50]"
+    before, other, seen = player(page, loss), player(page, "race.racers[0].loss[50]"), picture(page)
+    slider = page.get_by_role("slider", name="lr of Adam", exact=True)
+    x, y = middle(slider)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    values = set()
+    for k in range(1, 9):
+        page.mouse.move(x - 5 * k, y)
+        page.wait_for_timeout(60)
+        values.add(player(page, loss))
+    page.wait_for_function(f"{PLAYER}.idle")
+    assert len(values) >= 5  # new races arrived under the moving hand, not only at its release
+    assert before not in values - {before}
+    assert picture(page) != seen
+    assert player(page, "step") == step  # the playhead stays where it was
+    page.mouse.up()
+    settled(page)
+    lr = player(page, f"race.racers[{ADAM}].hyper[0].value")
+    assert lr < 0.1
+    assert f"adam(lr={lr})" in address(page)["o"]
+    assert player(page, "race.racers[0].loss[50]") == other
+
+
+def test_a_number_can_be_typed_and_a_bad_one_is_refused(page: Page) -> None:
+    ready(page)
+    pause(page)
+    number = page.get_by_label("lr of Adam, as a number", exact=True)
+    number.fill("0.25")
+    number.press("Enter")
+    settled(page)
+    assert player(page, f"race.racers[{ADAM}].hyper[0].value") == 0.25
+    number.fill("fast")
+    number.press("Enter")
+    settled(page)
+    expect(page.get_by_role("status")).to_contain_text("lr of adam")
+    assert player(page, f"race.racers[{ADAM}].hyper[0].value") == 0.25
+    expect(number).to_have_value("0.25")
+    page.get_by_role("radio", name="none").click()
+    settled(page)
+    assert "adam(lr=0.25,bias_correction=False)" in address(page)["o"]
+
+
+def test_a_click_moves_the_start(page: Page) -> None:
+    ready(page)
+    stage = page.locator("canvas.ink")
+    box = stage.bounding_box()
+    assert box is not None
+    x0, x1, y0, y1 = player(page, "view.bounds")
+    stage.click(position={"x": box["width"] * 0.8, "y": box["height"] * 0.3})
+    settled(page)
+    start = player(page, "race.start")
+    assert start == pytest.approx([x0 + 0.8 * (x1 - x0), y1 - 0.3 * (y1 - y0)], abs=0.02)
+    assert player(page, f"race.racers[{ADAM}].value('theta', 0, 0)") == pytest.approx(start[0], abs=1e-6)
+    assert player(page, "playing")  # the race runs on from there
+    assert address(page)["start"] == [f"{start[0]:g},{start[1]:g}"]
+
+
+def test_time_can_be_held_and_turned_back(page: Page) -> None:
+    ready(page)
+    page.wait_for_timeout(700)
+    pause(page)
+    step = player(page, "step")
+    assert step == int(step)
+    assert step > 1
+    heading = page.locator("section.inside h3").first
+    later = picture(page)
+    page.get_by_role("button", name="One step back").click()
+    expect(heading).to_have_text(f"Inside step {step - 1}")
+    page.wait_for_timeout(50)
+    assert picture(page) != later
+    page.get_by_role("button", name="One step on").click()
+    page.wait_for_timeout(50)
+    assert picture(page) == later  # the same moment looks the same, from whichever side one comes
+    scrub = page.get_by_role("slider", name="Step")
+    scrub.focus()
+    page.keyboard.press("End")
+    expect(heading).to_have_text("Inside step 400")
+    page.keyboard.press("ArrowLeft")
+    expect(heading).to_have_text("Inside step 399")
+    box = scrub.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert player(page, "step") == pytest.approx(200, abs=2)
+    shown = page.locator("table.numbers tr.result td").all_inner_texts()
+    k = player(page, "step")
+    for axis, text in enumerate(shown):
+        update = player(page, f"race.racers[{ADAM}].value('update', {k}, {axis})")
+        assert float(text.replace("−", "-")) == pytest.approx(update, rel=1e-3)
+    settled(page)
+    assert address(page)["step"] == [str(k)]
+
+
+LINK = "/?surface=himmelblau&o=nesterov(lr=0.002)&o=adam(lr=0.2)&start=1,-2&steps=150&step=40&racer=0&speed=2"
+
+
+def test_a_link_restores_the_state(open_page: OpenPage) -> None:
+    page = ready(open_page(LINK))
+    settled(page)
+    assert not player(page, "playing")
+    assert player(page, "step") == 40
+    assert player(page, "race.start") == [1, -2]
+    assert player(page, "race.racers.map(r => r.label)") == ["Nesterov", "Adam"]
+    assert page.get_by_role("tab", name="Nesterov").get_attribute("aria-selected") == "true"
+    assert page.get_by_label("Speed").input_value() == "2"
+    assert address(page) == parse_qs(urlsplit(LINK).query)  # and the address still says all of it
+    seen = picture(page)
+    page.get_by_role("button", name="More for Adam").click()
+    page.get_by_role("menuitem", name="Remove").click()
+    settled(page)
+    page.reload()
+    ready(page)
+    assert player(page, "race.racers.map(r => r.label)") == ["Nesterov"]
+    assert picture(page) != seen
+
+
+def test_racers_come_and_go(page: Page) -> None:
+    ready(page)
+    pause(page)
+    names = "race.racers.map(r => r.label)"
+    page.get_by_role("button", name="with / without correction").click()
+    settled(page)
+    assert player(page, names) == ["momentum", "RMSprop", "Adam"]
+    page.get_by_role("button", name="with / without correction").click()
+    settled(page)
+    assert player(page, names) == ["momentum", "RMSprop", "Adam", "Adam, uncorrected"]
+    page.get_by_role("button", name="add a racer").click()
+    page.get_by_role("menuitem", name="Adagrad").click()
+    settled(page)
+    assert player(page, names)[-1] == "Adagrad"
+    page.get_by_role("button", name="More for momentum").click()
+    page.get_by_role("menuitem", name="Duplicate").click()
+    settled(page)
+    assert len(player(page, names)) == 6
+    page.get_by_label("Surface", exact=True).select_option("quadratic")
+    settled(page)
+    assert player(page, "race.surface.name") == "quadratic"
+    page.get_by_role("slider", name="condition of Quadratic").press("End")
+    settled(page)
+    assert address(page)["surface"] == ["quadratic(condition=1000)"]
+
+
+def test_nothing_remounts_and_a_slow_browser_keeps_up(page: Page) -> None:
+    ready(page)
+    pause(page)
+    settled(page)
+    slider = page.get_by_role("slider", name="lr of RMSprop", exact=True)
+    updates = player(page, "counts.updates")
+    for k in range(30):
+        slider.press("ArrowLeft" if k % 2 else "ArrowRight")
+        page.wait_for_function(f"{PLAYER}.idle")
+    assert player(page, "counts.updates") - updates >= 30
+    assert page.evaluate("window.__adamscope.mounts") == 1
+
+    throttle = page.context.new_cdp_session(page)
+    throttle.send("Emulation.setCPUThrottlingRate", {"rate": 8})
+    slider.evaluate(
+        """async (range) => {
+            for (let k = 0; k < 60; k++) {
+                range.value = 100 + 5 * k;
+                range.dispatchEvent(new Event("input", { bubbles: true }));
+                await new Promise((done) => setTimeout(done, 4));
+            }
+            range.dispatchEvent(new Event("change", { bubbles: true }));
+        }"""
+    )
+    page.wait_for_function(f"{PLAYER}.idle", timeout=20_000)
+    throttle.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    assert page.evaluate("window.__adamscope.mounts") == 1
+    shown = slider.get_attribute("aria-valuetext")
+    assert shown is not None
+    assert player(page, "race.racers[1].hyper[0].value") == float(
+        shown
+    )  # the last one asked for is the one shown
+
+
+def test_the_dark_theme_changes_paper_and_ink(open_page: OpenPage) -> None:
+    def paper(page: Page) -> tuple[list[int], str]:
+        pixel = "c => [...c.getContext('2d').getImageData(9, 9, 1, 1).data].slice(0, 3)"
+        ink = (
+            page.locator("section.question .racer")
+            .nth(ADAM)
+            .evaluate("e => e.style.getPropertyValue('--hue')")
+        )
+        return page.locator("canvas.map").evaluate(pixel), ink
+
+    light, dark = (ready(open_page("/?step=0", color_scheme=scheme)) for scheme in ("light", "dark"))
+    (light_paper, light_ink), (dark_paper, dark_ink) = paper(light), paper(dark)
+    assert min(light_paper) > 180
+    assert max(dark_paper) < 80
+    adam = player(light, f"race.racers[{ADAM}]")
+    assert (light_ink, dark_ink) == (adam["light"], adam["dark"])
+
+
+def test_everything_by_keyboard(page: Page) -> None:
+    ready(page)
+    page.keyboard.press("Space")
+    assert not player(page, "playing")
+    step = player(page, "step")
+    page.keyboard.press(",")
+    assert player(page, "step") == step - 1
+    settled(page)
+    page.get_by_label("Surface", exact=True).focus()
+    names = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(
+            """() => {
+                let e = document.activeElement;
+                while (e?.shadowRoot?.activeElement) e = e.shadowRoot.activeElement;
+                const style = getComputedStyle(e);
+                const visible = e.matches("input[type=range]") || style.outlineStyle !== "none"
+                    || style.borderColor !== "rgba(0, 0, 0, 0)";
+                return [e.getAttribute("aria-label") ?? e.textContent, visible, e.className];
+            }"""
+        )
+        names.append(focus[0])
+        assert focus[1], f"focus is not visible on {focus[0]}"
+        if focus[2] == "ink":
+            break
+    for expected in ("lr of momentum", "beta2 of Adam", "both", "+ add a racer", "with / without correction"):
+        assert expected in names
+    start = player(page, "race.start")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    settled(page)
+    moved = player(page, "race.start")
+    assert moved[0] > start[0]
+    assert moved[1] < start[1]
+    page.keyboard.press("Tab")
+    assert "start" in page.evaluate("document.activeElement.shadowRoot.activeElement.title").lower()
+
+
+def test_bad_parts_of_a_link_are_named_in_a_quiet_sentence(open_page: OpenPage) -> None:
+    page = ready(open_page("/?surface=rosenbrok&o=adam(lr=0.1)&steps=120"))
+    expect(page.get_by_role("status")).to_contain_text("There is no surface 'rosenbrok'")
+    assert player(page, "race.surface.name") == "rosenbrock"
+    assert player(page, "race.steps") == 120
+    assert page.locator("[data-testid=stException], [data-testid=stAlert]").count() == 0
+
+
+def test_names_never_overlap_and_stay_on_the_map(open_page: OpenPage) -> None:
+    crowd = "&".join(
+        f"o={name}(lr=0.05)" for name in ("gd", "momentum", "rmsprop", "adam", "adagrad", "nesterov")
+    )
+    page = open_page(f"/?{crowd}&o=adam(lr=0.05,bias_correction=False)&o=gd(lr=0.001)&step=0")
+    for surface in ("rosenbrock", "saddle"):
+        ready(page)
+        page.get_by_label("Surface", exact=True).select_option(surface)
+        settled(page)
+        view = player(page, "view")
+        page.get_by_role("slider", name="Step").focus()
+        page.keyboard.press("Home")
+        for _ in range(18):
+            page.keyboard.press("PageUp")
+            page.wait_for_timeout(20)
+            boxes = [box for box in player(page, "labels") if box["key"] != "start"]
+            assert len(boxes) == 8
+            for k, a in enumerate(boxes):
+                assert a["x"] >= 0
+                assert a["y"] >= 0
+                assert a["x"] + a["width"] <= view["width"]
+                assert a["y"] + a["height"] <= view["height"]
+                for b in boxes[:k]:
+                    apart_x = max(a["x"] - b["x"] - b["width"], b["x"] - a["x"] - a["width"])
+                    apart_y = max(a["y"] - b["y"] - b["height"], b["y"] - a["y"] - a["height"])
+                    assert max(apart_x, apart_y) >= 0, (a, b)
+
+
+def test_divergence_is_said_and_nothing_is_drawn_after_it(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=gd(lr=0.01)&o=adam(lr=0.1)&steps=60&step=50&racer=0"))
+    (gd,) = [
+        racer
+        for racer in player(page, "race.racers.map(r => ({...r, value: null, loss: null}))")
+        if racer["name"] == "gd"
+    ]
+    assert gd["diverged"] is not None
+    texts = [label["text"] for label in player(page, "labels")]
+    assert any(f"diverged at step {gd['diverged']}" in text for text in texts)
+    assert math.isnan(player(page, f"race.racers[0].value('theta', {gd['diverged']}, 0)"))
+    assert page.locator("table.numbers tr.result td").all_inner_texts() == ["—", "—"]
+    expect(page.locator("p.sentence")).to_contain_text(f"diverged at step {gd['diverged']}")
+
+
+def test_every_sentence_and_formula_is_true_of_its_step(open_page: OpenPage) -> None:
+    page = ready(open_page("/?step=0"))
+    said = page.evaluate(
+        """async () => {
+            const { explain } = await import("/_stcore/bidi-components/adamscope.player/sentence.js");
+            const race = window.__adamscope.player.race;
+            const steps = Array.from({ length: race.steps + 1 }, (_, k) => k);
+            return race.racers.map((racer) => steps.map((k) => explain(race, racer, k).text));
+        }"""
+    )
+    for sentences in said:
+        assert all(
+            sentence.endswith(".") and "NaN" not in sentence and "—" not in sentence for sentence in sentences
+        )
+    assert "each axis moves by lr = 0.1," in said[ADAM][0]
+    assert "moves by 3.16 × lr" in said[3][0]  # (1 − β₁)/√(1 − β₂)
+    # The formula, worked out as it is written, gives the update shown.
+    for _ in range(6):
+        page.get_by_role("button", name="One step on").click()
+        for line in page.locator(".formula div").all_inner_texts():
+            written = line.replace("−", "-").replace("·", "*").replace("×10⁻⁸", "e-8").replace("10⁻⁸", "1e-8")
+            _, expression, result = written.split("=")
+            assert eval(expression) == pytest.approx(float(result), rel=2e-3)
+
+
+def test_reduced_motion_starts_with_the_whole_picture(open_page: OpenPage) -> None:
+    page = ready(open_page(reduced_motion="reduce"))
+    page.wait_for_timeout(300)
+    assert not player(page, "playing")
+    assert player(page, "step") == player(page, "length")
+
+
+def test_first_frame_moves_soon(open_page: OpenPage) -> None:
+    open_page()  # the server is warm after one visit
+    began = time.monotonic()
+    page = open_page()
+    page.wait_for_function("window.__adamscope?.player?.step > 0.5")
+    assert time.monotonic() - began < 6  # 2 s on a quiet machine
