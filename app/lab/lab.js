@@ -12,7 +12,7 @@ const STATES = {
   queued: "Waiting", starting: "Starting", running: "Training", finished: "Finished", stopped: "Stopped", failed: "Failed", interrupted: "Interrupted",
 };
 
-/** send: {ask(message), start(query), stop(), again()}. */
+/** send(message): {query, turn, press}, for Python. */
 function createLab(parent, send) {
   const root = element("div.adamscope.page.lab", { style: "visibility:hidden" }); // until the style sheet is there
   const debug = ((window.__adamscope ??= {}).lab = { mounts: (window.__adamscope.lab?.mounts ?? 0) + 1, updates: 0, resent: 0 });
@@ -20,7 +20,7 @@ function createLab(parent, send) {
   let record = null;
   let shown = null; // id of the run the record is of
 
-  const setup = createSetup({ onAsk: send.ask, onStart: send.start });
+  const setup = createSetup({ send });
   const curves = createCurves({
     onCursor: (step) => meta?.run && standings.fill(meta.run, record, readTheme(root), step),
     onScale: (scale) => setup.set("scale", scale),
@@ -33,7 +33,7 @@ function createLab(parent, send) {
   const left = element("span.left");
   const stop = element("button.stop", { type: "button", title: "Ends after the step under way; what was measured stays", onclick: () => {
     stop.disabled = true;
-    send.stop();
+    setup.press("stop");
   } }, "Stop");
   const bar = element("progress", { max: 1, "aria-label": "How far the run is" });
   const status = element("header.status", {}, element("div.line", {}, state, place, left, stop), bar);
@@ -67,14 +67,14 @@ function createLab(parent, send) {
       if (!run) record = null;
       else if (run.id !== shown || (meta.before[0] === 0 && meta.before[1] === 0)) record = createRecord(run.racers);
       shown = run?.id ?? null;
-      if (record && !record.take(meta.before, arrays.points ?? EMPTY, arrays.tests ?? EMPTY)) {
-        debug.resent += 1;
-        send.again();
-      }
       notice.replaceChildren(...meta.notices.map((text) => element("span", {}, text)));
       status.hidden = curves.node.hidden = !run;
       empty.hidden = Boolean(run);
       setup.update(meta, theme);
+      if (record && !record.take(meta.before, arrays.points ?? EMPTY, arrays.tests ?? EMPTY)) {
+        debug.resent += 1;
+        setup.press("again");
+      }
       if (run) head(run);
       curves.update(run, record, theme, meta.asked.scale);
       standings.update(run, meta.recent, record, theme, curves.cursor);
@@ -90,19 +90,14 @@ function createLab(parent, send) {
 
 const labs = new WeakMap(); // Streamlit calls again with the same parent at every update
 
-export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
+export default function ({ data, parentElement, setStateValue }) {
   let made = labs.get(parentElement);
   if (!made) {
-    made = {};
+    made = { setStateValue };
+    made.lab = createLab(parentElement, (message) => made.setStateValue("asked", message));
     labs.set(parentElement, made);
-    made.lab = createLab(parentElement, {
-      ask: (message) => made.setStateValue("ask", message),
-      start: (query) => made.setTriggerValue("start", query),
-      stop: () => made.setTriggerValue("stop", true),
-      again: () => made.setTriggerValue("again", true),
-    });
   }
-  Object.assign(made, { setStateValue, setTriggerValue });
+  made.setStateValue = setStateValue;
   made.lab.update(unpack(data));
   // Streamlit may run this while the component still stands (an update that another overtook).
   return () =>

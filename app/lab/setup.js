@@ -17,9 +17,13 @@ const NUMBERS = [
 
 const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
 
-/** onAsk(message) hands a change to Python, onStart(query) starts a run. Returns {node, update, set(name, value)}. */
-export function createSetup({ onAsk, onStart }) {
-  const messenger = createMessenger(onAsk);
+/** send(message) hands a change to Python. Returns {node, update, set(name, value), press("start", "stop" or "again")}. */
+export function createSetup({ send }) {
+  let pressed = null; // a button, until its message is on its way
+  const messenger = createMessenger((message) => {
+    send({ ...message, press: pressed });
+    pressed = null;
+  });
   let asked = null; // what Python last answered
   let wanted = null; // what the hand wants; ahead of it while an answer is under way
   let offer = null;
@@ -62,9 +66,14 @@ export function createSetup({ onAsk, onStart }) {
 
   const set = (name, value) => change((question) => (question[name] = value));
 
+  function press(button) {
+    pressed = button;
+    messenger.ask({ query: query() });
+  }
+
   function start() {
     begin.disabled = true; // until the new run is there
-    onStart(query());
+    press("start");
   }
 
   const additions = () =>
@@ -143,6 +152,7 @@ export function createSetup({ onAsk, onStart }) {
   return {
     node,
     set,
+    press,
     update(meta, newTheme) {
       messenger.startAt(meta.turn);
       messenger.answered(meta.turn);

@@ -1,5 +1,6 @@
 """The lab: train a small network with several optimizers side by side, and watch."""
 
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,75 +19,85 @@ REFRESH = 0.5  # seconds between two looks at a run under way
 IDLE = 2.0  # seconds between two looks where nothing is
 
 
+@dataclass
+class Sent:
+    """What of a run this browser has."""
+
+    run: str | None = None
+    mark: tuple[int, int] = (0, 0)  # of the store
+    counts: tuple[int, int] = (0, 0)  # rows: points, evaluations
+
+
+@dataclass
+class Session:
+    """What this learner's page remembers between two runs."""
+
+    request: LabRequest = field(default_factory=LabRequest)
+    notices: list[str] = field(default_factory=list)
+    turn: int = 0  # of the last message that was answered
+    sent: Sent = field(default_factory=Sent)
+
+    def show(self, request: LabRequest, notices: list[str] | None = None) -> None:
+        """Keep the request, and write it into the address."""
+        self.request, self.notices = request, notices or []
+        st.query_params.from_dict(request.parts)
+
+
 def page() -> None:
+    session: Session = st.session_state.setdefault("lab_session", Session())
     try:
         store = open_store(default_url())
-        read_address(store)
-        run = shown_run(store)
+        read_address(session, store)
+        run = shown_run(session, store)
     except (OSError, SQLAlchemyError) as problem:
-        st.error(f"The runs can't be read from {default_url()}: {getattr(problem, 'orig', None) or problem}.")
+        why = getattr(problem, "orig", None) or problem
+        st.error(f"The lab keeps its runs in {default_url()}, which can't be used: {why}.")
         return
     jobs.warm_up()
     fill_window()
-    st.session_state.lab_sent = None  # whatever the browser had, this run of the page sends every point
+    session.sent = Sent()  # the browser may have lost what it had: send every point again
     mount = component("lab", js="lab.js", css="lab.css", html="")
     active = run is not None and run.active
-    st.fragment(live, run_every=REFRESH if active else IDLE)(store, mount, active)
+    st.fragment(live, run_every=REFRESH if active else IDLE)(session, store, mount, active)
 
 
-def live(store: Store, mount: Any, was_active: bool) -> None:
-    """Send the browser what is new."""
-    run = shown_run(store)
+def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:
+    """Do what the browser asks for, and send it what is new."""
+    answer(session, store)
+    run = shown_run(session, store)
     if (run is not None and run.active) != was_active:
         st.rerun()  # to look more or less often
-    sent = st.session_state.lab_sent
-    if run is None or sent is None or sent[0] != run.id:
-        sent = (run.id if run else None, (0, 0), 0, 0)
-    _, mark, points, tests = sent
-    arrays = {}
+    if run is None or session.sent.run != run.id:
+        session.sent = Sent(run.id if run else None)
+    before, arrays = session.sent, {}
     if run is not None:
-        news = store.news(run.id, mark)
-        arrays = {
-            name: rows.astype("<f4").tobytes()
-            for name, rows in (("points", news.points), ("tests", news.evaluations))
-        }
-        st.session_state.lab_sent = (
-            run.id,
-            news.mark,
-            points + len(news.points),
-            tests + len(news.evaluations),
-        )
-    shown = board(st.session_state.lab_request, st.session_state.lab_notices, run, store.recent())
-    mount(
-        key=KEY,
-        data=pack(
-            {**shown, "before": [points, tests], "turn": st.session_state.get("lab_turn", 0)}, **arrays
-        ),
-        on_ask_change=ask,
-        on_start_change=start,
-        on_stop_change=stop,
-        on_again_change=again,
-        height="stretch",
-    )
+        news = store.news(run.id, before.mark)
+        fresh = {"points": news.points, "tests": news.evaluations}
+        arrays = {name: rows.astype("<f4").tobytes() for name, rows in fresh.items()}
+        counts = (before.counts[0] + len(news.points), before.counts[1] + len(news.evaluations))
+        session.sent = Sent(run.id, news.mark, counts)
+    shown = board(session.request, session.notices, run, store.recent())
+    data = pack({**shown, "before": before.counts, "turn": session.turn}, **arrays)
+    mount(key=KEY, data=data, height="stretch", on_asked_change=lambda: None)
 
 
-def shown_run(store: Store) -> Run | None:
-    """Return the run the address names, or the newest that is under way."""
-    request: LabRequest = st.session_state.lab_request
-    if request.run is not None:
-        return store.get(request.run)
+def shown_run(session: Session, store: Store) -> Run | None:
+    """Return the run the address names, or else the newest that is under way."""
+    if session.request.run is not None:
+        return store.get(session.request.run)
     run = next((run for run in store.recent() if run.active), None)
     if run is not None:
-        show(request.of(run))
+        session.show(session.request.of(run), session.notices)
     return run
 
 
-def read_address(store: Store) -> None:
-    """Take over what the address asks for, unless this page wrote it there itself."""
+def read_address(session: Session, store: Store) -> None:
+    """Take over what the address asks for, unless it says what is shown already."""
     query = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
-    known: LabRequest | None = st.session_state.get("lab_request")
-    if known is not None and query in ("", known.query()):
-        st.query_params.from_dict(known.parts)  # a change of page has dropped them
+    if query == session.request.query():
+        return
+    if not query:  # the first look, or a change of page has dropped it
+        session.show(session.request)
         return
     request, notices = LabRequest.parse(query)
     run = store.get(request.run) if request.run is not None else None
@@ -94,55 +105,35 @@ def read_address(store: Store) -> None:
         request = request.of(run)
     elif run is None and request.run is not None:
         notices.append(f"There is no run {request.run[:60]!r} here.")
-        request = LabRequest(request.config, request.scale)
-    show(request, notices)
+        request = replace(request, run=None)
+    session.show(request, notices)
 
 
-def show(request: LabRequest, notices: list[str] | None = None) -> None:
-    """Keep the request, and write it into the address."""
-    st.session_state.lab_request = request
-    st.session_state.lab_notices = notices or []
-    st.query_params.from_dict(request.parts)
-
-
-# What the component sends. It comes from the browser, so any of it may be nonsense.
-
-
-def ask() -> None:
-    """Settings were changed, or another run was chosen."""
-    message = st.session_state[KEY].get("ask")
-    if isinstance(message, dict) and isinstance(message.get("query"), str):
-        st.session_state.lab_turn = message.get("turn") if isinstance(message.get("turn"), int) else 0
-        known: LabRequest = st.session_state.lab_request
-        request, notices = LabRequest.parse(message["query"], known)
-        run = open_store(default_url()).get(request.run) if request.run != known.run and request.run else None
-        show(request.of(run) if run else request, notices)
-
-
-def start() -> None:
-    """Start was pressed."""
-    ask_again = st.session_state[KEY].get("start")
-    if not isinstance(ask_again, str):
+def answer(session: Session, store: Store) -> None:
+    """Read what the component sent. It comes from the browser, so it may be anything at all."""
+    message = st.session_state.get(KEY, {}).get("asked")
+    if not isinstance(message, dict):
         return
-    request, notices = LabRequest.parse(ask_again, st.session_state.lab_request)
+    query, turn, press = (message.get(name) for name in ("query", "turn", "press"))
+    if not isinstance(query, str) or not isinstance(turn, int) or turn == session.turn:
+        return
+    session.turn = turn
+    if press == "again":  # it has lost points
+        session.sent = Sent()
+        return
+    if press == "stop" and session.request.run is not None:
+        jobs.stop(session.request.run, store)
+        return
+    shown = session.request.run
+    request, notices = LabRequest.parse(query, session.request)
+    chosen = store.get(request.run) if request.run not in (None, shown) else None
+    request = request.of(chosen) if chosen else replace(request, run=shown)
     data = request.config.data
-    if not available(data):
-        notices.append(f"{DATASETS[data].title} is not on this machine: get it with `adamscope data {data}`.")
-    if not notices:
-        request = LabRequest(request.config, request.scale, jobs.start(request.config))
-    show(request, notices)
-
-
-def stop() -> None:
-    """Stop was pressed."""
-    run_id = st.session_state.lab_request.run
-    if run_id is not None:
-        jobs.stop(run_id)
-
-
-def again() -> None:
-    """The component has lost points, and wants all of them once more."""
-    st.session_state.lab_sent = None
+    if press == "start" and not available(data):
+        notices.append(f"{DATASETS[data].title} is not on this machine: get it with adamscope data {data}.")
+    if press == "start" and not notices:
+        request = replace(request, run=jobs.start(request.config, store))
+    session.show(request, notices)
 
 
 page()

@@ -1,0 +1,177 @@
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import app
+from app.lab.request import LabRequest
+from optimizers.training import TrainConfig, jobs
+from optimizers.training.store import Store, default_url, open_store
+
+VIEW = Path(app.__file__).parent / "views" / "lab.py"
+FOUR = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store of its own, and no cluster: what is ordered from it stays in the queue."""
+    monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))
+    monkeypatch.setattr(jobs, "warm_up", lambda: None)
+    monkeypatch.setattr(jobs, "_order", lambda order: None)
+    store = open_store(default_url())
+    yield store
+    store.close()
+
+
+def look(page: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Run the page; return what its component is given."""
+    page.run()
+    assert not page.exception
+    (data,) = (block.proto.bytes for block in page.get("bidi_component"))
+    (length,) = struct.unpack_from("<I", data)
+    header = json.loads(data[4 : 4 + length])
+    values = np.frombuffer(data, "<f4", offset=4 + length)
+    ends = np.cumsum(list(header["arrays"].values()), dtype=int)
+    arrays = dict(zip(header["arrays"], np.split(values, ends[:-1]) if len(ends) else [], strict=True))
+    return header["meta"], arrays
+
+
+def send(page: AppTest, query: str = "", press: str | None = None, turn: int = 1) -> dict[str, Any]:
+    page.session_state["lab"] = {"asked": {"query": query, "turn": turn, "press": press}}
+    return look(page)[0]
+
+
+def new_page(**query: str | list[str]) -> AppTest:
+    page = AppTest.from_file(VIEW)
+    page.query_params.update(query)
+    return page
+
+
+def test_the_first_look_offers_the_four_and_says_how_to_get_the_pictures(store: Store) -> None:
+    page = new_page()
+    meta, _ = look(page)
+    assert [racer["notation"] for racer in meta["asked"]["racers"]] == list(FOUR)
+    assert (meta["asked"]["data"], meta["run"], meta["recent"], meta["notices"]) == ("shapes10", None, [], [])
+    (shapes,) = (one for one in meta["offer"]["data"] if one["name"] == "shapes10")
+    assert "stand-in" in shapes["title"]
+    assert shapes["command"] == "adamscope data cifar10"
+    assert page.query_params["o"] == [notation.replace(" ", "") for notation in FOUR]
+    assert page.query_params["epochs"] == "10"
+
+
+def test_start_writes_a_run_and_a_second_page_shows_it(store: Store) -> None:
+    page = new_page()
+    look(page)
+    send(page, "o=adam(lr=0.002)&o=gd(lr=0.1)&epochs=3&batch_size=64&seed=7&limit=640", "start")
+    (run,) = store.recent()
+    assert TrainConfig.from_json(json.dumps(run.config)) == TrainConfig(
+        ("adam(lr=0.002)", "gd(lr=0.1)"), data="shapes10", epochs=3, batch_size=64, seed=7, limit=640
+    )
+    assert run.state == "queued"
+    assert page.query_params["run"] == run.id
+    look(page)
+    assert len(store.recent()) == 1  # a refresh does not start it again
+
+    row = {"racer": 1, "step": 5, "examples": 320, "seconds": 1.0, "loss": float("nan"), "accuracy": 0.5}
+    store.write(
+        run.id, [row], [{"racer": 0, "step": 0, "epoch": 0, "loss": 2.5, "accuracy": 0.125}], state="running"
+    )
+    for other in (new_page(), new_page(run=run.id)):  # the run under way; the run of a link
+        meta, arrays = look(other)
+        assert meta["run"]["id"] == run.id
+        assert meta["run"]["state"] == "running"
+        assert [racer["label"] for racer in meta["run"]["racers"]] == ["Adam", "gradient descent"]
+        assert meta["asked"]["epochs"] == 3  # its settings are offered for the next one
+        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5]))
+        np.testing.assert_array_equal(arrays["tests"], np.float32([0, 0, 2.5, 0.125]))
+
+
+def test_stop_and_another_run(store: Store) -> None:
+    first, second = (jobs.start(TrainConfig((name,)), store) for name in ("adam", "gd"))
+    page = new_page(run=first)
+    look(page)
+    assert send(page, press="stop")["run"]["state"] == "stopped"
+    meta = send(page, f"run={second}", turn=2)
+    assert meta["run"]["id"] == second
+    assert [racer["notation"] for racer in meta["asked"]["racers"]] == ["gd"]
+    assert page.query_params["run"] == second
+
+
+def test_bad_parts_of_a_link_are_named_and_the_rest_is_kept(store: Store) -> None:
+    bad = {"o": ["adm", "adam(lr=-1)", "adam(lr=0.02)"], "data": "cats", "epochs": "many", "batch_size": "64"}
+    page = new_page(**bad, seed="-3", run="nope", colour="red", scale="cubic")
+    meta, _ = look(page)
+    told = "\n".join(meta["notices"])
+    for word in (
+        "adm",
+        "lr of adam is -1",
+        "cats",
+        "epochs is 'many'",
+        "seed is -3",
+        "nope",
+        "colour",
+        "cubic",
+    ):
+        assert word in told
+    assert len(meta["notices"]) == 8
+    asked = meta["asked"]
+    assert [racer["notation"] for racer in asked["racers"]] == ["adam(lr=0.02)"]
+    assert (asked["data"], asked["epochs"], asked["batch_size"], asked["scale"]) == (
+        "shapes10",
+        10,
+        64,
+        "linear",
+    )
+    assert page.query_params["epochs"] == "10"
+    assert "run" not in page.query_params
+
+
+def test_pictures_that_are_not_there_are_said_before_a_run_is_made(store: Store) -> None:
+    page = new_page()
+    look(page)
+    (notice,) = send(page, "data=cifar10", "start")["notices"]
+    assert "adamscope data cifar10" in notice
+    assert store.recent() == []
+
+
+@pytest.mark.parametrize(
+    "nonsense", [7, "start", [], {"query": 3, "turn": 1}, {"query": "o=adam", "turn": "1"}]
+)
+def test_nonsense_from_the_browser_changes_nothing(store: Store, nonsense: object) -> None:
+    page = new_page()
+    before, _ = look(page)
+    page.session_state["lab"] = {"asked": nonsense}
+    assert look(page)[0] == before
+    assert store.recent() == []
+
+
+def test_a_store_that_cannot_be_used_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(jobs, "warm_up", lambda: None)
+    page = new_page().run()
+    assert not page.exception
+    assert "can't be used" in page.error[0].value
+
+
+def test_a_request_reads_back_what_it_writes() -> None:
+    config = TrainConfig(("adam(lr=0.5)", "gd"), data="cifar10", epochs=2, batch_size=8, seed=5, limit=99)
+    request = LabRequest(config, "log", "1f2e3d4c")
+    assert LabRequest.parse(request.query(), LabRequest(TrainConfig(("adagrad",)))) == (request, [])
+
+
+def test_the_lab_needs_no_torch_in_the_server() -> None:
+    program = (
+        "import sys, app.lab.board, app.lab.request, optimizers.training.jobs; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
