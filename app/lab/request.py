@@ -56,9 +56,10 @@ class LabRequest:
         except ValueError:
             return request, ["This link has more than 40 parts, so none of it was read."]
         notices: list[str] = []
+        known = kept.config.racers if kept else ()
         for name, values in given.items():
             try:
-                request = replace(request, **_read(request, name, values, notices))
+                request = replace(request, **_read(request, name, values, known, notices))
             except ValueError as problem:
                 notices.append(str(problem))
         return request, notices
@@ -92,9 +93,11 @@ class LabRequest:
         return urlencode(self.parts, doseq=True)
 
 
-def _read(request: LabRequest, name: str, values: list[str], notices: list[str]) -> dict[str, Any]:
+def _read(
+    request: LabRequest, name: str, values: list[str], known: tuple[str, ...], notices: list[str]
+) -> dict[str, Any]:
     if name == "o":
-        racers = _racers(values, notices)
+        racers = _racers(values, known, notices)
         return {"config": replace(request.config, racers=racers)} if racers else {}
     if name not in (*SETTINGS, "scale", "run"):
         raise unknown("part", name, ["o", *SETTINGS, "scale", "run"], "A link")
@@ -111,13 +114,16 @@ def _read(request: LabRequest, name: str, values: list[str], notices: list[str])
     return {"config": replace(request.config, **change)}
 
 
-def _racers(values: list[str], notices: list[str]) -> tuple[str, ...]:
+def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tuple[str, ...]:
+    """Read racers. A bad one is left out; where one of as many known racers was changed, it stays as it was."""
     racers = []
-    for value in values:
+    for place, value in enumerate(values):
         try:
             racers.append(str(Racer.parse(value)))
         except ValueError as problem:
             notices.append(str(problem))
+            if len(known) == len(values):
+                racers.append(known[place])
     if len(racers) > MOST_RACERS:
         notices.append(f"{len(racers)} racers are given; the first {MOST_RACERS} train.")
     return tuple(racers[:MOST_RACERS])

@@ -134,19 +134,21 @@ export function createSetup({ send }) {
     fill();
   }
 
-  const free = (input) => input.getRootNode().activeElement !== input; // no hand is on it
+  const edited = new WeakSet(); // inputs with a text that is not told yet
+  node.addEventListener("input", ({ target }) => edited.add(target));
+  node.addEventListener("change", ({ target }) => edited.delete(target));
 
   function fill() {
     asked.racers.forEach((racer, place) => {
       for (const hyper of racer.hyper) controls.get(`${place}/${hyper.name}`)?.show(hyper.value);
-      if (free(notations[place])) notations[place].value = racer.notation;
+      if (!edited.has(notations[place])) notations[place].value = racer.notation;
     });
-    for (const { name, input } of numbers) if (free(input)) input.value = asked[name] ?? "";
+    for (const { name, input } of numbers) if (!edited.has(input)) input.value = asked[name] ?? "";
   }
 
   function options(select, list, value) {
     if (select.length !== list.length) select.replaceChildren(...list.map(({ name, title }) => element("option", { value: name }, title)));
-    if (free(select) || select.value !== value) select.value = value;
+    select.value = value;
   }
 
   return {

@@ -133,6 +133,14 @@ def test_bad_parts_of_a_link_are_named_and_the_rest_is_kept(store: Store) -> Non
     assert "run" not in page.query_params
 
 
+def test_a_racer_typed_badly_stays_as_it_was(store: Store) -> None:
+    page = new_page(o=["adam", "gd(lr=0.1)"])
+    look(page)
+    meta = send(page, "o=adam&o=gd(lr=often)")
+    assert [racer["notation"] for racer in meta["asked"]["racers"]] == ["adam", "gd(lr=0.1)"]
+    assert "lr of gd" in meta["notices"][0]
+
+
 def test_pictures_that_are_not_there_are_said_before_a_run_is_made(store: Store) -> None:
     page = new_page()
     look(page)

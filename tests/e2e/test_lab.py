@@ -1,0 +1,112 @@
+"""The lab in a real browser: a short run from Start to its end, seen from two pages, and stopped."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+SHORT = "/lab?o=adam&o=adam(bias_correction=False)&data=shapes10&epochs=3&batch_size=50&seed=0&limit=1000"
+STEPS = 60
+
+
+def lab(page: Page) -> Any:
+    return page.evaluate("() => window.__adamscope?.lab ?? null")
+
+
+def wait_for(page: Page, condition: str, seconds: float = 40) -> None:
+    page.wait_for_function(
+        f"() => {{ const lab = window.__adamscope?.lab; return lab && {condition} }}", timeout=1000 * seconds
+    )
+
+
+def start(page: Page) -> str:
+    """Press Start; return the new run's id."""
+    wait_for(page, "lab.updates > 0")
+    before = (lab(page)["run"] or {}).get("id")
+    page.get_by_role("button", name="Start", exact=True).click()
+    wait_for(page, f"lab.run && lab.run.id !== {before!r}".replace("None", "null"))
+    run_id: str = lab(page)["run"]["id"]
+    return run_id
+
+
+def ink(page: Page, chart: int) -> int:
+    """Number of pixels of a chart that are drawn in a racer's colour (neither grey nor empty)."""
+    return int(
+        page.locator(".lab canvas")
+        .nth(chart)
+        .evaluate("""(canvas) => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let count = 0;
+        for (let i = 0; i < data.length; i += 4) {
+            const rgb = [data[i], data[i + 1], data[i + 2]];
+            if (data[i + 3] > 80 && Math.max(...rgb) - Math.min(...rgb) > 60) count += 1;
+        }
+        return count;
+    }""")
+    )
+
+
+def test_a_short_run_grows_its_curves_ends_and_is_the_same_from_every_page(
+    open_page: Any, tmp_path: Path
+) -> None:
+    page = open_page(SHORT)
+    expect(page.get_by_text("Choose who trains on what")).to_be_visible()
+    run_id = start(page)
+    wait_for(page, "lab.run.points[0] > 2")
+    early = lab(page)["run"]["step"], ink(page, 0), ink(page, 1)
+    assert 0 < early[0] < STEPS  # seen while it trains, not afterwards
+    assert min(early[1:]) > 20
+
+    second = open_page("/lab")  # no run named: it finds the one under way
+    wait_for(second, f"lab.run && lab.run.id === '{run_id}'")
+
+    wait_for(page, "lab.run.state === 'finished'")
+    told = lab(page)
+    assert told["run"]["step"] == STEPS
+    assert told["run"]["tests"] == [4, 4]  # before the first step and after each epoch
+    assert (told["mounts"], told["resent"]) == (1, 0)
+    assert ink(page, 0) > early[1]
+    expect(page.get_by_text("Finished", exact=True)).to_be_visible()
+    expect(page.get_by_role("row", name="Adam, uncorrected")).to_be_visible()
+
+    wait_for(second, "lab.run.state === 'finished'")
+    assert lab(second)["run"] == told["run"]
+    page.reload()
+    wait_for(page, "lab.run")
+    assert lab(page)["run"] == told["run"]
+    assert f"run={run_id}" in page.url
+
+
+def test_stop_ends_a_long_run_at_once(open_page: Any) -> None:
+    page = open_page(SHORT.replace("epochs=3", "epochs=3000"))
+    start(page)
+    wait_for(page, "lab.run.points[0] > 0")
+    expect(page.get_by_text(re.compile(r"\d+ (s|min|h) .*left|\d+ s left"))).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    wait_for(page, "lab.run.state === 'stopped'", 5)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
+
+
+def test_what_is_asked_for_is_in_the_address_and_by_keyboard(open_page: Any) -> None:
+    page = open_page("/lab?o=adam&data=shapes10")
+    wait_for(page, "lab.updates > 0")
+    slider = page.get_by_role("slider", name="lr of Adam")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile(r"o=adam%28lr%3D0\.0010"))
+    page.get_by_label("Adam in racer notation").fill("momentum(lr=0.02)")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"o=momentum%28lr%3D0\.02%29"))
+    page.get_by_role("button", name="+ add a racer").press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("slider", name=re.compile("^lr of"))).to_have_count(2)
+    page.get_by_label("Epochs").fill("zero")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("epochs is 'zero', but takes a whole number")
+    expect(page.get_by_label("Epochs")).to_have_value("10")
+    assert "epochs=10" in page.url
