@@ -115,7 +115,7 @@ def _read(
 
 
 def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tuple[str, ...]:
-    """Read racers. A bad one is left out; where one of as many known racers was changed, it stays as it was."""
+    """Read racers. A bad one is left out; where it changes one of as many known ones, that one stays."""
     racers = []
     for place, value in enumerate(values):
         try:
