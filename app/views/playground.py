@@ -11,7 +11,7 @@ KEY = "player"
 st.html(
     """<style>
     [data-testid="stMainBlockContainer"] { padding: 3.75rem 0 0; max-width: none }
-    [data-testid="stMain"] { overflow: hidden }
+    @media (min-width: 1001px) { [data-testid="stMain"] { overflow: hidden } }
     </style>"""
 )
 

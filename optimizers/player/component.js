@@ -24,8 +24,7 @@ export default function ({ data, parentElement, setStateValue }) {
   } else {
     const made = { send: (message) => setStateValue("asked", message) };
     const send = meta.catalog ? (message) => made.send(message) : null;
-    if (meta.height) parentElement.host.style.height = meta.height;
-    made.player = mount(parentElement, race, { layout: meta.layout, send });
+    made.player = mount(parentElement, race, { layout: meta.layout, height: meta.height, send });
     players.set(parentElement, made);
   }
   writeAddress(meta.address);

@@ -2,7 +2,7 @@
 // and, where a page can compute, a way to ask for another.
 
 import { createClock, SPEEDS } from "./clock.js";
-import { element } from "./dom.js";
+import { element, icon } from "./dom.js";
 import { createInside } from "./inside.js";
 import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
@@ -12,6 +12,7 @@ import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
 
 const MOST_GRIDS = 4;
+const NARROW = 720; // px of the player's own width below which stage and numbers stand one above the other
 
 /**
  * Show a race inside `parent`.
@@ -19,12 +20,12 @@ const MOST_GRIDS = 4;
  * data: {meta, tracks: Float32Array, grid: Float32Array}; grid (with its head meta.grid) may be left out when the player
  * already has the surface's. meta may also say how to look at it: step (paused there), racer, speed; and what a page that
  * asks adds: catalog {surfaces, optimizers}, notices [sentence], turn, moved (go to the step it says).
- * options: layout "page" (three columns), "wide" (stage and inside) or "compact" (a lesson's); send(message), which
- * makes it a page that asks: {query, turn, settled, grids}.
+ * options: layout "page" (three columns), "wide" (stage and inside) or "compact" (a lesson's); height, as CSS takes it;
+ * send(message), which makes it a page that asks: {query, turn, settled, grids}.
  * Returns {update(data), destroy()}.
  */
-export function mount(parent, data, { layout = "wide", send = null } = {}) {
-  const root = element(`div.adamscope.${layout}`, { style: "visibility:hidden" }); // until the style sheet is there
+export function mount(parent, data, { layout = "wide", height = "100%", send = null } = {}) {
+  const root = element(`div.adamscope.${layout}`, { style: `visibility:hidden;--height:${height}` }); // until the style sheet is there
   const messenger = send ? createMessenger(send) : null;
   const grids = new Map(); // id -> {values, nx, ny, bounds}: the last few surfaces looked at
   const debug = (window.__adamscope ??= {});
@@ -44,10 +45,10 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
   const inside = createInside({ clock, onChoose: choose, onSettle: settle, charts: layout !== "compact" });
   const panel = send ? createQuestion({ change, onChoose: choose, catalog: data.meta.catalog }) : null;
   const notice = element("p.notice", { role: "status" });
-  const told = element("p.told", { "aria-live": "polite" });
+  const spoken = element("p.told", { "aria-live": "polite" });
   root.append(
     ...(panel ? [panel.node] : []),
-    element("section.experiment", { "aria-label": "The race" }, notice, stage.node, timeline.node, told),
+    element("section.experiment", { "aria-label": "The race" }, notice, stage.node, timeline.node, spoken),
     inside.node,
   );
 
@@ -64,7 +65,7 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
     timeline.changed();
     if (!clock.playing && race) {
       settle();
-      told.textContent = `Paused at step ${clock.whole} of ${clock.length}.`;
+      spoken.textContent = `Paused at step ${clock.whole} of ${clock.length}.`;
     }
   }
 
@@ -79,7 +80,7 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
     race = readRace(meta, next.tracks);
     clock.resize(race.steps);
     chosen = Math.max(0, Math.min(race.racers.length - 1, opening ? (meta.racer ?? favourite(race)) : chosen));
-    notice.replaceChildren(...(meta.notices ?? []).map((text) => element("span", {}, text)));
+    notice.replaceChildren(...(meta.notices ?? []).map(told));
     theme = readTheme(root);
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, known);
@@ -98,6 +99,11 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
     clock.refresh();
   }
 
+  function told(text) {
+    const line = element("button", { type: "button", title: "Dismiss", onclick: () => line.remove() }, text, icon("close"));
+    return line;
+  }
+
   /** The first picture: a race already running, or the moment a link names, or the whole of it where motion is unwelcome. */
   function begin(meta) {
     if (SPEEDS.includes(meta.speed)) clock.speed = meta.speed;
@@ -107,7 +113,19 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
     else if (reducedMotion()) {
       clock.step = clock.length;
       timeline.changed();
-    } else clock.play();
+    } else whenSeen(clock.play);
+  }
+
+  /** In a lesson a race waits until one has scrolled to it. */
+  function whenSeen(action) {
+    if (layout === "page") return action();
+    const eyes = new IntersectionObserver(([sight]) => {
+      if (!sight.isIntersecting) return;
+      eyes.disconnect();
+      action();
+    }, { threshold: 0.4 });
+    eyes.observe(stage.node);
+    return undefined;
   }
 
   function ask(settled) {
@@ -156,6 +174,7 @@ export function mount(parent, data, { layout = "wide", send = null } = {}) {
 
   function resize() {
     if (!race) return;
+    root.classList.toggle("narrow", root.clientWidth < NARROW);
     const now = readTheme(root);
     if (!sameTheme(now, theme)) {
       theme = now;
