@@ -319,7 +319,7 @@ class Script:
                 page.write_text(thing.to_html(), encoding="utf-8")
                 print(f"{page}: the race, to play\n")
         elif isinstance(thing, Mapping):
-            print(table(thing, "  ", "\n") + "\n")
+            print(table(thing) + "\n")
         elif isinstance(thing, str):
             self._print(thing)
         else:
@@ -401,30 +401,38 @@ class Notebook:
 # Tables ------------------------------------------------------------------------------------------------
 
 
-def table(columns: Mapping[str, Sequence[Any]], between: str, end: str) -> str:
-    """Lay out columns of equal length as text, numbers with four digits.
+def table(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Lay out columns of equal length as text: words to the left, numbers to the right, with four digits.
 
-    >>> print(table({"t": [1, 12], "factor": [3.1623, 6.5685]}, "  ", "\\n"))
-     t  factor
-     1   3.162
-    12   6.569
+    >>> print(table({"": ["first", "longest"], "t": [1, 12], "factor": [3.1623, 6.5685]}))
+              t  factor
+    first     1   3.162
+    longest  12   6.569
     """
-    cells = [[heading, *map(_word, column)] for heading, column in columns.items()]
-    widths = [max(map(len, column)) for column in cells]
-    rows = zip(*cells, strict=True)
-    return end.join(
-        between.join(word.rjust(width) for word, width in zip(row, widths, strict=True)) for row in rows
-    )
+    return "\n".join("  ".join(row).rstrip() for row in _rows(columns))
 
 
 def markdown_table(columns: Mapping[str, Sequence[Any]]) -> str:
     """Lay out columns of equal length as a markdown table."""
-    head, *rows = table(columns, " | ", "\n").splitlines()
-    rule = " | ".join("---:" for _ in columns)
-    return "\n".join(f"| {row} |" for row in (head, rule, *rows))
+    head, *rows = ("| " + " | ".join(row) + " |" for row in _rows(columns))
+    rule = "".join("|:---" if _is_words(column) else "|---:" for column in columns.values())
+    return "\n".join([head, f"{rule}|", *rows])
+
+
+def _rows(columns: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:
+    laid = []
+    for heading, column in columns.items():
+        cells = [heading, *map(_word, column)]
+        width = max(map(len, cells))
+        laid.append([cell.ljust(width) if _is_words(column) else cell.rjust(width) for cell in cells])
+    return list(zip(*laid, strict=True))
+
+
+def _is_words(column: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) for value in column)
 
 
 def _word(value: Any) -> str:
     if isinstance(value, float):  # a NumPy float64 too
         return f"{value:.4g}".replace("-", "−")
-    return str(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,147 @@
+"""The lessons: a list of them, and one played from top to bottom."""
+
+from dataclasses import replace
+
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+from app.lesson import Code, Drawing, LessonRequest, Problem, Prose
+from app.player import show_race
+from lessons import kit
+from optimizers import Race
+
+
+def page() -> None:
+    parts = {name: st.query_params.get_all(name) for name in st.query_params}
+    request, notices = LessonRequest.parse(parts)
+    st.query_params.from_dict(request.parts)
+    st.html(STYLE)
+    for notice in notices:
+        st.warning(notice)
+    if request.lesson is None:
+        contents()
+    else:
+        lesson(request, request.lesson)
+
+
+def contents() -> None:
+    st.markdown("# Lessons")
+    for number, title, path in kit.lessons():
+        with st.container(gap="xsmall"):
+            st.button(
+                title, key=f"open-{number}", type="tertiary", on_click=go, args=[{"lesson": str(number)}]
+            )
+            st.markdown(kit.Lesson.read(path).summary)
+
+
+def lesson(request: LessonRequest, lesson: kit.Lesson) -> None:
+    """Draw what the lesson did, up to the first question that waits for a guess."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", key="head"):
+        st.button("← All lessons", type="tertiary", on_click=go, args=[{}])
+        other = replace(request, code=not request.code).parts
+        st.button(
+            "Hide the code" if request.code else "Show the code", type="tertiary", on_click=go, args=[other]
+        )
+    for index, item in enumerate(request.play()):
+        key = f"{lesson.number}-{index}"
+        match item:
+            case Prose(text):
+                st.markdown(text)
+            case Code(text) if request.code:
+                st.code(text)
+            case Drawing(svg):
+                drawing()(data=svg, key=f"drawing-{key}")
+            case Race():
+                with st.container(key=f"wide-{key}"):
+                    show_race(item, key=f"race-{key}")
+            case kit.Knob():
+                slider(request, item)
+            case kit.Question():
+                if not answered(item, key):
+                    return
+            case Problem(text):
+                st.error(text)
+
+
+def go(parts: dict[str, str]) -> None:
+    st.query_params.from_dict(parts)
+
+
+def slider(request: LessonRequest, knob: kit.Knob) -> None:
+    """A knob: what it is set to is in the address."""
+    key, value = f"knob-{knob.name}", request.values[knob.name]
+    st.session_state[key] = value
+
+    def turn() -> None:
+        values = {**request.values, knob.name: st.session_state[key]}
+        go(replace(request, values=values).parts)
+
+    if knob.low > 0 and knob.high / knob.low >= 100:
+        stops = {digit * 10.0**power for power in range(-12, 12) for digit in (1, 1.5, 2, 3, 5, 7)}
+        reached = {stop for stop in stops if knob.low <= stop <= knob.high} | {knob.low, knob.high, value}
+        st.select_slider(knob.name, sorted(reached), format_func=lambda v: f"{v:g}", key=key, on_change=turn)
+    else:
+        st.slider(knob.name, float(knob.low), float(knob.high), key=key, on_change=turn)
+
+
+def answered(question: kit.Question, key: str) -> bool:
+    """Put the question; once a guess is locked, say what came out. Returns whether it is."""
+    guesses: dict[str, str | None] = st.session_state.setdefault("guesses", {})
+    with st.container(key=f"question-{key}"):
+        if key in guesses:
+            st.markdown(verdict(question, guesses[key]))
+            return True
+        guess = st.radio(f"**{question.text}**", question.options, index=None, key=f"guess-{key}")
+        with st.container(horizontal=True):
+            st.button(
+                "Lock in my guess",
+                key=f"lock-{key}",
+                disabled=guess is None,
+                on_click=guesses.__setitem__,
+                args=(key, guess),
+            )
+            st.button(
+                "Just show me",
+                key=f"skip-{key}",
+                type="tertiary",
+                on_click=guesses.__setitem__,
+                args=(key, None),
+            )
+    return False
+
+
+def verdict(question: kit.Question, guess: str | None) -> str:
+    """The question with the answer in bold and the guess marked, then why."""
+    options = []
+    for option in question.options:
+        words = f"**{option}**" if option == question.answer else option
+        options.append(f"- {words} ← your guess" if option == guess else f"- {words}")
+    return "\n\n".join([f"**{question.text}**", "\n".join(options), question.because])
+
+
+def drawing() -> ComponentRenderer:
+    """The component that puts an SVG into the page itself, where it takes on the page's colours and type."""
+    return st.components.v2.component(
+        "adamscope_drawing",
+        html="<div></div>",
+        js="""export default ({ parentElement, data }) => {
+            parentElement.querySelector("div").innerHTML = data;
+        }""",
+    )
+
+
+# A column of 68 characters; a race is wider, as far as the window goes.
+STYLE = """<style>
+[data-testid="stMainBlockContainer"] {
+    max-width: calc(68ch + 4rem); padding: 5.5rem 2rem 8rem; margin: 0 auto }
+[data-testid="stMainBlockContainer"] [data-testid="stMarkdownContainer"] {
+    font-variant-numeric: tabular-nums;
+    :is(p, li) { font-size: 1.05rem; line-height: 1.6 } }
+[data-testid="stLayoutWrapper"]:has(> [class*="st-key-wide"]) {
+    align-self: center; width: min(68rem, 100vw - 4rem); max-width: none }
+[class*="st-key-question"] {
+    border-left: 2px solid light-dark(#b3401f, #ff8a5c); padding-left: 1.1rem; margin-bottom: 1rem }
+[data-testid="stMainBlockContainer"] [class*="st-key-open"] p { font-size: 1.35rem; font-weight: 600 }
+</style>"""
+
+page()

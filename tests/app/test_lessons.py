@@ -1,0 +1,164 @@
+"""The lessons' page without a browser: what it draws, what it keeps back, and what its address says."""
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import matplotlib.pyplot as plt
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import app
+from app.lesson import Drawing, LessonRequest, Problem, themed_svg
+from lessons import kit
+from optimizers import OPTIMIZERS, Race, figures
+
+PAGE = Path(app.__file__).parent / "views" / "lessons.py"
+
+
+def start(query: str = "") -> AppTest:
+    test = AppTest.from_file(str(PAGE), default_timeout=30)
+    test.query_params.update(parse_qs(query))
+    return test.run()
+
+
+def text(test: AppTest) -> str:
+    assert not test.exception, test.exception[0].message
+    return "\n".join(element.value for element in test.markdown)
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    (button,) = (button for button in test.button if button.label == label)
+    return button.click().run()
+
+
+def address(test: AppTest) -> dict[str, list[str]]:
+    """What the page wrote (AppTest gives a single value as a text) or was given."""
+    return {name: [v] if isinstance(v, str) else list(v) for name, v in test.query_params.items()}
+
+
+def components(test: AppTest) -> int:
+    return len(test.get("bidi_component"))
+
+
+def test_the_list_opens_a_lesson_and_comes_back() -> None:
+    test = start()
+    assert "# Lessons" in text(test)
+    assert [button.label for button in test.button] == [title for _, title, _ in kit.lessons()]
+    press(test, "Bias correction")
+    assert address(test) == {"lesson": ["5"]}
+    assert "# Bias correction" in text(test)
+    press(test, "← All lessons")
+    assert address(test) == {}
+    assert "# Lessons" in text(test)
+
+
+def test_nothing_is_given_away_before_the_guess() -> None:
+    test = start("lesson=5")
+    assert len(test.radio) == 1
+    assert "times too small" not in text(test)
+    assert "## And then?" not in text(test)
+    assert components(test) == 0
+
+
+def test_a_locked_guess_stays_and_is_answered() -> None:
+    test = start("lesson=5")
+    assert next(button for button in test.button if button.label == "Lock in my guess").disabled
+    test.radio[0].set_value("a third of lr").run()
+    press(test, "Lock in my guess")
+    assert "- a third of lr ← your guess\n" in text(test)
+    assert "- **three times lr**\n" in text(test)
+    assert "It is 3.16\N{NO-BREAK SPACE}× lr." in text(test)
+    (radio,) = test.radio  # the next question's
+    assert radio.options[0] == "at the first step"
+    test.select_slider[0].set_value(0.2).run()
+    assert "- a third of lr ← your guess\n" in text(test)
+
+
+def shown(query: str) -> AppTest:
+    """The lesson with every question passed over."""
+    test = start(query)
+    for _ in range(10):
+        if not test.radio:
+            return test
+        press(test, "Just show me")
+    pytest.fail("The questions do not end.")
+
+
+def test_the_whole_lesson_plays() -> None:
+    test = shown("lesson=5")
+    assert "/lab?o=adam&o=adam%28bias_correction%3DFalse%29" in text(test)
+    assert "your guess" not in text(test)
+    items = LessonRequest.parse({"lesson": ["5"]})[0].play()
+    pictures = [item for item in items if isinstance(item, Drawing | Race)]
+    assert components(test) == len(pictures) == 2
+    assert not test.code
+    assert not test.error
+
+
+def test_a_knob_is_in_the_address_and_reaches_the_experiment() -> None:
+    test = shown("lesson=5&lr=0.25")
+    assert test.select_slider[0].value == 0.25
+    assert "With lr = 0.25, Adam covers" in text(test)
+    test.select_slider[0].set_value(0.02).run()
+    assert address(test) == {"lesson": ["5"], "lr": ["0.02"]}
+    assert "With lr = 0.02, Adam covers" in text(test)
+    test.select_slider[0].set_value(0.1).run()
+    assert address(test) == {"lesson": ["5"]}, "the default need not be said"
+
+
+def test_code_is_shown_on_demand() -> None:
+    test = press(start("lesson=5&lr=0.2"), "Show the code")
+    assert address(test) == {"lesson": ["5"], "lr": ["0.2"], "code": ["1"]}
+    assert 'knob("lr", 0.1, 1e-3, 1)' in "\n".join(element.value for element in test.code)
+    press(test, "Hide the code")
+    assert not test.code
+
+
+@pytest.mark.parametrize(
+    ("query", "words", "kept"),
+    [
+        ("lesson=99", "There is no lesson 99; there is 5.", {}),
+        ("lesson=../kit", "lesson is '../kit', but takes a number.", {}),
+        ("lesson=5&lr=7", "lr is '7', but takes a number from 0.001 to 1.", {"lesson": ["5"]}),
+        ("lesson=5&lr=nan", "lr is 'nan'", {"lesson": ["5"]}),
+        ("lesson=5&beta=1", "This page has no part 'beta'.", {"lesson": ["5"]}),
+        ("speed=2", "This page has no part 'speed'.", {}),
+    ],
+)
+def test_a_bad_part_is_named_and_the_rest_kept(query: str, words: str, kept: dict[str, list[str]]) -> None:
+    test = start(query)
+    assert not test.exception
+    assert [words in warning.value for warning in test.warning] == [True]
+    assert address(test) == kept
+
+
+def test_a_lesson_that_fails_says_so_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "6_bad.py"
+    path.write_text("# %% [markdown]\n# # Bad\n#\n# Sum.\n# %%\n1 / 0\n# %%\nprint('no')\n", "utf-8")
+    monkeypatch.setattr(kit, "find", lambda number: kit.Lesson.read(path))
+    test = start("lesson=6")
+    assert "# Bad" in text(test)
+    assert [error.value for error in test.error] == ["This lesson stops here: division by zero"]
+
+
+def test_a_lesson_is_played_once_for_each_setting() -> None:
+    first, second = (LessonRequest.parse({"lesson": ["5"], "lr": ["0.3"]})[0].play() for _ in range(2))
+    assert first is second
+    assert not any(isinstance(item, Problem) for item in first)
+
+
+def test_a_drawing_wears_the_pages_colours() -> None:
+    with plt.rc_context(figures.STYLE):
+        figure, axes = plt.subplots()
+        axes.plot([0, 1], color=OPTIMIZERS["adam"].light)
+        axes.set(title="t", xlabel="x")
+    before = plt.get_fignums()
+    svg = themed_svg(figure)
+    assert len(plt.get_fignums()) == len(before) - 1, "the figure was not let go"
+    assert svg.startswith("<svg ")
+    assert f"light-dark({OPTIMIZERS['adam'].light}, {OPTIMIZERS['adam'].dark})" in svg
+    left = re.sub(r"light-dark\(.*?\)", "", svg)
+    assert set(re.findall(r"(?:fill|stroke): (#\w{6})", left)) == set(), "colours that ignore the theme"
+    assert "<svg" in svg
+    assert not re.search(r"<svg[^>]* width=", svg)
