@@ -83,6 +83,9 @@ def _run(run: Run) -> dict[str, Any]:
         **_short(run),
         **{name: getattr(run, name) for name in (*names, *more)},
         **{name: config.get(name) for name in SETTINGS},
+        "model_title": MODELS[config["model"]].title
+        if config.get("model") in MODELS
+        else config.get("model"),
         "stopping": run.stop_requested and run.active,
     }
 

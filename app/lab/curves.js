@@ -7,7 +7,7 @@ import { colorOf } from "../adamscope.player/race.js";
 
 const NAMES = 132; // px at most for a name at its line's end
 const LEFT = 44; // px for the numbers on the vertical axis
-const LINE = 14; // px from one name to the next
+const LINE = 1.15; // from one name to the next, in heights of their letters
 const WINDOW = 1 / 60; // of the points so far, to either side, in the running mean
 
 /** The points of one run, as they come in. */
@@ -35,6 +35,9 @@ export function createRecord(racers) {
       add(train, points, 0);
       add(test, tests, 1);
       return true;
+    },
+    get begun() {
+      return counts[0] + counts[1] > 0;
     },
     get last() {
       return Math.max(0, ...train.map(({ step }) => step.at(-1) ?? 0));
@@ -149,14 +152,16 @@ export function createCurves({ onCursor, onScale }) {
   /** Where the loss axis ends: a racer that blows up must not flatten the others; it leaves the chart, and is named. */
   function ceiling(lines) {
     const top = Math.max(...lines.map(({ y }) => peak(y)));
-    const usual = 1.5 * Math.max(...record.train.map(({ loss }) => loss.find(Number.isFinite) ?? 0));
+    const starts = [...record.test, ...record.train].map(({ loss }) => loss[0]).filter(Number.isFinite);
+    const usual = 1.5 * Math.min(...starts); // before the first step all have the same
     if (!(top > usual) || !(usual > 0)) {
       beyond = "";
       return null;
     }
     const over = run.racers.filter((_, k) => Math.max(peak(record.train[k].loss), peak(record.test[k].loss)) > usual);
     beyond = `beyond the axis: ${over.map(({ label }) => label).join(", ")}, up to ${formatNumber(top, 3)}`;
-    return [0, usual];
+    const low = -peak(lines.flatMap(({ y }) => y.map((value) => -value)));
+    return [low - 0.05 * (usual - low), usual];
   }
 
   function seriesOf(name) {
@@ -207,9 +212,10 @@ export function createCurves({ onCursor, onScale }) {
       return [{ racer, x: axes.x(Math.min(end, record.train[k].step.at(-1))) + 8, y: axes.y(value) }];
     });
     const { top, bottom } = axes.area;
+    const line = LINE * theme.size;
     ends.sort((a, b) => a.y - b.y);
-    ends.forEach((one, i) => (one.y = Math.max(one.y, i ? ends[i - 1].y + LINE : top + 4)));
-    for (let i = ends.length - 1, floor = bottom - 4; i >= 0; i--, floor -= LINE) ends[i].y = Math.min(ends[i].y, floor);
+    ends.forEach((one, i) => (one.y = Math.max(one.y, i ? ends[i - 1].y + line : top + 4)));
+    for (let i = ends.length - 1, floor = bottom - 4; i >= 0; i--, floor -= line) ends[i].y = Math.min(ends[i].y, floor);
     chart.names.hidden = !named;
     chart.names.replaceChildren(...ends.map(({ racer, x, y }) =>
       element("span", { style: `left:${x.toFixed(1)}px;top:${y.toFixed(1)}px;color:${colorOf(racer, theme)}` }, racer.label)));

@@ -9,7 +9,7 @@ import { createStandings, duration } from "./standings.js";
 
 const EMPTY = new Float32Array(0);
 const STATES = {
-  queued: "Waiting", starting: "Starting", running: "Training", finished: "Finished", stopped: "Stopped", failed: "Failed", interrupted: "Interrupted",
+  queued: "Queued", starting: "Starting", running: "Training", finished: "Finished", stopped: "Stopped", failed: "Failed", interrupted: "Interrupted",
 };
 
 /** send(message): {query, turn, press}, for Python. */
@@ -37,10 +37,16 @@ function createLab(parent, send) {
   } }, "Stop");
   const bar = element("progress", { max: 1, "aria-label": "How far the run is" });
   const status = element("header.status", {}, element("div.line", {}, state, place, left, stop), bar);
-  const empty = element("div.empty", {}, element("p", {}, "Choose who trains on what, then press ", element("b", {}, "Start"), "."),
+  const invitation = element("p");
+  const empty = element("div.empty", {}, invitation,
     element("p", {}, "All racers begin from the same weights and see the same pictures in the same order: what differs is the optimizer. Their loss and accuracy grow here, side by side."));
   root.append(setup.node, element("section.experiment", { "aria-label": "The run" }, notice, status, curves.node, empty), standings.node);
   parent.append(root);
+
+  function invite(run) {
+    const words = run?.active ? ["The worker loads torch and the pictures…"] : run ? ["This run has no curves."] : ["Choose who trains on what, then press ", element("b", {}, "Start"), "."];
+    invitation.replaceChildren(...words);
+  }
 
   function head(run) {
     write(state, run.stopping ? "Stopping" : STATES[run.state]);
@@ -68,14 +74,17 @@ function createLab(parent, send) {
       else if (run.id !== shown || (meta.before[0] === 0 && meta.before[1] === 0)) record = createRecord(run.racers);
       shown = run?.id ?? null;
       notice.replaceChildren(...meta.notices.map((text) => element("span", {}, text)));
-      status.hidden = curves.node.hidden = !run;
-      empty.hidden = Boolean(run);
+      status.hidden = !run;
       setup.update(meta, theme);
       if (record && !record.take(meta.before, arrays.points ?? EMPTY, arrays.tests ?? EMPTY)) {
         debug.resent += 1;
         setup.press("again");
       }
       if (run) head(run);
+      const begun = Boolean(record?.begun);
+      curves.node.hidden = !begun;
+      empty.hidden = begun;
+      if (!begun) invite(run);
       curves.update(run, record, theme, meta.asked.scale);
       standings.update(run, meta.recent, record, theme, curves.cursor);
       debug.run = run && { id: run.id, state: run.state, step: run.step, points: record.train.map(({ step }) => step.length), tests: record.test.map(({ step }) => step.length) };

@@ -101,8 +101,7 @@ export function createSetup({ send }) {
 
   function control(hyper, racer, place) {
     const make = hyper.choices.length ? createChoice : createSlider;
-    const choices = hyper.choices.map((choice) => choice.value);
-    const made = make({ hyper: { ...hyper, choices }, owner: racer.label, onInput: (value) =>
+    const made = make({ hyper, owner: racer.label, onInput: (value) =>
       change((question) => (question.racers[place].hyper.find((one) => one.name === hyper.name).value = value)) });
     controls.set(`${place}/${hyper.name}`, made);
     return made.node;

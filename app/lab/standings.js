@@ -6,6 +6,7 @@ import { colorOf } from "../adamscope.player/race.js";
 import { indexAt } from "./curves.js";
 
 const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "—");
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
 
 /** A duration in words: "4 min 10 s". */
@@ -31,19 +32,20 @@ function sentence(run, record) {
   const now = standing(record, Infinity);
   const lost = run.racers.filter((_, k) => String(k) in run.diverged);
   const fallen = lost.map((racer) => `${racer.label} diverged at step ${count(run.diverged[run.racers.indexOf(racer)])}`).join("; ");
-  const more = fallen ? ` ${fallen}: its loss is no number any more.` : "";
+  const more = fallen ? ` ${capital(fallen)}: its loss is no number any more.` : "";
   const order = now.map((one, k) => ({ ...one, label: run.racers[k].label })).filter(({ test }) => Number.isFinite(test)).sort((a, b) => b.test - a.test);
-  if (!order.length) {
-    const first = run.steps_per_epoch > 0 && run.active ? `The first test comes after epoch 1, at step ${count(run.steps_per_epoch)}.` : "";
-    return (fallen ? more.trim() : first) || "";
+  const step = Math.max(...record.test.map((test) => test.step.at(-1) ?? 0));
+  if (!order.length || step === 0) {
+    const alike = order.length ? `All begin from the same weights: ${percent(order[0].test)} % right, and chance is 10 %.` : "";
+    const first = run.active && run.steps_per_epoch ? ` The first test of what they learn comes at step ${count(run.steps_per_epoch)}.` : "";
+    return (alike + first + more).trim();
   }
   const [leader, second] = order;
-  const step = Math.max(...record.test.map((test) => test.step.at(-1) ?? 0));
-  const when = step === 0 ? "Before the first step" : `${run.active ? "After" : "In the end, after"} epoch ${+(step / run.steps_per_epoch).toFixed(1)}`;
+  const when = `${run.active ? "After" : "In the end, after"} epoch ${+(step / run.steps_per_epoch).toFixed(1)}`;
   const gap = second ? leader.test - second.test : 0;
   const lead = !second ? "" : gap < 0.05 ? `, as many as by ${second.label}` : `, ${gap.toFixed(1)} points more than by the next, ${second.label}`;
-  const chance = order.filter(({ test }) => test < 12);
-  const stuck = chance.length ? ` ${chance.map(({ label }) => label).join(" and ")} still guess${chance.length > 1 ? "" : "es"}: chance is 10 %.` : "";
+  const chance = order.filter(({ test }) => test < 12).map(({ label }) => label);
+  const stuck = chance.length ? ` Still guessing, at chance: ${chance.join("; ")}.` : "";
   return `${when}: ${percent(leader.test)} % of the test pictures named rightly by ${leader.label}${lead}.${stuck}${more}`;
 }
 
@@ -73,18 +75,18 @@ export function createStandings({ onShow }) {
       const loss = gone ? "diverged" : one.known ? formatNumber(one.loss, 3) : "—";
       const label = element("th", { scope: "row" }, element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label));
       return element(one.test === most && alone ? "tr.result" : "tr", { title: racer.notation }, label,
-        ...[loss, percent(one.test), percent(one.best)].map((text) => element("td", {}, text)));
+        ...[loss, gone ? "—" : percent(one.test), percent(one.best)].map((text) => element("td", {}, text)));
     }));
   }
 
   function tell(run) {
     const speed = run.samples_per_second ? `${count(Math.round(run.samples_per_second))} pictures/s` : "—";
     const pairs = [
-      ["Network", run.parameters ? `${run.model}, ${count(run.parameters)} weights` : run.model],
+      ["Network", run.parameters ? `${run.model_title}, ${count(run.parameters)} weights` : run.model_title],
       ["Pictures", run.limit ? `${run.data_title}, the first ${count(run.limit)}` : run.data_title],
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
       ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
-      ["Speed", speed],
+      ["Speed, all together", speed],
     ];
     facts.replaceChildren(...pairs.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
   }
