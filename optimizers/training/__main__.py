@@ -1,4 +1,4 @@
-"""The race from a bare command line: needs torch and numpy only, and what a report is drawn with.
+"""The race from a bare command line: needs torch and numpy, $ADAMSCOPE_HOME, and a report's matplotlib.
 
     PYTHONPATH=. python -m optimizers.training -o adam -o "rmsprop(lr=1e-3)" --data cifar10 --out DIR
 

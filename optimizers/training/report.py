@@ -162,6 +162,7 @@ def draw_curves(result: TrainResult) -> Figure:
                     color=look.light,
                 )
         losses.set(title="Training loss", xlabel="epoch")
+        losses.set_ylim(*_loss_range(result))
         accuracies.set(title="Test accuracy, %", xlabel="epoch")
         figure.suptitle(
             f"{result.config.model} on {result.config.data}, batch {result.config.batch_size}, "
@@ -173,6 +174,13 @@ def draw_curves(result: TrainResult) -> Figure:
         )
         figure.legend(loc="outside lower center", ncols=4)
     return figure
+
+
+def _loss_range(result: TrainResult) -> tuple[float, float]:
+    """Frame those that stayed finite; one that diverged is seen to leave the frame."""
+    kept = [point.loss for point in result.points if result.racers[point.racer].diverged_at is None]
+    start = [evaluated.loss for evaluated in result.evaluations if evaluated.epoch == 0]
+    return 0.0, 1.08 * max([*kept, *start, 1.0])
 
 
 def _means(points: np.ndarray, together: int) -> np.ndarray:

@@ -1,0 +1,181 @@
+"""How fast the lab trains, and how well.
+
+    python -m tests.benchmarks.training speed [--rounds 3] [--limit N]
+    python -m tests.benchmarks.training accuracy [--seeds 0 1 2]
+    python -m tests.benchmarks.training race --device cuda       12 racers × 10 epochs, the one for a GPU
+
+speed: four racers × 1 epoch at batch 128, as the lab trains them (test evaluations and every point written to
+a store included), against four plain fp32 loops over a DataLoader that only train, in turns in the same run.
+accuracy: keras_cnn, Adam, batch 32, 10 epochs. Each needs CIFAR-10 (`adamscope data cifar10`) and writes
+what it found to tests/benchmarks/results/.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from optimizers.catalog import Racer
+from optimizers.training import TrainConfig, TrainResult, train
+from optimizers.training.data import load
+from tests.benchmarks.machine import machine
+
+RESULTS = Path(__file__).parent / "results"
+FOUR = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
+RATES = (0.0003, 0.001, 0.003)
+TWELVE = tuple(
+    notation
+    for lr in RATES
+    for notation in (
+        f"momentum(lr={10 * lr})",
+        f"rmsprop(lr={lr})",
+        f"adam(lr={lr})",
+        f"adam(lr={lr}, bias_correction=False)",
+    )
+)
+
+
+class Pictures(Dataset):
+    """Pictures one by one, as torchvision's ToTensor hands them out."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return torch.from_numpy(self.images[index]).float() / 255, int(self.labels[index])
+
+
+def plain_loop(notation: str, pictures: Pictures, batch_size: int) -> None:
+    """Train for one epoch the way anyone would write it down."""
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10)),
+    )
+    racer = Racer.parse(notation)
+    twin = racer.optimizer.twin
+    assert twin is not None
+    arguments = twin.arguments(racer.values) or {"lr": racer.values["lr"]}  # none for uncorrected Adam: Adam
+    optimizer = getattr(torch.optim, twin.name)(model.parameters(), **arguments)
+    criterion = nn.CrossEntropyLoss()
+    model.train()
+    total = 0.0
+    for images, labels in DataLoader(pictures, batch_size=batch_size, shuffle=True):
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+
+
+def lab(config: TrainConfig) -> TrainResult:
+    """Train as the lab's worker does, every event written to a store."""
+    from optimizers.training.jobs import Recorder
+    from optimizers.training.store import Store
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/runs.sqlite")
+        run_id = store.create(json.loads(config.to_json()))
+        with Recorder(store, run_id) as record:
+            result = train(config, record)
+        store.close()
+    return result
+
+
+def speed(args: argparse.Namespace) -> dict[str, Any]:
+    dataset = load("cifar10")
+    chosen = slice(args.limit)
+    pictures = Pictures(dataset.train_images[chosen], dataset.train_labels[chosen])
+    config = TrainConfig(racers=FOUR, data="cifar10", epochs=1, batch_size=128, limit=args.limit)
+    plain_loop("adam", Pictures(dataset.train_images[:1280], dataset.train_labels[:1280]), 128)  # warm both
+    train(TrainConfig(racers=FOUR, data="cifar10", epochs=1, batch_size=128, limit=1280))
+    rounds = []
+    for number in range(args.rounds):
+        seconds = {}
+        for side in ("lab", "plain") if number % 2 == 0 else ("plain", "lab"):
+            began = time.perf_counter()
+            if side == "lab":
+                result = lab(config)
+            else:
+                for notation in FOUR:
+                    plain_loop(notation, pictures, 128)
+            seconds[side] = time.perf_counter() - began
+        seconds["ratio"] = seconds["plain"] / seconds["lab"]
+        rounds.append(seconds)
+        print("lab {lab:.1f} s   plain {plain:.1f} s   {ratio:.2f} ×".format(**seconds), flush=True)
+    ratio = statistics.median(seconds["ratio"] for seconds in rounds)
+    print(f"median {ratio:.2f} × faster than four plain loops ({result.config.precision})")
+    return {
+        "racers": FOUR,
+        "pictures": len(pictures),
+        "batch_size": 128,
+        "threads": torch.get_num_threads(),
+        "precision": result.config.precision,
+        "rounds": rounds,
+        "median_ratio": ratio,
+    }
+
+
+def accuracy(args: argparse.Namespace) -> dict[str, Any]:
+    runs = []
+    for seed in args.seeds:
+        config = TrainConfig(racers=("adam",), data="cifar10", batch_size=32, seed=seed, device=args.device)
+        result = train(config)
+        by_epoch = [evaluated.accuracy for evaluated in result.evaluations]
+        runs.append(
+            {"seed": seed, "test_accuracy": by_epoch[-1], "by_epoch": by_epoch, "seconds": result.seconds}
+        )
+        print(f"seed {seed}: {by_epoch[-1]:.2%} after 10 epochs, {result.seconds:.0f} s", flush=True)
+    found = [run["test_accuracy"] for run in runs]
+    if len(found) > 1:
+        print(f"mean {statistics.mean(found):.2%}, sd {statistics.stdev(found):.2%}, n {len(found)}")
+    return {"data_note": result.data_note, "config": json.loads(result.config.to_json()), "runs": runs}
+
+
+def race(args: argparse.Namespace) -> dict[str, Any]:
+    config = TrainConfig(racers=TWELVE, data="cifar10", batch_size=128, device=args.device, limit=args.limit)
+    train(
+        TrainConfig(racers=TWELVE, data="cifar10", epochs=1, batch_size=128, device=args.device, limit=1280)
+    )
+    result = train(config)
+    pace = sum(racer.examples for racer in result.racers) / result.seconds
+    print(f"12 racers × 10 epochs on {result.device_name}: {result.seconds:.1f} s, {pace:,.0f} pictures/s")
+    return {
+        "device_name": result.device_name,
+        "config": json.loads(result.config.to_json()),
+        "seconds": result.seconds,
+        "samples_per_second": pace,
+        "test_accuracy": {racer.notation: racer.test_accuracy for racer in result.racers},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("speed", "accuracy", "race"))
+    parser.add_argument("--rounds", type=int, default=3, help="of speed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of accuracy")
+    parser.add_argument("--limit", type=int, help="train on the first LIMIT pictures only")
+    parser.add_argument("--device", default="auto")
+    args = parser.parse_args()
+    found = {
+        "machine": machine("torch", "numpy"),
+        **{"speed": speed, "accuracy": accuracy, "race": race}[args.what](args),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"training-{args.what}.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

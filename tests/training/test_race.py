@@ -1,0 +1,260 @@
+"""The race is fair, repeats, and equals a plain torch loop."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from optimizers import OPTIMIZERS, Racer
+from optimizers.training import (
+    Diverged,
+    Evaluated,
+    Point,
+    Progress,
+    Started,
+    StopTraining,
+    TrainConfig,
+    train,
+)
+
+THREE = ("momentum(lr=0.01)", "adam", "adam(bias_correction=False)")
+
+
+def recipe(racers=THREE, **settings):
+    """A short run in exact fp32 on one thread a racer."""
+    given = {"epochs": 2, "batch_size": 32, "device": "cpu", "precision": "fp32", "threads": 1}
+    return TrainConfig(racers=racers, **given | settings)
+
+
+@pytest.fixture
+def one_thread():
+    """Torch's threads wait for each other, and for long where other programs want the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(result):
+    return [racer.weights for racer in result.racers]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_the_same_seed_repeats_exactly(easy_data, precision):
+    first, again = (train(recipe(precision=precision)) for _ in range(2))
+    assert all(map(np.array_equal, weights(first), weights(again)))
+    told = [[(p.racer, p.step, p.loss, p.accuracy) for p in result.points] for result in (first, again)]
+    assert told[0] == told[1]
+    assert first.evaluations == again.evaluations
+    assert train(recipe(seed=1)).points[0].loss != first.points[0].loss
+
+
+def test_all_racers_have_the_same_start_and_batches(easy_data):
+    first, again, other = train(recipe()), train(recipe()), train(recipe(seed=1))
+    for proof in ("initial_weights_sha256", "batches_sha256"):
+        hashes = {getattr(racer, proof) for result in (first, again) for racer in result.racers}
+        assert len(hashes) == 1
+        assert getattr(other.racers[0], proof) not in hashes
+    assert {racer.examples for racer in first.racers} == {2 * 120}
+    start = [evaluated for evaluated in first.evaluations if evaluated.epoch == 0]
+    assert len(start) == 3
+    assert len({(evaluated.loss, evaluated.accuracy) for evaluated in start}) == 1
+    assert len({w.tobytes() for w in weights(first)}) == 3
+
+
+def test_company_changes_nothing(easy_data):
+    together = train(recipe())
+    for index, notation in enumerate(THREE):
+        alone = train(recipe((notation,)))
+        assert np.array_equal(alone.racers[0].weights, together.racers[index].weights)
+        assert alone.racers[0].test_loss == together.racers[index].test_loss
+
+
+def test_equals_a_plain_torch_loop(easy_data, one_thread):
+    """Full batches, so that the order of the pictures is no matter; every optimizer that has a twin."""
+    steps = 6
+    racers = [Racer.parse(name) for name, entry in OPTIMIZERS.items() if entry.twin]
+    racers = [racer.change(lr=racer.values["lr"] / 100) for racer in racers]  # so that rounding does not grow
+    config = recipe(tuple(map(str, racers)), epochs=steps, batch_size=120)
+    result = train(config)
+    begun = train(config, _stop_at(Started)).racers[0].weights
+    images, labels = torch.from_numpy(easy_data.train_images) / 255, torch.from_numpy(easy_data.train_labels)
+    for index, racer in enumerate(racers):
+        model = nn.Sequential(
+            *(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten()),
+            *(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10)),
+        )
+        nn.utils.vector_to_parameters(torch.from_numpy(begun.copy()), model.parameters())
+        twin = racer.optimizer.twin
+        optimizer = getattr(torch.optim, twin.name)(model.parameters(), **twin.arguments(racer.values))
+        losses = []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        ours = [point.loss for point in result.points if point.racer == index]
+        assert ours == pytest.approx(losses, rel=1e-5)
+        walked = nn.utils.parameters_to_vector(model.parameters()).detach().numpy() - begun
+        off = result.racers[index].weights - begun - walked
+        # fp32 adds in another order, and Adam and RMSprop step by ±lr where a gradient is all but zero
+        assert np.linalg.norm(off) < 1e-3 * np.linalg.norm(walked)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_learns(easy_data, precision):
+    result = train(recipe(("adam",), epochs=10, precision=precision))
+    assert result.points[0].loss > 2.0
+    assert result.points[-1].loss < 0.2
+    assert result.racers[0].test_accuracy > 0.95
+    predicted = np.mean(result.racers[0].predictions == easy_data.test_labels)
+    assert predicted == pytest.approx(result.racers[0].test_accuracy)
+
+
+def test_one_that_diverges_rests_and_the_others_go_on(easy_data):
+    events = []
+    result = train(recipe(("gd(lr=1000000)", "adam")), events.append)
+    gone, well = result.racers
+    (diverged,) = [event for event in events if isinstance(event, Diverged)]
+    last = [point for point in result.points if point.racer == 0][-1]
+    assert diverged == Diverged(0, gone.diverged_at)
+    assert last.step == gone.diverged_at
+    assert math.isnan(last.loss)
+    assert math.isnan(gone.test_accuracy)
+    assert gone.predictions is None
+    assert well.diverged_at is None
+    assert np.array_equal(well.weights, train(recipe(("adam",))).racers[0].weights)
+    assert result.steps == 8
+    assert not result.stopped
+
+
+def test_a_run_ends_when_all_have_diverged(easy_data):
+    result = train(recipe(("gd(lr=1000000)",), epochs=50))
+    assert result.steps < 10
+    assert result.racers[0].diverged_at is not None
+
+
+def test_what_is_told(easy_data):
+    events = []
+    result = train(recipe(), events.append)
+    started, last = events[0], events[-1]
+    assert isinstance(started, Started)
+    assert (started.labels[2], started.parameters, started.steps_per_epoch) == (
+        "Adam, uncorrected",
+        122_570,
+        4,
+    )
+    assert (started.device, started.precision, started.threads) == ("cpu", "fp32", 1)
+    assert isinstance(last, Evaluated)
+    assert [(e.racer, e.epoch, e.step) for e in result.evaluations] == [
+        (racer, epoch, 4 * epoch) for epoch in range(3) for racer in range(3)
+    ]
+    points = [point for point in events if isinstance(point, Point) and point.racer == 1]
+    assert [point.step for point in points] == list(range(1, 9))
+    assert [point.examples for point in points] == [32, 64, 96, 120, 152, 184, 216, 240]
+    assert result.points == tuple(event for event in events if isinstance(event, Point))
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert (progress[-1].step, progress[-1].total_steps, progress[-1].seconds_left) == (8, 8, 0)
+    assert all(event.samples_per_second > 0 for event in progress)
+
+
+def test_points_average_over_pictures(easy_data, monkeypatch):
+    fine = train(recipe(epochs=1))
+    monkeypatch.setattr("optimizers.training.race.POINTS_PER_EPOCH", 1)
+    coarse = train(recipe(epochs=1))
+    assert len(coarse.points) == 3
+    for racer, point in enumerate(coarse.points):
+        losses = [p.loss for p in fine.points if p.racer == racer]
+        assert point.loss == pytest.approx(np.average(losses, weights=[32, 32, 32, 24]))
+        assert (point.step, point.examples) == (4, 120)
+
+
+def _stop_at(kind, count=1):
+    """A listener that asks to stop at the nth event of a kind, and wants to hear nothing after that."""
+    seen = []
+
+    def listen(event):
+        assert len(seen) < count, "told after the stop"
+        if isinstance(event, kind):
+            seen.append(event)
+            if len(seen) == count:
+                raise StopTraining
+
+    return listen
+
+
+@pytest.mark.parametrize(("kind", "count", "steps"), [(Started, 1, 0), (Evaluated, 2, 0), (Point, 5, 2)])
+def test_stop_keeps_what_was_trained(easy_data, kind, count, steps):
+    result = train(recipe(), _stop_at(kind, count))
+    assert result.stopped
+    assert result.steps == steps
+    assert len(result.points) == 3 * steps
+    assert math.isnan(result.racers[0].test_loss) == (kind is Started)
+
+
+def test_an_error_in_the_listener_comes_through_and_threads_are_given_back(easy_data):
+    before = torch.get_num_threads()
+
+    def listen(event):
+        if isinstance(event, Point):
+            raise KeyError("listener")
+
+    with pytest.raises(KeyError, match="listener"):
+        train(recipe(), listen)
+    assert torch.get_num_threads() == before
+
+
+def test_limit_takes_the_first_pictures(easy_data):
+    result = train(recipe(("adam",), limit=10, batch_size=4))
+    assert result.steps_per_epoch == 3
+    assert result.racers[0].examples == 20
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu_is_one_sentence():
+    with pytest.raises(ValueError, match="torch finds no CUDA GPU here; take 'cpu' or 'auto'"):
+        train(recipe(device="cuda"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gpu_agrees_with_cpu(easy_data, precision):
+    here, there = (train(recipe(device=device, precision=precision)) for device in ("cpu", "cuda"))
+    for mine, other in zip(here.racers, there.racers, strict=True):
+        assert mine.initial_weights_sha256 == other.initial_weights_sha256
+        assert mine.batches_sha256 == other.batches_sha256
+        assert other.test_loss == pytest.approx(mine.test_loss, rel=0.05)
+
+
+def test_runs_on_a_bare_machine(monkeypatch, tmp_path):
+    """With torch and numpy alone, from the folder, as on a rented GPU machine."""
+    missing = (
+        "numba sympy typer rich sqlalchemy streamlit dask distributed pooch platformdirs sklearn matplotlib"
+    )
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({missing.split()!r}))
+sys.argv[1:] = "-o adam -o rmsprop --data shapes10 --epochs 1 --limit 64".split()
+from optimizers.training.__main__ import main
+sys.exit(main())
+"""
+    monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "standing in" in done.stdout
+    assert "RMSprop: test accuracy" in done.stdout
+
+
+def test_bare_command_line_says_what_is_wrong(monkeypatch, capsys):
+    from optimizers.training.__main__ import main
+
+    monkeypatch.setattr(sys, "argv", ["training", "-o", "adamm"])
+    assert main() == 2
+    assert "Did you mean adam?" in capsys.readouterr().err
