@@ -164,7 +164,7 @@ def cifar10(
     """Download CIFAR-10 (170 MB; resumes where it broke off), or take it from a file or folder."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from optimizers.training.data import fetch_cifar10
+    from optimizers.training.data import fetch_cifar10, load
 
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
@@ -172,7 +172,7 @@ def cifar10(
         folder = fetch_cifar10(
             source, progress=lambda done, total: progress.update(task, completed=done, total=total)
         )
-    print(f"CIFAR-10 is in {folder}")
+    print(f"CIFAR-10 is in {folder}: {load('cifar10').note}")
 
 
 @app.command(name="train")
