@@ -2,7 +2,7 @@
 
 import { element, write } from "../adamscope.player/dom.js";
 import { unpack } from "../adamscope.player/packet.js";
-import { readTheme } from "../adamscope.player/theme.js";
+import { readTheme, sameTheme } from "../adamscope.player/theme.js";
 import { createCurves, createRecord } from "./curves.js";
 import { createSetup } from "./setup.js";
 import { createStandings, duration } from "./standings.js";
@@ -17,12 +17,13 @@ function createLab(parent, send) {
   const root = element("div.adamscope.page.lab", { style: "visibility:hidden" }); // until the style sheet is there
   const debug = ((window.__adamscope ??= {}).lab = { mounts: (window.__adamscope.lab?.mounts ?? 0) + 1, updates: 0, resent: 0 });
   let meta = null;
+  let theme = null;
   let record = null;
   let shown = null; // id of the run the record is of
 
   const setup = createSetup({ send });
   const curves = createCurves({
-    onCursor: (step) => meta?.run && standings.fill(meta.run, record, readTheme(root), step),
+    onCursor: (step) => meta?.run && standings.fill(meta.run, record, theme, step),
     onScale: (scale) => setup.set("scale", scale),
   });
   const standings = createStandings({ onShow: (run) => setup.set("run", run) });
@@ -64,32 +65,46 @@ function createLab(parent, send) {
     bar.hidden = !run.active;
   }
 
+  function render() {
+    const { run } = meta;
+    theme = readTheme(root);
+    notice.replaceChildren(...meta.notices.map((text) => element("span", {}, text)));
+    const begun = Boolean(record?.begun);
+    status.hidden = !run;
+    curves.node.hidden = !begun;
+    empty.hidden = begun;
+    if (!begun) invite(run);
+    if (run) head(run);
+    setup.update(meta, theme);
+    curves.update(run, record, theme, meta.asked.scale);
+    standings.update(run, meta.recent, record, theme, curves.cursor);
+  }
+
+  const retheme = () => meta && !sameTheme(readTheme(root), theme) && render();
+  const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+  const rethemeSoon = () => setTimeout(retheme, 100); // the host page changes its colours first
+  scheme.addEventListener("change", rethemeSoon);
+  root.addEventListener("pointerenter", retheme);
+
   return {
     update({ meta: next, arrays }) {
       meta = next;
-      debug.updates += 1;
-      const run = meta.run;
-      const theme = readTheme(root);
+      const { run, before } = meta;
       if (!run) record = null;
-      else if (run.id !== shown || (meta.before[0] === 0 && meta.before[1] === 0)) record = createRecord(run.racers);
+      else if (run.id !== shown || (before[0] === 0 && before[1] === 0)) record = createRecord(run.racers);
       shown = run?.id ?? null;
-      notice.replaceChildren(...meta.notices.map((text) => element("span", {}, text)));
-      status.hidden = !run;
-      setup.update(meta, theme);
-      if (record && !record.take(meta.before, arrays.points ?? EMPTY, arrays.tests ?? EMPTY)) {
-        debug.resent += 1;
-        setup.press("again");
-      }
-      if (run) head(run);
-      const begun = Boolean(record?.begun);
-      curves.node.hidden = !begun;
-      empty.hidden = begun;
-      if (!begun) invite(run);
-      curves.update(run, record, theme, meta.asked.scale);
-      standings.update(run, meta.recent, record, theme, curves.cursor);
-      debug.run = run && { id: run.id, state: run.state, step: run.step, points: record.train.map(({ step }) => step.length), tests: record.test.map(({ step }) => step.length) };
+      const whole = !record || record.take(before, arrays.points ?? EMPTY, arrays.tests ?? EMPTY);
+      render();
+      if (!whole) setup.press("again");
+      debug.updates += 1;
+      debug.resent += !whole;
+      debug.run = run && {
+        id: run.id, state: run.state, step: run.step,
+        points: record.train.map(({ step }) => step.length), tests: record.test.map(({ step }) => step.length),
+      };
     },
     destroy() {
+      scheme.removeEventListener("change", rethemeSoon);
       setup.stop();
       curves.stop();
       root.remove();

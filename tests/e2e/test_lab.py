@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-SHORT = "/lab?o=adam&o=adam(bias_correction=False)&data=shapes10&epochs=3&batch_size=50&seed=0&limit=1000"
-STEPS = 60
+SHORT = "/lab?o=adam&o=adam(bias_correction=False)&data=shapes10&epochs=2&batch_size=50&seed=0&limit=1000"
+STEPS = 40
 
 
 def lab(page: Page) -> Any:
@@ -67,7 +67,7 @@ def test_a_short_run_grows_its_curves_ends_and_is_the_same_from_every_page(
     wait_for(page, "lab.run.state === 'finished'")
     told = lab(page)
     assert told["run"]["step"] == STEPS
-    assert told["run"]["tests"] == [4, 4]  # before the first step and after each epoch
+    assert told["run"]["tests"] == [3, 3]  # before the first step and after each epoch
     assert (told["mounts"], told["resent"]) == (1, 0)
     assert ink(page, 0) > early[1]
     expect(page.get_by_text("Finished", exact=True)).to_be_visible()
@@ -82,7 +82,7 @@ def test_a_short_run_grows_its_curves_ends_and_is_the_same_from_every_page(
 
 
 def test_stop_ends_a_long_run_at_once(open_page: Any) -> None:
-    page = open_page(SHORT.replace("epochs=3", "epochs=3000"))
+    page = open_page(SHORT.replace("epochs=2", "epochs=2000"))
     start(page)
     wait_for(page, "lab.run.points[0] > 0")
     expect(page.get_by_text(re.compile(r"\d+ (s|min|h) .*left|\d+ s left"))).to_be_visible()

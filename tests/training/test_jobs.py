@@ -85,57 +85,50 @@ def test_missing_pictures_fail_with_the_sentence_that_helps(store: Store) -> Non
     assert "adamscope data cifar10" in run.message
 
 
-def test_a_killed_run_is_not_begun_again(store: Store) -> None:
-    run_id = jobs.start(LONG, store)
-    wait_for(lambda: under_way(store, run_id))
-    assert jobs._cluster is not None
-    (worker,) = workers(psutil.Process(jobs._cluster.pid))
-    worker.kill()
-    wait_for(lambda: read(store, run_id).state == "interrupted")
-    points = len(store.news(run_id).points)
-
-    later = jobs.start(SHORT, store)  # the next worker takes what comes, and nothing of what was
-    wait_for(lambda: not read(store, later).active)
-    assert read(store, later).state == "finished"
-    assert read(store, run_id).state == "interrupted"
-    assert len(store.news(run_id).points) == points
-
-
-# A page's script has no `if __name__ == "__main__"`: whoever imports it again starts a second run.
+# A page's script has no `if __name__ == "__main__"`: whoever imports it again starts another run.
 PAGE = """
 import sys
 from optimizers.training import TrainConfig, jobs
-from optimizers.training.store import open_store, default_url
 
-run_id = jobs.start(TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500))
-print(run_id, jobs._cluster.pid, flush=True)
+def start(epochs):
+    return jobs.start(TrainConfig(("adam",), data="shapes10", epochs=epochs, batch_size=50, limit=500))
+
+print(start(epochs=1000), jobs._cluster.pid, flush=True)
+sys.stdin.readline()
+print(start(epochs=1), flush=True)
 assert "torch" not in sys.modules
 assert "distributed" not in sys.modules
 sys.stdin.read()
 """
 
 
-def test_the_server_stays_light_its_page_runs_once_and_nothing_outlives_it(tmp_path: Path) -> None:
+def test_a_killed_run_is_not_begun_again_no_page_is_run_twice_and_nothing_is_orphaned(tmp_path: Path) -> None:
     page = tmp_path / "page.py"
     page.write_text(PAGE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ADAMSCOPE_HOME", str(tmp_path))
-        server = subprocess.Popen(
-            [sys.executable, str(page)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, str(page)]
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with server:
+        assert server.stdin is not None
         assert server.stdout is not None
-        run_id, pid = server.stdout.readline().split()
+        killed, pid = server.stdout.readline().split()
         store, cluster = Store(f"sqlite:///{tmp_path / 'runs.sqlite'}"), psutil.Process(int(pid))
-        wait_for(lambda: under_way(store, run_id))
+        wait_for(lambda: under_way(store, killed))
         (worker,) = workers(cluster)
         worker.kill()
-        wait_for(lambda: read(store, run_id).state == "interrupted")
-        wait_for(lambda: [other for other in workers(cluster) if other != worker])
-        time.sleep(1)  # for a page that is run again to make itself known
-        assert [run.id for run in store.recent()] == [run_id]
-        assert server.poll() is None
+        wait_for(lambda: read(store, killed).state == "interrupted")
+        points = len(store.news(killed).points)
 
+        print(file=server.stdin, flush=True)
+        later = server.stdout.readline().strip()
+        wait_for(lambda: not read(store, later).active)
+        assert read(store, later).state == "finished"  # by the worker that came after
+        assert [run.id for run in store.recent()] == [later, killed]
+        assert read(store, killed).state == "interrupted"
+        assert len(store.news(killed).points) == points
+
+        assert server.poll() is None
         family = [cluster, *cluster.children(recursive=True)]
         server.kill()
         _, alive = psutil.wait_procs(family, timeout=10)
