@@ -8,7 +8,7 @@ import { colorOf } from "../adamscope.player/race.js";
 const NAMES = 132; // px at most for a name at its line's end
 const LEFT = 44; // px for the numbers on the vertical axis
 const LINE = 1.15; // from one name to the next, in heights of their letters
-const WINDOW = 1 / 60; // of the points so far, to either side, in the running mean
+const WINDOW = 1 / 30; // of the points so far, to either side, in the running mean
 
 /** The points of one run, as they come in. */
 export function createRecord(racers) {

@@ -33,7 +33,7 @@ function sentence(run, record) {
   const lost = run.racers.filter((_, k) => String(k) in run.diverged);
   const fallen = lost.map((racer) => `${racer.label} diverged at step ${count(run.diverged[run.racers.indexOf(racer)])}`).join("; ");
   const more = fallen ? ` ${capital(fallen)}: its loss is no number any more.` : "";
-  const order = now.map((one, k) => ({ ...one, label: run.racers[k].label })).filter(({ test }) => Number.isFinite(test)).sort((a, b) => b.test - a.test);
+  const order = now.map((one, k) => ({ ...one, label: run.racers[k].label, diverged: String(k) in run.diverged })).filter(({ test }) => Number.isFinite(test)).sort((a, b) => b.test - a.test);
   const step = Math.max(...record.test.map((test) => test.step.at(-1) ?? 0));
   if (!order.length || step === 0) {
     const alike = order.length ? `All begin from the same weights: ${percent(order[0].test)} % right, and chance is 10 %.` : "";
@@ -44,7 +44,7 @@ function sentence(run, record) {
   const when = `${run.active ? "After" : "In the end, after"} epoch ${+(step / run.steps_per_epoch).toFixed(1)}`;
   const gap = second ? leader.test - second.test : 0;
   const lead = !second ? "" : gap < 0.05 ? `, as many as by ${second.label}` : `, ${gap.toFixed(1)} points more than by the next, ${second.label}`;
-  const chance = order.filter(({ test }) => test < 12).map(({ label }) => label);
+  const chance = order.filter(({ test, diverged }) => test < 12 && !diverged).map(({ label }) => label);
   const stuck = chance.length ? ` Still guessing, at chance: ${chance.join("; ")}.` : "";
   return `${when}: ${percent(leader.test)} % of the test pictures named rightly by ${leader.label}${lead}.${stuck}${more}`;
 }
