@@ -254,7 +254,7 @@ def _storable(run_id: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _honest(run: Run) -> Run:
-    patience = 3 * STALE if run.state == "queued" else STALE  # a busy machine is long about starting a cluster
+    patience = 3 * STALE if run.state == "queued" else STALE  # a cluster may be long in starting
     if run.active and time.time() - run.heartbeat > patience:
         run.state, run.message = "interrupted", LOST
     return run
