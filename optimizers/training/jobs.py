@@ -137,9 +137,8 @@ def serve() -> None:
     warm.release()
     for run_id, (_, store) in list(placed.items()):
         store.interrupt(run_id)
-    os._exit(
-        0
-    )  # workers end with this process at once; to close the cluster in good order would take seconds
+    # Workers end with this process at once; to close the cluster in good order would take seconds.
+    os._exit(0)
 
 
 def _watch(placed: "dict[str, tuple[Future, Store]]") -> None:
