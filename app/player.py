@@ -7,6 +7,7 @@ and is trusted as little.
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import streamlit as st
 
 from app.components import component, pack
@@ -48,10 +49,12 @@ def show_race(race: Race, key: str, height: int = 420) -> None:
         key: names this player on its page.
         height: in px.
     """
-    _mount(race, key, {"layout": "compact", "height": f"{height}px"}, known=frozenset())
+    _mount(race, key, {"layout": "compact", "height": f"{height}px"})
 
 
-def show_playground(request: RaceRequest, key: str, turn: int, known: frozenset[str], **extra: Any) -> None:
+def show_playground(
+    request: RaceRequest, key: str, turn: int, known: frozenset[str], moving: bool, **extra: Any
+) -> None:
     """Show the three columns with every control. What is asked for comes back by `sent`.
 
     Args:
@@ -59,6 +62,7 @@ def show_playground(request: RaceRequest, key: str, turn: int, known: frozenset[
         key: names the player.
         turn: the last message this answers.
         known: the surfaces whose background the player already holds.
+        moving: a hand is still on a slider, so that a coarse background will do.
         extra: notices (a list of sentences); moved=True when the player should go to the request's step;
             address, the query the address bar should show ("" leaves it).
     """
@@ -72,7 +76,7 @@ def show_playground(request: RaceRequest, key: str, turn: int, known: frozenset[
     look = {"step": request.step, "racer": request.racer, "speed": request.speed}
     page = {"layout": "page", "height": "calc(100dvh - 3.75rem)"}  # all of the window under the navigation
     meta = {**page, "turn": turn, "catalog": catalog, **look, **extra}
-    _mount(request.race(), key, meta, known)
+    _mount(request.race(), key, meta, known, moving)
 
 
 def sent(key: str) -> Any:
@@ -81,14 +85,28 @@ def sent(key: str) -> Any:
     return state.get("asked") if isinstance(state, dict) else None
 
 
-def _mount(race: Race, key: str, extra: dict[str, Any], known: frozenset[str]) -> None:
+def _mount(
+    race: Race, key: str, extra: dict[str, Any], known: frozenset[str] = frozenset(), moving: bool = False
+) -> None:
     meta, tracks = payload(race)
     background = b""
     if str(race.surface) not in known:
         meta["grid"], background = grid(race.surface)
+        if moving:
+            meta["grid"], background = _coarse(meta["grid"], background)
     mount = component("player", js="component.js", css="player.css", html="")
     mount(
         key=key,
         data=pack(meta | extra, tracks=tracks, grid=background),
         on_asked_change=lambda: None,
     )
+
+
+def _coarse(head: dict[str, Any], background: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return every third point of a background each way: a ninth of the bytes while a surface is turned."""
+    values = np.frombuffer(background, "<f4").reshape(head["ny"], head["nx"])[::3, ::3]
+    x0, x1, y0, y1 = head["bounds"]
+    ny, nx = values.shape
+    right = x0 + (x1 - x0) * 3 * (nx - 1) / (head["nx"] - 1)
+    top = y0 + (y1 - y0) * 3 * (ny - 1) / (head["ny"] - 1)
+    return head | {"nx": nx, "ny": ny, "bounds": [x0, right, y0, top], "coarse": True}, values.tobytes()

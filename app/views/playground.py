@@ -46,6 +46,7 @@ def instrument() -> None:
         KEY,
         turn=session.turn,
         known=message.grids if message else frozenset(),
+        moving=asked and not message.settled if message else False,
         notices=session.notices,
         moved=moved,
         # The player writes it into the address bar, once no hand is moving anything.

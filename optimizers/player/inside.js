@@ -148,6 +148,11 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
     }
   }
 
+  // The charts take what room the numbers and the sentence leave, so their size may change at any step.
+  const observer = new ResizeObserver(() => race && drawCharts());
+  observer.observe(loss.node);
+  observer.observe(second.node);
+
   return {
     node,
     update(newRace, newChosen, newTheme) {
@@ -155,12 +160,12 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
       build();
       drawCharts();
     },
-    resize: () => race && drawCharts(),
     draw() {
       fill();
       loss.cursor();
       second.cursor();
     },
+    stop: () => observer.disconnect(),
   };
 }
 
@@ -209,12 +214,13 @@ function createChart(name, clock, onSettle) {
     node: element("div.figure", {}, heading, box),
     title: (words, formula) => heading.replaceChildren(words, element("span.term", {}, formula)),
     draw(theme, options) {
-      if (!canvas.clientWidth) return;
+      if (!canvas.clientWidth) return; // not laid out yet
       scale = drawLines(canvas, {
         ...options, gridColor: theme.line, textColor: theme.mute, cursor: null, font: `${theme.size * 0.84}px ${theme.family}`,
       });
       line.style.top = `${scale.area.top}px`;
       line.style.height = `${scale.area.bottom - scale.area.top}px`;
+      this.cursor();
     },
     cursor() {
       if (scale) line.style.transform = `translateX(${scale.x(clock.step)}px)`;

@@ -12,6 +12,7 @@ import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
 
 const MOST_GRIDS = 4;
+const REST = 250; // ms a pause or a scrub must rest before it is told to Python
 const NARROW = 720; // px of the player's own width below which stage and numbers stand one above the other
 
 /**
@@ -37,13 +38,14 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let theme = readTheme(root);
   let full = false;
   let labels = [];
+  let settling = 0; // timer
   let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
   const stage = createStage({ onPlace: send ? place : null, refresh: clock.refresh });
   const timeline = createTimeline({ clock, onSteps: send ? setSteps : null, onSettle: settle });
   const inside = createInside({ clock, onChoose: choose, onSettle: settle, charts: layout !== "compact" });
-  const panel = send ? createQuestion({ change, onChoose: choose, catalog: data.meta.catalog }) : null;
+  const panel = send ? createQuestion({ change, setSurface, onChoose: choose, catalog: data.meta.catalog }) : null;
   const notice = element("p.notice", { role: "status" });
   const spoken = element("p.told", { "aria-live": "polite" });
   root.append(
@@ -73,7 +75,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const { meta } = next;
     if (next.grid?.length) {
       grids.delete(meta.grid.id);
-      grids.set(meta.grid.id, { ...meta.grid, values: next.grid });
+      grids.set(meta.grid.id, { ...meta.grid, values: next.grid }); // coarse while a hand turns the surface
       if (grids.size > MOST_GRIDS) grids.delete(grids.keys().next().value);
     }
     const opening = race === null || meta.moved; // the first race, or another link on the same page
@@ -129,13 +131,22 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   }
 
   function ask(settled) {
-    const look = { racer: chosen, speed: clock.speed, step: clock.playing ? "" : clock.whole };
-    messenger.ask({ query: queryOf(question, look), settled, grids: [...grids.keys()] });
+    clearTimeout(settling);
+    settling = 0;
+    // A moment one has stopped at belongs to the state; one that runs by, or the race's end, does not.
+    const stopped = !clock.playing && clock.step < clock.length;
+    const look = { racer: chosen, speed: clock.speed, step: stopped ? clock.whole : "" };
+    messenger.ask({ query: queryOf(question, look), settled, grids: [...grids.values()].filter((field) => !field.coarse).map((field) => field.id) });
   }
 
-  /** The way it is looked at has changed (a pause, a scrub, another racer): the address should say so. */
+  /** The way it is looked at has changed (a pause, a scrub, another racer): once it rests, the address should say so. */
   function settle() {
-    if (messenger && question && !clock.held) ask(true);
+    if (!messenger || !question) return;
+    clearTimeout(settling);
+    settling = setTimeout(() => {
+      settling = 0;
+      if (!clock.held) ask(true);
+    }, REST);
   }
 
   /** A hand changes the question; until it lets go, time waits and the paths show their full length. */
@@ -153,11 +164,21 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   function place(x, y, final) {
     // A race that runs, or has run, starts again from the new place; a moment one has stopped at is kept.
-    if (final && (clock.playing || clock.step >= clock.length || clock.step === 0)) {
-      clock.step = 0;
-      if (!clock.playing && !reducedMotion()) clock.play();
-    }
+    if (final && (clock.playing || clock.step >= clock.length || clock.step === 0)) again();
     change((wanted) => (wanted.start = [x, y]), final);
+  }
+
+  function again() {
+    clock.step = 0;
+    if (!clock.playing && !reducedMotion()) clock.play();
+  }
+
+  function setSurface(name) {
+    again();
+    change((wanted) => {
+      wanted.surface = { name, hyper: [] };
+      wanted.start = null; // the new surface has a good start of its own
+    }, true);
   }
 
   function setSteps(text) {
@@ -184,7 +205,6 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     }
     stage.resize();
     timeline.resize();
-    inside.resize();
     clock.refresh();
   }
 
@@ -225,7 +245,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get race() { return race; },
     get labels() { return labels; },
     get view() { return stage.view; },
-    get idle() { return !messenger || messenger.idle; },
+    get idle() { return !messenger || (messenger.idle && !settling); },
     get notices() { return race?.notices ?? []; },
   };
   show(data);
@@ -237,7 +257,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     destroy() {
       clock.stop();
       messenger?.stop();
+      clearTimeout(settling);
       observer.disconnect();
+      inside.stop();
       scheme.removeEventListener("change", resize);
       document.removeEventListener("keydown", onPageKey);
       root.remove();

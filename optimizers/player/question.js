@@ -9,17 +9,14 @@ const MOST_RACERS = 8;
 const CORRECTION = "bias_correction"; // the hyperparameter behind "with / without correction"
 
 /**
- * change(edit, final): edit(question) alters it; onChoose(index) chooses a racer. catalog: {surfaces, optimizers},
+ * change(edit, final, choice): edit(question) alters it, choice is the racer to look into then; setSurface(name);
+ * onChoose(index) chooses a racer. catalog: {surfaces, optimizers},
  * each [{name, title, …}], as far as the page offers them.
  */
-export function createQuestion({ change, onChoose, catalog }) {
+export function createQuestion({ change, setSurface, onChoose, catalog }) {
   const surface = element("select", { id: "surface", "aria-label": "Surface" },
     ...catalog.surfaces.map(({ name, title }) => element("option", { value: name }, title)));
-  surface.addEventListener("change", () =>
-    change((question) => {
-      question.surface = { name: surface.value, hyper: [] };
-      question.start = null; // the new surface has a good start of its own
-    }, true));
+  surface.addEventListener("change", () => setSurface(surface.value));
   const knobs = element("div.knobs");
   const watch = element("p.hint");
   const racers = element("div.racers");

@@ -35,7 +35,7 @@ function cut(ax, ay, bx, by, width, height) {
  */
 export function createStage({ onPlace, refresh }) {
   const map = element("canvas.map", { "aria-hidden": "true" });
-  const ink = element("canvas.ink", { tabindex: onPlace ? 0 : false, role: "img" });
+  const ink = element("canvas.ink", { tabindex: onPlace ? 0 : false, role: onPlace ? "application" : "img" });
   const readout = element("div.readout", { "aria-hidden": "true" });
   const sheet = element("div.sheet", {}, map, ink, readout);
   const node = element("div.stage", {}, sheet);
@@ -84,19 +84,20 @@ export function createStage({ onPlace, refresh }) {
     sheet.style.width = `${width}px`;
     sheet.style.height = `${height}px`;
     if (ink.width !== Math.round(width * ratio) || ink.height !== Math.round(height * ratio)) {
-      for (const canvas of [map, ink]) {
-        canvas.width = Math.round(width * ratio);
-        canvas.height = Math.round(height * ratio);
-      }
-      drawn = "";
+      ink.width = Math.round(width * ratio);
+      ink.height = Math.round(height * ratio);
     }
     return true;
   }
 
   function paper() {
-    const key = `${race.surface.grid} ${map.width} ${map.height} ${theme.dark}`;
-    if (!field || drawn === key) return;
-    drawMap(map, field, view, race.surface, theme.dark);
+    if (!field) return;
+    const sharpness = field.coarse ? 0.5 : 1;
+    const [width, height] = [Math.round(ink.width * sharpness), Math.round(ink.height * sharpness)];
+    const key = `${race.surface.grid} ${width} ${height} ${theme.dark}`;
+    if (drawn === key) return;
+    if (map.width !== width || map.height !== height) Object.assign(map, { width, height });
+    drawMap(map, field, { bounds: view.bounds, ratio: view.ratio * sharpness }, race.surface, theme.dark);
     drawn = key;
   }
 

@@ -76,6 +76,20 @@ def test_a_message_is_answered_and_the_address_waits_until_the_hand_rests() -> N
     assert arrays["grid"] > 0
 
 
+def test_a_surface_that_is_being_turned_sends_a_coarse_map_and_then_the_whole() -> None:
+    test = start("surface=quadratic")
+    turned = {"query": "surface=quadratic(angle=20)", "grids": ["quadratic"]}
+    moving, few = send(test, **turned, turn=1, settled=False)
+    rested, many = send(test, **turned, turn=2, settled=True)
+    assert moving["grid"]["coarse"]
+    assert "coarse" not in rested["grid"]
+    assert few["grid"] == moving["grid"]["nx"] * moving["grid"]["ny"] < many["grid"] / 8
+    # Every third point, so the last one of a row stands where the whole map has it.
+    step = (rested["grid"]["bounds"][1] - rested["grid"]["bounds"][0]) / (rested["grid"]["nx"] - 1)
+    width = moving["grid"]["bounds"][1] - moving["grid"]["bounds"][0]
+    assert width == pytest.approx(3 * step * (moving["grid"]["nx"] - 1))
+
+
 def test_the_race_outlasts_a_visit_to_another_page() -> None:
     test = start()
     send(test, query="o=gd(lr=0.004)", turn=1, settled=True, grids=[])

@@ -30,7 +30,7 @@ def player(page: Page, expression: str) -> Any:
 def settled(page: Page) -> None:
     """Wait until no request is under way and the address has been rewritten."""
     page.wait_for_function(f"{PLAYER}.idle")
-    page.wait_for_timeout(350)
+    page.wait_for_timeout(300)
 
 
 def picture(page: Page) -> str:
