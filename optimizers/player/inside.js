@@ -29,7 +29,7 @@ function worked(racer, k, axis) {
 
 export function createInside({ clock, onChoose, onSettle, charts = true }) {
   const tabs = element("div.tabs", { role: "tablist", "aria-label": "Whose step" });
-  const heading = element("h3");
+  const heading = element("h3.split", {}, element("span"), element("span.term"));
   const table = element("table.numbers");
   const formula = element("div.formula", { role: "group", "aria-label": "The update with this step's numbers" });
   const sentence = element("p.sentence");
@@ -93,7 +93,8 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
     if (key === shown) return;
     shown = key;
     const gone = k > lastStep(race, racer);
-    write(heading, `Inside step ${k}`);
+    write(heading.firstChild, `Inside step ${k}`);
+    write(heading.lastChild, k < race.steps ? `t = ${k + 1}` : ""); // the update that leaves this step
     rows.forEach((row, r) => {
       for (const axis of [0, 1]) {
         const value = gone ? NaN : racer.value(row.slot, k, axis);

@@ -104,9 +104,9 @@ const RULES = {
     let peak = 1;
     while (biasFactor(peak + 1, racer.bias) > biasFactor(peak, racer.bias)) peak += 1;
     const most = k + 1 === peak
-      ? "This is where the excess peaks."
-      : `The excess ${k + 1 < peak ? "peaks" : "peaked"} at ${short(biasFactor(peak, racer.bias))} × in update ${peak}.`;
-    return `m and v start at zero, and √v lags more than m does. Uncorrected, this step is ${short(factor)} × what correction would make of the same m and v. ${most}`;
+      ? "Here the excess peaks."
+      : `It ${k + 1 < peak ? "peaks" : "peaked"} at ${short(biasFactor(peak, racer.bias))} × at t = ${peak}.`;
+    return `Uncorrected, √v lags behind more than m: this step is ${short(factor)} × what correction would make of the same m and v. ${most}`;
   },
 
   corrected({ racer, k, uncorrected }) {

@@ -12,6 +12,7 @@ const HALO = 6;
 const MARKER = 5.5; // radius
 const EDGE = 11; // px a marker keeps from the frame when its racer is off the map
 const GHOST = 0.3; // opacity of what is still to come, shown while a hand moves something
+const SUBPIXEL = 0.4; // px; shorter moves are drawn together with the next: a racer at rest costs nothing
 const OUTSIDE = 400; // px beyond the frame at which a path is cut before it is handed to the canvas
 
 /** The part of segment a–b within the frame and OUTSIDE px around it: [ax, ay, bx, by], or null. */
@@ -132,8 +133,9 @@ export function createStage({ onPlace, refresh }) {
       const [nx, ny] = k <= end ? [x[k], y[k]] : position(track, end);
       if (within(px, py) && within(nx, ny)) {
         if (!pen) q.moveTo(px, py);
-        q.lineTo(nx, ny);
         pen = true;
+        if (k < end && Math.abs(nx - px) + Math.abs(ny - py) < SUBPIXEL) continue; // not seen; the next one starts from here
+        q.lineTo(nx, ny);
       } else {
         const piece = cut(px, py, nx, ny, view.width, view.height);
         if (piece) {

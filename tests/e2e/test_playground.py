@@ -158,7 +158,7 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
     step = player(page, "step")
     assert step == int(step)
     assert step > 1
-    heading = page.locator("section.inside h3").first
+    heading = page.locator("section.inside h3 span").first
     later = picture(page)
     page.get_by_role("button", name="One step back").click()
     expect(heading).to_have_text(f"Inside step {step - 1}")
