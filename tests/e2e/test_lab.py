@@ -17,7 +17,7 @@ def lab(page: Page) -> Any:
     return page.evaluate("() => window.__adamscope?.lab ?? null")
 
 
-def wait_for(page: Page, condition: str, seconds: float = 40) -> None:
+def wait_for(page: Page, condition: str, seconds: float = 90) -> None:
     page.wait_for_function(
         f"() => {{ const lab = window.__adamscope?.lab; return lab && {condition} }}", timeout=1000 * seconds
     )

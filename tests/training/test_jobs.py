@@ -23,7 +23,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         jobs.close()
 
 
-def wait_for(found: Callable[[], object], seconds: float = 40) -> None:
+def wait_for(found: Callable[[], object], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < deadline, "waited in vain"
