@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -72,6 +73,15 @@ def test_company_changes_nothing(easy_data):
         alone = train(recipe((notation,)))
         assert np.array_equal(alone.racers[0].weights, together.racers[index].weights)
         assert alone.racers[0].test_loss == together.racers[index].test_loss
+
+
+def test_taking_turns_equals_side_by_side(easy_data, one_thread, monkeypatch):
+    """On a GPU the racers take turns in one thread."""
+    together = train(recipe())
+    monkeypatch.setattr("optimizers.training.race._crew", lambda config: nullcontext())
+    turns = train(recipe())
+    assert all(map(np.array_equal, weights(together), weights(turns)))
+    assert together.evaluations == turns.evaluations
 
 
 def test_equals_a_plain_torch_loop(easy_data, one_thread):
