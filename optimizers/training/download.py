@@ -165,11 +165,10 @@ def _copy(
     since, before = time.monotonic(), done
     progress(done, size)
     while done < size:
-        chunk = reply.raw.read1(1 << 18)  # what has arrived: a full read would hide a trickle
+        # read1 gives what has arrived, where a full read would hide a trickle.
+        chunk = reply.raw.read1(min(1 << 18, size - done))
         if not chunk:
             raise _ServerError("broke the connection")
-        if done + len(chunk) > size:
-            raise _ServerError(f"sent more than the {size:,} bytes expected")
         file.write(chunk)
         done += len(chunk)
         progress(done, size)
