@@ -4,9 +4,8 @@ Imports torch, numpy and our own modules only, so that it also runs on a bare GP
 `optimizers.training.train`.
 
 On a CPU the racers run side by side, each on its own share of the threads. Measured on 2 cores, that is as
-fast as one after the other with all threads while the machine is idle, and ten times faster while a browser
-or a server wants a core too, as the threads inside one convolution wait for each other. On a GPU they take
-turns.
+fast as one after the other with all threads while the machine is idle, and many times faster while another
+program wants a core too, as the threads inside one convolution wait for each other. On a GPU they take turns.
 """
 
 from __future__ import annotations
@@ -213,12 +212,10 @@ class _Lane:
 
     def points(self, seconds: float) -> list[Point]:
         """Average what happened since the last call; end in NaN where the loss ceased to be finite."""
-        began = time.perf_counter()  # on a GPU the steps are awaited here, so the wait is the racer's
         sizes = [size for size, _, _ in self._news]
         losses = torch.stack([loss for _, loss, _ in self._news]).tolist()
         right = torch.stack([right for _, _, right in self._news]).tolist()
         self._news.clear()
-        self.seconds += time.perf_counter() - began
         finite = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
         before, examples = self.steps - len(losses), self.examples - sum(sizes)
         points = []
@@ -308,9 +305,7 @@ class _Race:
         """Train every lane on these batches, then tell how it went."""
         running = self.running
         if self.pool is None:
-            for batch in batches:
-                for lane in running:
-                    lane.step(batch)
+            _in_turns(running, batches)
         else:
             _side_by_side(self.pool, running, batches)
         self.step += len(batches)
@@ -398,6 +393,18 @@ class _Race:
             seconds=self.seconds,
             stopped=self.stopped,
         )
+
+
+def _in_turns(lanes: Sequence[_Lane], batches: Sequence[_Batch]) -> None:
+    """Train lane after lane at each step; a GPU does so behind our back, and the wait for it is shared."""
+    for batch in batches:
+        for lane in lanes:
+            lane.step(batch)
+    began = time.perf_counter()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    for lane in lanes:
+        lane.seconds += (time.perf_counter() - began) / len(lanes)
 
 
 def _side_by_side(pool: ThreadPoolExecutor, lanes: Sequence[_Lane], batches: Sequence[_Batch]) -> None:

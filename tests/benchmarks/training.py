@@ -145,7 +145,14 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
 def accuracy(args: argparse.Namespace) -> dict[str, Any]:
     runs = []
     for seed in args.seeds:
-        config = TrainConfig(racers=("adam",), data="cifar10", batch_size=32, seed=seed, device=args.device)
+        config = TrainConfig(
+            racers=("adam",),
+            data="cifar10",
+            batch_size=32,
+            seed=seed,
+            device=args.device,
+            threads=args.threads,
+        )
         result = train(config)
         by_epoch = [evaluated.accuracy for evaluated in result.evaluations]
         runs.append(
@@ -182,6 +189,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of accuracy")
     parser.add_argument("--limit", type=int, help="train on the first LIMIT pictures only")
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--threads", type=int, help="of accuracy's one racer; a shared machine is kinder to 1"
+    )
     args = parser.parse_args()
     found = {
         "machine": machine("torch", "numpy"),
