@@ -23,7 +23,8 @@ function worked(racer, k, axis) {
     return `${name} = −${formatSetting(lr)} · ${bracket(direction)} / (${formatNumber(root)} + ${formatSetting(eps)}) = `;
   }
   const effective = racer.value("effective_lr", k, axis);
-  if (agrees(-effective * direction)) return `${name} = −${formatSetting(Number(effective.toPrecision(4)))} · ${bracket(direction)} = `;
+  const factor = formatSetting(Number(effective.toPrecision(4)));
+  if (agrees(-effective * direction)) return `${name} = −${factor} · ${bracket(direction)} = `;
   return `${name} = `;
 }
 
@@ -36,7 +37,8 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
   const panel = element("div.panel", { role: "tabpanel" }, heading, table, formula, sentence);
   const loss = createChart("Loss", clock, onSettle);
   const second = createChart("", clock, onSettle);
-  const node = element("section.inside", { "aria-label": "Inside the step" }, tabs, panel, ...(charts ? [loss.node, second.node] : []));
+  const figures = charts ? [loss.node, second.node] : [];
+  const node = element("section.inside", { "aria-label": "Inside the step" }, tabs, panel, ...figures);
 
   let race = null;
   let chosen = 0;
@@ -68,7 +70,7 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
     if (!rows.some((row) => row.slot === "update")) rows.push({ slot: "update", label: "Δθ", note: "" });
     cells = [];
     table.replaceChildren(
-      element("thead", {}, element("tr", {}, element("th", {}), element("th", { scope: "col" }, "x"), element("th", { scope: "col" }, "y"))),
+      element("thead", {}, element("tr", {}, element("td"), ...["x", "y"].map((axis) => element("th", { scope: "col" }, axis)))),
       element("tbody", {}, ...rows.map((row) => {
         const pair = [element("td"), element("td")];
         cells.push(pair);
@@ -217,7 +219,7 @@ function createChart(name, clock, onSettle) {
     draw(theme, options) {
       if (!canvas.clientWidth) return; // not laid out yet
       scale = drawLines(canvas, {
-        ...options, gridColor: theme.line, textColor: theme.mute, cursor: null, font: `${theme.size * 0.84}px ${theme.family}`,
+        ...options, gridColor: theme.line, textColor: theme.mute, font: `${theme.size * 0.84}px ${theme.family}`,
       });
       line.style.top = `${scale.area.top}px`;
       line.style.height = `${scale.area.bottom - scale.area.top}px`;

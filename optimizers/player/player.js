@@ -26,10 +26,11 @@ const NARROW = 720; // px of the player's own width below which stage and number
  * Returns {update(data), destroy()}.
  */
 export function mount(parent, data, { layout = "wide", height = "100%", send = null } = {}) {
-  const root = element(`div.adamscope.${layout}`, { style: `visibility:hidden;--height:${height}` }); // until the style sheet is there
+  // Hidden until the style sheet, which shows it, has arrived.
+  const root = element(`div.adamscope.${layout}`, { style: `visibility:hidden;--height:${height}` });
   const messenger = send ? createMessenger(send) : null;
   const grids = new Map(); // id -> {values, nx, ny, bounds}: the last few surfaces looked at
-  const debug = (window.__adamscope ??= {});
+  const debug = (window.__adamscope ??= {}); // what tests and benchmarks read
   const counts = { updates: 0, draws: 0, shown: 0 }; // shown: when the newest race was first on the screen, ms
 
   let race = null;
@@ -82,7 +83,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     race = readRace(meta, next.tracks);
     clock.resize(race.steps);
     chosen = Math.max(0, Math.min(race.racers.length - 1, opening ? (meta.racer ?? favourite(race)) : chosen));
-    notice.replaceChildren(...(meta.notices ?? []).map(told));
+    notice.replaceChildren(...(meta.notices ?? []).map(line));
     theme = readTheme(root);
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, known);
@@ -93,20 +94,23 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     if (messenger) {
       messenger.startAt(meta.turn ?? 0);
       messenger.answered(meta.turn ?? 0);
-      if (messenger.idle || question === null) question = questionOf(race);
-      panel.update(race, chosen, theme);
+      // While newer wishes are under way the controls stay as the hand left them.
+      if (messenger.idle || question === null) {
+        question = questionOf(race);
+        panel.update(race, chosen, theme);
+      }
       if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
     }
     if (opening) begin(meta);
     clock.refresh();
   }
 
-  function told(text) {
-    const line = element("button", { type: "button", title: "Dismiss", onclick: () => line.remove() }, text, icon("close"));
-    return line;
+  function line(text) {
+    const close = (event) => event.currentTarget.remove();
+    return element("button", { type: "button", title: "Dismiss", onclick: close }, text, icon("close"));
   }
 
-  /** The first picture: a race already running, or the moment a link names, or the whole of it where motion is unwelcome. */
+  /** The first picture: a race already running, the moment a link names, or the whole of it where motion is unwelcome. */
   function begin(meta) {
     if (SPEEDS.includes(meta.speed)) clock.speed = meta.speed;
     const given = meta.step !== null && meta.step !== undefined;
@@ -136,7 +140,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     // A moment one has stopped at belongs to the state; one that runs by, or the race's end, does not.
     const stopped = !clock.playing && clock.step < clock.length;
     const look = { racer: chosen, speed: clock.speed, step: stopped ? clock.whole : "" };
-    messenger.ask({ query: queryOf(question, look), settled, grids: [...grids.values()].filter((field) => !field.coarse).map((field) => field.id) });
+    const whole = [...grids.values()].filter((field) => !field.coarse);
+    messenger.ask({ query: queryOf(question, look), settled, grids: whole.map((field) => field.id) });
   }
 
   /** The way it is looked at has changed (a pause, a scrub, another racer): once it rests, the address should say so. */

@@ -20,10 +20,12 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
   const knobs = element("div.knobs");
   const watch = element("p.hint");
   const racers = element("div.racers");
-  const add = element("button.quiet", { type: "button", "aria-haspopup": "menu", onclick: () => openMenu(add, additions(), "Add a racer") }, "+ add a racer");
+  const offer = () => openMenu(add, additions(), "Add a racer");
+  const add = element("button.quiet", { type: "button", "aria-haspopup": "menu", onclick: offer }, "+ add a racer");
   const twin = element("button.quiet", { type: "button", onclick: withAndWithout }, "with / without correction");
   const node = element("section.question", { "aria-label": "What races on what" },
-    element("h3", {}, "Surface"), surface, knobs, watch, element("h3", {}, "Racers"), racers, element("div.more", {}, add, twin));
+    element("h3", {}, "Surface"), surface, knobs, watch,
+    element("h3", {}, "Racers"), racers, element("div.more", {}, add, twin));
 
   let race = null;
   let theme = null;
@@ -49,8 +51,9 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
       else if (twins.length) question.racers[twins[0]].hyper.find(({ name }) => name === CORRECTION).value = true;
       else if (subject) {
         const index = race.racers.indexOf(subject);
-        const hyper = question.racers[index].hyper.map((one) => (one.name === CORRECTION ? { ...one, value: false } : { ...one }));
-        question.racers.splice(index + 1, 0, { name: subject.name, hyper });
+        const other = structuredClone(question.racers[index]);
+        other.hyper.find(({ name }) => name === CORRECTION).value = false;
+        question.racers.splice(index + 1, 0, other);
       }
     }, true);
   }
@@ -67,14 +70,15 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
     const racer = race.racers[index];
     const list = [];
     if (race.racers.length < MOST_RACERS) {
-      list.push({ title: "Duplicate", note: "a second one, to change one thing", action: () =>
-        change((question) => question.racers.splice(index + 1, 0, structuredClone(question.racers[index])), true, index + 1) });
+      const copy = (question) => question.racers.splice(index + 1, 0, structuredClone(question.racers[index]));
+      list.push({ title: "Duplicate", note: "a second one, to change one thing", action: () => change(copy, true, index + 1) });
     }
-    list.push({ title: "Back to defaults", note: `as torch.optim has them`, action: () =>
-      change((question) => question.racers[index].hyper.forEach((one) => (one.value = one.default)), true) });
+    const reset = (question) => question.racers[index].hyper.forEach((one) => (one.value = one.default));
+    list.push({ title: "Back to defaults", note: "as torch.optim has them", action: () => change(reset, true) });
     if (race.racers.length > 1) {
-      list.push({ title: "Remove", note: `take ${racer.label} out of the race`, action: () =>
-        change((question) => question.racers.splice(index, 1), true, Math.max(0, chosen - (index <= chosen ? 1 : 0))) });
+      const remove = (question) => question.racers.splice(index, 1);
+      const next = Math.max(0, chosen - (index <= chosen ? 1 : 0));
+      list.push({ title: "Remove", note: `take ${racer.label} out of the race`, action: () => change(remove, true, next) });
     }
     return list;
   }
@@ -93,10 +97,14 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
     racers.replaceChildren(...race.racers.map((racer, index) => {
       const on = index === chosen;
       const color = colorOf(racer, theme);
-      const name = element("button.name", { type: "button", "aria-expanded": String(on), "data-focus": `name${index}`,
-        title: on ? "" : "Look inside this one", onclick: () => onChoose(index) }, swatch(racer, color, 32), element("b", {}, racer.label));
-      const more = element("button.more", { type: "button", "aria-label": `More for ${racer.label}`, title: "Duplicate, reset, remove",
-        "aria-haspopup": "menu", "data-focus": `more${index}`, onclick: () => openMenu(more, actions(index), racer.label) }, icon("more"));
+      const name = element("button.name", {
+        type: "button", "aria-expanded": String(on), "data-focus": `name${index}`, title: on ? "" : "Look inside this one",
+        onclick: () => onChoose(index),
+      }, swatch(racer, color, 32), element("b", {}, racer.label));
+      const more = element("button.more", {
+        type: "button", "aria-haspopup": "menu", "aria-label": `More for ${racer.label}`, "data-focus": `more${index}`,
+        title: "Duplicate, reset, remove", onclick: () => openMenu(more, actions(index), racer.label),
+      }, icon("more"));
       const shown = racer.hyper.filter((hyper, place) => on || place === 0);
       return element(on ? "div.racer.chosen" : "div.racer", { style: `--hue:${color}` },
         element("div.head", {}, name, more), ...shown.map((hyper) => control(hyper, racer.label, index)));
@@ -108,12 +116,13 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
     node,
     update(newRace, newChosen, newTheme) {
       [race, chosen, theme] = [newRace, newChosen, newTheme];
-      if (surface.getRootNode().activeElement !== surface || surface.value !== race.surface.name) surface.value = race.surface.name;
+      surface.value = race.surface.name;
       write(watch, race.surface.watch);
       add.disabled = race.racers.length >= MOST_RACERS;
       twin.hidden = !race.racers.some((racer) => racer.hyper.some(({ name }) => name === CORRECTION));
       // The controls are rebuilt only when other ones are needed, never under a hand that drags one.
-      const key = JSON.stringify([race.surface.name, chosen, theme.dark, race.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow])]);
+      const looks = race.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow]);
+      const key = JSON.stringify([race.surface.name, chosen, theme.dark, looks]);
       if (key !== built) build();
       built = key;
       for (const hyper of race.surface.hyper) controls.get(`surface/${hyper.name}`)?.show(hyper.value);

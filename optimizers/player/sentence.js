@@ -23,7 +23,8 @@ function facts(race, racer, k) {
   return {
     race, racer, k, at, length, g, update, divisor,
     lr: hyperOf(racer, "lr"),
-    decay: racer.hyper.find(({ symbol }) => rooted[0]?.note.startsWith(`${symbol} `))?.value, // of v; undefined: v never forgets
+    // How much of v is kept at each step; undefined where v never forgets.
+    decay: racer.hyper.find(({ symbol }) => rooted[0]?.note.startsWith(`${symbol} `))?.value,
     direction: at(racer.direction),
     directionLabel: racer.rows.find((row) => row.slot === racer.direction)?.label ?? racer.direction,
     root: divisor ? at(divisor.slot).map(Math.sqrt) : null,
@@ -35,6 +36,12 @@ function facts(race, racer, k) {
 }
 
 const RULES = {
+  still({ g, update, lr }) {
+    if (update.some((z) => z !== 0)) return null;
+    if (lr === 0) return "Nothing moves: lr is 0.";
+    return g.every((z) => z === 0) ? "Nothing moves: the slope here is 0." : "Nothing moves: the step is 0.";
+  },
+
   first({ k, g, update, lr, racer, root, direction, divisor, directionLabel, uncorrected }) {
     if (k > 0 || g.some((z) => z === 0)) return null;
     const slopes = `${formatNumber(Math.abs(g[0]), 3)} in x, ${formatNumber(Math.abs(g[1]), 3)} in y`;
@@ -42,7 +49,8 @@ const RULES = {
       if (!both((a) => near(update[a], -lr * g[a])).every(Boolean)) return null;
       const steep = Math.abs(g[0]) > Math.abs(g[1]) ? 0 : 1;
       const ratio = Math.abs(g[steep] / g[1 - steep]);
-      return `First step: −lr × g, straight downhill. The slope is ${short(ratio)} times steeper in ${AXES[steep]}, and so is the step.`;
+      return `First step: −lr × g, straight downhill. ` +
+        `The slope is ${short(ratio)} times steeper in ${AXES[steep]}, and so is the step.`;
     }
     const factor = both((a) => Math.abs(update[a]) / lr);
     if (!near(factor[0], factor[1])) return null;
@@ -53,8 +61,10 @@ const RULES = {
       return `First step: ${why}, so each axis moves by lr = ${short(lr)}, whatever the slope (${slopes}).`;
     }
     const name = plainName(directionLabel, uncorrected);
-    const direct = racer.direction === "g" ? "" : near(kept, 1) ? `${name} is g, but ` : `${name} is ${percent(kept)} of g, but `;
-    return `First step: ${direct}${plainName(divisor.label, uncorrected)} is only ${percent(share)} of |g|, so each axis moves by ${short(factor[0])} × lr.`;
+    const part = near(kept, 1) ? "" : `${percent(kept)} of `;
+    const direct = racer.direction === "g" ? "" : `${name} is ${part}g, but `;
+    return `First step: ${direct}${plainName(divisor.label, uncorrected)} is only ${percent(share)} of |g|, ` +
+      `so each axis moves by ${short(factor[0])} × lr.`;
   },
 
   growing({ racer, k, update, at, length, race }) {
@@ -63,7 +73,8 @@ const RULES = {
     const [x, y] = at("theta");
     const [x0, x1, y0, y1] = race.surface.bounds;
     if (!(ratio > 1.2) || (x > x0 && x < x1 && y > y0 && y < y1)) return null;
-    return `Off the map, and each step throws it farther: this one is ${short(ratio)} × as long as the last. Its lr is too large for this slope.`;
+    return `Off the map and going faster: this step is ${short(ratio)} × as long as the last. ` +
+      `Its lr is too large for this slope.`;
   },
 
   uphill({ race, racer, downhill, rises, k, at, g, directionLabel }) {
@@ -71,11 +82,13 @@ const RULES = {
     const f = `f goes from ${formatNumber(racer.loss[k], 3)} to ${formatNumber(racer.loss[k + 1], 3)}`;
     if (downhill < 0) {
       if (racer.direction === "g") return null;
-      return `This step goes uphill (${f}): ${directionLabel} still carries the gradients before, and outweighs the present slope.`;
+      return `This step goes uphill (${f}): ${directionLabel} still carries the gradients before, ` +
+        `and outweighs the present slope.`;
     }
     const next = k + 1 < race.steps ? at("g", k + 1) : [NaN, NaN];
     const across = next[0] * g[0] + next[1] * g[1] < 0; // there the slope points the other way
-    return `It starts downhill but ${across ? "lands higher on the other wall" : "ends higher"} (${f}): the step is too long for this slope.`;
+    return `It starts downhill but ${across ? "lands higher on the other wall" : "ends higher"} (${f}): ` +
+      `the step is too long for this slope.`;
   },
 
   arrived({ race, k, at, update, length }) {
@@ -97,16 +110,17 @@ const RULES = {
     return kept < 0.5 ? `${bounced}. ${directionLabel} averages that out to ${percent(kept)} of g.` : null;
   },
 
-  uncorrected({ racer, k, uncorrected }) {
+  uncorrected({ race, racer, k, uncorrected }) {
     if (!racer.bias || !uncorrected) return null;
     const factor = biasFactor(k + 1, racer.bias);
     if (factor < 1.25) return null;
     let peak = 1;
-    while (biasFactor(peak + 1, racer.bias) > biasFactor(peak, racer.bias)) peak += 1;
-    const most = k + 1 === peak
-      ? "Here the excess peaks."
-      : `It ${k + 1 < peak ? "peaks" : "peaked"} at ${short(biasFactor(peak, racer.bias))} × at t = ${peak}.`;
-    return `Uncorrected, √v lags behind more than m: this step is ${short(factor)} × what correction would make of the same m and v. ${most}`;
+    while (peak < race.steps && biasFactor(peak + 1, racer.bias) > biasFactor(peak, racer.bias)) peak += 1;
+    let most = `It ${k + 1 < peak ? "peaks" : "peaked"} at ${short(biasFactor(peak, racer.bias))} × at t = ${peak}.`;
+    if (k + 1 === peak) most = "Here the excess peaks.";
+    if (peak === race.steps) most = "The excess still grows.";
+    return `Uncorrected, √v lags behind more than m: ` +
+      `this step is ${short(factor)} × what correction would make of the same m and v. ${most}`;
   },
 
   corrected({ racer, k, uncorrected }) {
@@ -115,7 +129,8 @@ const RULES = {
     const [c1, c2] = [1 - racer.bias.beta1 ** t, 1 - racer.bias.beta2 ** t];
     const factor = c1 / Math.sqrt(c2);
     if (factor < 1.5) return null;
-    return `Correction divides m by ${formatNumber(c1, 2)} and v by ${formatNumber(c2, 2)}. Without it the same m and v would make this step ${short(factor)} × as long.`;
+    return `Correction divides m by ${formatNumber(c1, 2)} and v by ${formatNumber(c2, 2)}. ` +
+      `Without it the same m and v would make this step ${short(factor)} × as long.`;
   },
 
   remembers({ racer, k, g, root, divisor, decay, at, update, lr, big }) {
@@ -129,8 +144,10 @@ const RULES = {
     let steepest = 0;
     for (let j = 1; j < k; j++) if (Math.abs(at("g", j)[axis]) > Math.abs(at("g", steepest)[axis])) steepest = j;
     const was = formatNumber(Math.abs(at("g", steepest)[axis]), 3);
-    const forgets = decay === undefined ? "it never forgets" : `its half-life is ${short(Math.log(0.5) / Math.log(decay))} steps`;
-    return `${divisor.label} in ${AXES[axis]} still remembers the steep slope of step ${steepest} (|g| = ${was}, now ${formatNumber(now, 3)}): ${forgets}, so the step stays small here.`;
+    const half = short(Math.log(0.5) / Math.log(decay ?? 1));
+    const forgets = decay === undefined ? "it never forgets" : `its half-life is ${half} steps`;
+    return `${divisor.label} in ${AXES[axis]} still remembers the steep slope of step ${steepest} (|g| = ${was}, ` +
+      `now ${formatNumber(now, 3)}): ${forgets}, so the step stays small here.`;
   },
 
   agreeing({ root, direction, directionLabel, divisor, update, lr, big, racer, k, at }) {
@@ -138,7 +155,9 @@ const RULES = {
     if (![1, 2, 3, 4, 5].every((j) => at("g", k - j)[big] * at("g")[big] > 0)) return null;
     const share = Math.abs(direction[big]) / root[big];
     if (!(share > 0.9 && share < 1.1) || !near(Math.abs(update[big]), lr * share, 0.05)) return null;
-    return `The last gradients in ${AXES[big]} agree, so |${directionLabel}| ≈ ${divisor.label} and ${AXES[big]} moves by ${formatNumber(Math.abs(update[big]), 2)}, about the whole of lr.`;
+    return `The last gradients in ${AXES[big]} agree, ` +
+      `so |${directionLabel}| ≈ ${divisor.label} and ${AXES[big]} moves by ` +
+      `${formatNumber(Math.abs(update[big]), 2)}, about the whole of lr.`;
   },
 
   evens({ g, update, root, divisor }) {
@@ -148,7 +167,8 @@ const RULES = {
     const steps = Math.abs(update[steep] / update[1 - steep]);
     if (!(slopes > 4 && steps < slopes / 3) || !Number.isFinite(slopes)) return null;
     const moved = steps >= 1 ? `only ${short(steps)} times longer` : `even ${short(1 / steps)} times shorter`;
-    return `The slope is ${short(slopes)} times steeper in ${AXES[steep]} than in ${AXES[1 - steep]}, the step there ${moved}: dividing by ${divisor.label} evens out the axes.`;
+    return `The slope is ${short(slopes)} times steeper in ${AXES[steep]} than in ${AXES[1 - steep]}, ` +
+      `the step there ${moved}: dividing by ${divisor.label} evens out the axes.`;
   },
 
   rolling({ root, racer, direction, directionLabel, g, update, lr, length }) {
@@ -156,7 +176,8 @@ const RULES = {
     const ratio = length(direction) / length(g);
     const along = direction[0] * g[0] + direction[1] * g[1] > 0;
     if (!along || !(ratio > 2) || !near(length(update), lr * length(direction))) return null;
-    return `${directionLabel} has added up to ${short(ratio)} × the present |g|: the step is ${short(ratio)} × what gradient descent would take here with the same lr.`;
+    return `${directionLabel} has added up to ${short(ratio)} × the present |g|: ` +
+      `the step is ${short(ratio)} × what gradient descent would take here with the same lr.`;
   },
 
   plain({ root, racer, direction, directionLabel, divisor, g, update, lr, length }) {
@@ -164,13 +185,15 @@ const RULES = {
       const share = both((a) => Math.abs(update[a]) / lr);
       const same = both((a) => near(share[a], Math.abs(direction[a]) / root[a], 0.03)).every(Boolean);
       if (!same) return null;
-      return `|${directionLabel}| is ${percent(share[0])} of ${divisor.label} in x and ${percent(share[1])} in y: that is the share of lr by which each axis moves.`;
+      return `|${directionLabel}| is ${percent(share[0])} of ${divisor.label} in x and ${percent(share[1])} in y: ` +
+        `that is the share of lr by which each axis moves.`;
     }
     if (racer.direction === "g") {
-      return `The step is −lr × g: |g| = ${formatNumber(length(g), 3)} makes it ${formatNumber(length(update), 3)} long, straight down the slope.`;
+      return `The step is −lr × g: |g| = ${formatNumber(length(g), 3)} makes it ` +
+        `${formatNumber(length(update), 3)} long, straight down the slope.`;
     }
     const angle = turn(update, g.map((z) => -z));
-    const where = angle < 0.1 ? "which here points straight downhill" : `which points ${short(angle, 2)}° away from straight downhill`;
+    const where = angle < 0.1 ? "here straight downhill" : `${short(angle, 2)}° away from straight downhill`;
     return `The step follows ${directionLabel}, ${where}; it is ${formatNumber(length(update), 3)} long.`;
   },
 
@@ -196,8 +219,10 @@ function outside(race, racer, k) {
   if (k < race.steps) return null;
   const [x, y] = [racer.value("theta", k, 0), racer.value("theta", k, 1)];
   const away = Math.min(...race.surface.minima.map(([mx, my]) => Math.hypot(x - mx, y - my)));
-  const where = Number.isFinite(away) ? `, ${formatNumber(away, 2)} away from ${race.surface.minima.length > 1 ? "the nearest" : "the"} minimum` : "";
-  return { key: "end", text: `The race ends here, after ${race.steps} steps, at f = ${formatNumber(racer.loss[k], 3)}${where}.` };
+  const nearest = race.surface.minima.length > 1 ? "nearest " : "";
+  const where = Number.isFinite(away) ? `, ${formatNumber(away, 2)} away from the ${nearest}minimum` : "";
+  const text = `The race ends here, after ${race.steps} steps, at f = ${formatNumber(racer.loss[k], 3)}${where}.`;
+  return { key: "end", text };
 }
 
 /**

@@ -34,8 +34,11 @@ export function notchOfValue({ slider: [low, high], scale }, value) {
 export function createSlider({ hyper, owner, onInput }) {
   const name = `${hyper.name} of ${owner}`;
   const range = element("input", { type: "range", min: 0, max: NOTCHES, step: 1, "aria-label": name });
-  const number = element("input.value", { type: "text", inputmode: "decimal", "aria-label": `${name}, as a number`, spellcheck: "false", autocomplete: "off" });
-  const node = element("div.slider", { title: hyper.name }, element("span.symbol", { "aria-hidden": "true" }, hyper.symbol), range, number);
+  const number = element("input.value", {
+    type: "text", inputmode: "decimal", "aria-label": `${name}, as a number`, spellcheck: "false", autocomplete: "off",
+  });
+  const symbol = element("span.symbol", { "aria-hidden": "true" }, hyper.symbol);
+  const node = element("div.slider", { title: hyper.name }, symbol, range, number);
   let value = hyper.value;
   let dragging = false;
 
@@ -45,8 +48,9 @@ export function createSlider({ hyper, owner, onInput }) {
   }
 
   function show(next) {
+    if (dragging) return;
     value = next;
-    if (!dragging) range.value = notchOfValue(hyper, value);
+    range.value = notchOfValue(hyper, value);
     if (number.getRootNode().activeElement !== number) number.value = formatSetting(value);
     paint();
   }

@@ -1,34 +1,18 @@
 // The stage: the surface as paper, the racers as ink, and the place from which they start.
 
-import { element } from "./dom.js";
 import { formatNumber } from "./chart.js";
+import { element } from "./dom.js";
 import { placeLabels } from "./labels.js";
-import { colorOf, formatSetting, lastStep } from "./race.js";
-import { sameTheme } from "./theme.js";
+import { layOut, markerOf, pointsAlong, toPixel, toPoint, trace, within } from "./paths.js";
+import { createPlacing } from "./placing.js";
+import { colorOf, formatSetting } from "./race.js";
 import { drawMap, valueAt } from "./surface.js";
+import { sameTheme } from "./theme.js";
 
 const INK = 2.5; // width of a path, px
 const HALO = 6;
 const MARKER = 5.5; // radius
-const EDGE = 11; // px a marker keeps from the frame when its racer is off the map
 const GHOST = 0.3; // opacity of what is still to come, shown while a hand moves something
-const SUBPIXEL = 0.4; // px; shorter moves are drawn together with the next: a racer at rest costs nothing
-const OUTSIDE = 400; // px beyond the frame at which a path is cut before it is handed to the canvas
-
-/** The part of segment a–b within the frame and OUTSIDE px around it: [ax, ay, bx, by], or null. */
-function cut(ax, ay, bx, by, width, height) {
-  let from = 0;
-  let to = 1;
-  const dx = bx - ax;
-  const dy = by - ay;
-  for (const [p, q] of [[-dx, ax + OUTSIDE], [dx, width + OUTSIDE - ax], [-dy, ay + OUTSIDE], [dy, height + OUTSIDE - ay]]) {
-    if (p === 0) {
-      if (q < 0) return null;
-    } else if (p < 0) from = Math.max(from, q / p);
-    else to = Math.min(to, q / p);
-  }
-  return from < to ? [ax + from * dx, ay + from * dy, ax + to * dx, ay + to * dy] : null;
-}
 
 /**
  * The stage as a DOM node with draw(). onPlace(x, y, final) is called while a start is being placed, by pointer or
@@ -45,24 +29,11 @@ export function createStage({ onPlace, refresh }) {
   let race = null;
   let field = null;
   let theme = null;
-  let tracks = []; // per racer: x, y in px and the last step at which it was on the map
+  let tracks = []; // the paths in px, one per racer
   let drawn = ""; // what the map canvas shows
   let drawnTheme = null;
-  let hand = null; // {x, y} in px while the pointer places a start
-  let cross = null; // {x, y} in px: the keyboard's crosshair
   const widths = new Map(); // "font|text" -> px
   let offsets = new Map(); // label key -> its offset at the last draw
-
-  const toPx = (x) => ((x - view.bounds[0]) / (view.bounds[1] - view.bounds[0])) * view.width;
-  const toPy = (y) => view.height - ((y - view.bounds[2]) / (view.bounds[3] - view.bounds[2])) * view.height;
-  const within = (x, y) => x >= 0 && y >= 0 && x <= view.width && y <= view.height;
-
-  function toPoint({ x, y }) {
-    const [x0, x1, y0, y1] = view.bounds;
-    const unit = 10 ** Math.floor(Math.log10((x1 - x0) / view.width)); // no more digits than the pixel holds
-    const round = (v) => Number((Math.round(v / unit) * unit).toPrecision(12));
-    return [round(x0 + (x / view.width) * (x1 - x0)), round(y1 - (y / view.height) * (y1 - y0))];
-  }
 
   /**
    * The sheet fills the node and shows the surface's bounds at one scale for both axes, so that right angles stay right;
@@ -76,7 +47,8 @@ export function createStage({ onPlace, refresh }) {
       const half = Math.min(pixels / unit / 2, (low + high) / 2 - from, to - (low + high) / 2);
       return [(low + high) / 2 - half, (low + high) / 2 + half];
     };
-    const bounds = [...widen(x0, x1, reach[0], reach[1], node.clientWidth), ...widen(y0, y1, reach[2], reach[3], node.clientHeight)];
+    const across = widen(x0, x1, reach[0], reach[1], node.clientWidth);
+    const bounds = [...across, ...widen(y0, y1, reach[2], reach[3], node.clientHeight)];
     const width = Math.floor(unit * (bounds[1] - bounds[0]));
     const height = Math.floor(unit * (bounds[3] - bounds[2]));
     const ratio = window.devicePixelRatio || 1;
@@ -102,52 +74,6 @@ export function createStage({ onPlace, refresh }) {
     drawn = key;
   }
 
-  function measure() {
-    tracks = race.racers.map((racer) => {
-      const x = new Float64Array(race.steps + 1);
-      const y = new Float64Array(race.steps + 1);
-      const inside = new Int32Array(race.steps + 1);
-      for (let k = 0; k <= race.steps; k++) {
-        x[k] = toPx(racer.value("theta", k, 0));
-        y[k] = toPy(racer.value("theta", k, 1));
-        inside[k] = within(x[k], y[k]) ? k : k ? inside[k - 1] : -1;
-      }
-      return { racer, x, y, inside, last: lastStep(race, racer) };
-    });
-  }
-
-  /** Where a racer is at a time between two steps, in px. */
-  function position({ x, y, last }, step) {
-    const k = Math.min(last, Math.floor(step));
-    const share = k < last ? step - k : 0;
-    return share ? [x[k] + (x[k + 1] - x[k]) * share, y[k] + (y[k + 1] - y[k]) * share] : [x[k], y[k]];
-  }
-
-  function trace(q, track, from, to) {
-    const { x, y, last } = track;
-    const end = Math.min(to, last);
-    let [px, py] = position(track, from);
-    let pen = false;
-    q.beginPath();
-    for (let k = Math.floor(from) + 1; k <= Math.ceil(end); k++) {
-      const [nx, ny] = k <= end ? [x[k], y[k]] : position(track, end);
-      if (within(px, py) && within(nx, ny)) {
-        if (!pen) q.moveTo(px, py);
-        pen = true;
-        if (k < end && Math.abs(nx - px) + Math.abs(ny - py) < SUBPIXEL) continue; // not seen; the next one starts from here
-        q.lineTo(nx, ny);
-      } else {
-        const piece = cut(px, py, nx, ny, view.width, view.height);
-        if (piece) {
-          if (!pen || piece[0] !== px || piece[1] !== py) q.moveTo(piece[0], piece[1]);
-          q.lineTo(piece[2], piece[3]);
-        }
-        pen = Boolean(piece) && piece[2] === nx && piece[3] === ny;
-      }
-      [px, py] = [nx, ny];
-    }
-  }
-
   function stroke(q, racer, bold) {
     q.setLineDash([]);
     q.lineWidth = HALO + (bold ? 1 : 0);
@@ -160,29 +86,6 @@ export function createStage({ onPlace, refresh }) {
     q.strokeStyle = colorOf(racer, theme);
     q.stroke();
     q.setLineDash([]);
-  }
-
-  /** Where the racer's marker stands: on its point or, off the map, at the frame where it left. */
-  function marker(track, step) {
-    const [x, y] = position(track, step);
-    const diverged = track.last < race.steps && step >= track.last + 1;
-    if (within(x, y)) return { x, y, diverged, away: false };
-    const clamp = (v, high) => Math.max(EDGE, Math.min(high - EDGE, v));
-    const from = track.inside[Math.min(track.last, Math.floor(step))];
-    let [ax, ay] = from >= 0 ? [track.x[from], track.y[from]] : [view.width / 2, view.height / 2];
-    const [bx, by] = from >= 0 && from < track.last ? [track.x[from + 1], track.y[from + 1]] : [x, y];
-    const share = Math.min(
-      bx > ax ? (view.width - ax) / (bx - ax) : bx < ax ? ax / (ax - bx) : Infinity,
-      by > ay ? (view.height - ay) / (by - ay) : by < ay ? ay / (ay - by) : Infinity,
-    );
-    const reach = Math.min(1, Math.max(0, share));
-    return {
-      x: clamp(ax + (bx - ax) * reach, view.width),
-      y: clamp(ay + (by - ay) * reach, view.height),
-      angle: Math.atan2(by - ay, bx - ax),
-      diverged,
-      away: true,
-    };
   }
 
   function drawMarker(q, racer, { x, y, away, angle, diverged }, bold) {
@@ -218,7 +121,7 @@ export function createStage({ onPlace, refresh }) {
     q.lineWidth = 1.3;
     q.lineCap = "butt";
     for (const [mx, my] of race.surface.minima) {
-      const [x, y] = [toPx(mx), toPy(my)];
+      const [x, y] = toPixel(view, mx, my);
       q.beginPath();
       q.arc(x, y, 5.5, 0, 2 * Math.PI);
       for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
@@ -245,40 +148,29 @@ export function createStage({ onPlace, refresh }) {
     return widths.get(key);
   }
 
-  /** Points along the paths drawn so far, a few px apart where they run far in a step: [x, y, x, y, …]. */
-  function pathPoints(step) {
-    const points = [];
-    for (const { x, y, last } of tracks) {
-      const end = Math.min(last, Math.floor(step));
-      const stride = Math.max(1, Math.ceil(end / 60));
-      for (let k = 0; k < end; k += stride) {
-        const to = Math.min(end, k + stride);
-        const pieces = Math.min(24, Math.ceil(Math.hypot(x[to] - x[k], y[to] - y[k]) / 9));
-        for (let piece = 0; piece < pieces; piece++) {
-          const [px, py] = [x[k] + ((x[to] - x[k]) * piece) / pieces, y[k] + ((y[to] - y[k]) * piece) / pieces];
-          if (within(px, py)) points.push(px, py);
-        }
-      }
-    }
-    return points;
-  }
-
   function drawLabels(q, markers, chosen, origin, step) {
     const size = Math.max(12, theme.size);
     const bold = `600 ${size}px ${theme.family}`;
     const plain = `${size - 1}px ${theme.family}`;
     const item = (key, text, font, x, y, gap, rest) =>
       ({ key, text, font, x, y, gap, width: widthOf(q, text, font), height: size * 1.15, ...rest });
-    const names = markers.map(({ racer, spot }, k) =>
-      item(k, caption(racer, spot), bold, spot.x, spot.y, MARKER + 7, { color: colorOf(racer, theme), rank: k === chosen ? 0 : 1 }));
+    const names = markers.map(({ racer, spot }, k) => {
+      const rest = { color: colorOf(racer, theme), rank: k === chosen ? 0 : 1 };
+      return item(k, caption(racer, spot), bold, spot.x, spot.y, MARKER + 7, rest);
+    });
     const [sx, sy] = race.start;
     const text = `start  ${formatSetting(sx)}, ${formatSetting(sy)}`;
     const items = [...names].sort((a, b) => a.rank - b.rank);
-    if (within(origin.x, origin.y)) items.push(item("start", text, plain, origin.x, origin.y, 8, { color: theme.ink, optional: true }));
+    if (within(view, origin.x, origin.y)) {
+      items.push(item("start", text, plain, origin.x, origin.y, 8, { color: theme.ink, optional: true }));
+    }
 
     const marks = markers.map(({ spot }) => ({ x: spot.x, y: spot.y, r: MARKER + 3 }));
-    for (const [mx, my] of race.surface.minima) marks.push({ x: toPx(mx), y: toPy(my), r: 8 });
-    const placed = placeLabels(items, view, marks, pathPoints(step), offsets);
+    for (const minimum of race.surface.minima) {
+      const [x, y] = toPixel(view, ...minimum);
+      marks.push({ x, y, r: 8 });
+    }
+    const placed = placeLabels(items, view, marks, pointsAlong(tracks, step, view), offsets);
     offsets = new Map();
     q.textBaseline = "middle";
     q.textAlign = "left";
@@ -332,71 +224,25 @@ export function createStage({ onPlace, refresh }) {
   function read(spot) {
     if (!spot || !race) readout.textContent = "";
     else {
-      const [x, y] = toPoint(spot);
+      const [x, y] = toPoint(view, spot);
       const f = field ? `   f ≈ ${formatNumber(valueAt(field, x, y), 3)}` : "";
       readout.textContent = `${formatSetting(x)}, ${formatSetting(y)}${f}`;
     }
   }
 
-  if (onPlace) {
-    const spotOf = (event) => {
-      const box = ink.getBoundingClientRect();
-      const clamp = (v, high) => Math.max(0, Math.min(high, v));
-      return { x: clamp(event.clientX - box.left, view.width), y: clamp(event.clientY - box.top, view.height) };
-    };
-    const place = (spot, final) => {
-      onPlace(...toPoint(spot), final);
-      refresh();
-    };
-    ink.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || !race) return;
-      ink.setPointerCapture(event.pointerId);
-      cross = null;
-      hand = spotOf(event);
-      place(hand, false);
-    });
-    ink.addEventListener("pointermove", (event) => {
-      if (!race) return;
-      read(spotOf(event));
-      if (!hand) return;
-      hand = spotOf(event);
-      place(hand, false);
-    });
-    const release = (event) => {
-      if (!hand) return;
-      const spot = event.type === "pointerup" ? spotOf(event) : hand;
-      hand = null;
-      place(spot, true);
-    };
-    ink.addEventListener("pointerup", release);
-    ink.addEventListener("pointercancel", release);
-    ink.addEventListener("keydown", (event) => {
-      const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-      if (move && !event.altKey && !event.ctrlKey && !event.metaKey) {
-        const stride = event.shiftKey ? 25 : 5;
-        cross ??= { x: toPx(race.start[0]), y: toPy(race.start[1]) };
-        cross.x = Math.max(0, Math.min(view.width, cross.x + move[0] * stride));
-        cross.y = Math.max(0, Math.min(view.height, cross.y + move[1] * stride));
-        read(cross);
-      } else if (event.key === "Enter" && cross) {
-        const spot = cross;
-        cross = null;
-        place(spot, true);
-      } else if (event.key === "Escape" && cross) {
-        cross = null;
-        read(null);
-      } else return;
-      event.preventDefault();
-      event.stopPropagation();
-      refresh();
-    });
-    ink.addEventListener("blur", () => {
-      cross = null;
-      refresh();
-    });
-  } else {
-    ink.addEventListener("pointermove", (event) => read({ x: event.offsetX, y: event.offsetY }));
+  function place(spot, final) {
+    if (race) onPlace(...toPoint(view, spot), final);
+    refresh();
   }
+
+  function begin() {
+    const [x, y] = toPixel(view, ...race.start);
+    return { x, y };
+  }
+
+  let placing = { hand: null, cross: null };
+  if (onPlace) placing = createPlacing(ink, { view: () => view, begin, place, hover: read, refresh });
+  else ink.addEventListener("pointermove", (event) => read({ x: event.offsetX, y: event.offsetY }));
   ink.addEventListener("pointerleave", () => read(null));
 
   return {
@@ -406,12 +252,12 @@ export function createStage({ onPlace, refresh }) {
     update(newRace, newField) {
       race = newRace;
       if (newField) field = newField;
-      if (fit()) measure();
+      if (fit()) tracks = layOut(race, view);
       ink.setAttribute("aria-label", describe());
     },
     resize() {
       widths.clear(); // the fonts may have arrived meanwhile
-      if (race && fit()) measure();
+      if (race && fit()) tracks = layOut(race, view);
     },
     /** Draw the moment `step`; `full` shows the whole paths, what is to come as a ghost. Returns the names' boxes. */
     draw({ step, full, chosen, theme: now }) {
@@ -427,22 +273,22 @@ export function createStage({ onPlace, refresh }) {
       for (const k of order) {
         if (full) {
           q.globalAlpha = GHOST;
-          trace(q, tracks[k], step, race.steps);
+          trace(q, tracks[k], step, race.steps, view);
           stroke(q, tracks[k].racer, false);
           q.globalAlpha = 1;
         }
-        trace(q, tracks[k], 0, step);
+        trace(q, tracks[k], 0, step, view);
         stroke(q, tracks[k].racer, k === chosen);
       }
-      const origin = hand ?? { x: toPx(race.start[0]), y: toPy(race.start[1]) };
+      const origin = placing.hand ?? begin();
       q.beginPath();
-      q.arc(origin.x, origin.y, hand ? 5 : 3.2, 0, 2 * Math.PI);
+      q.arc(origin.x, origin.y, placing.hand ? 5 : 3.2, 0, 2 * Math.PI);
       q.fillStyle = theme.ink;
       q.fill();
-      const markers = tracks.map((track) => ({ racer: track.racer, spot: marker(track, step) }));
+      const markers = tracks.map((track) => ({ racer: track.racer, spot: markerOf(track, step, view) }));
       for (const k of order) drawMarker(q, markers[k].racer, markers[k].spot, k === chosen);
       const labels = drawLabels(q, markers, chosen, origin, step);
-      if (cross) drawCross(q, cross);
+      if (placing.cross) drawCross(q, placing.cross);
       return labels;
     },
   };

@@ -30,7 +30,9 @@ export function createTimeline({ clock, onSteps, onSettle }) {
 
   const now = element("b");
   const length = onSteps
-    ? element("input.steps", { type: "text", inputmode: "numeric", "aria-label": "Length of the race in steps", title: "Length of the race" })
+    ? element("input.steps", {
+        type: "text", inputmode: "numeric", "aria-label": "Length of the race in steps", title: "Length of the race",
+      })
     : element("span");
   if (onSteps) {
     length.addEventListener("change", () => onSteps(length.value));
