@@ -3,6 +3,7 @@
 import socket
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 MAIN = Path(__file__).with_name("main.py")
 
@@ -27,12 +28,14 @@ def serve(host: str, port: int | None, browser: bool) -> None:
     from streamlit.web import bootstrap
 
     config._main_script_path = str(MAIN)  # where Streamlit looks for .streamlit/config.toml
-    options = {
+    options: dict[str, Any] = {
         "server_address": host,
         "server_port": port,
         "server_headless": not browser,
         "browser_serverAddress": "localhost" if host in ("127.0.0.1", "0.0.0.0", "localhost") else host,
     }
+    if host not in ("127.0.0.1", "localhost", "::1"):  # asked to be open: by whatever name others reach it
+        options["server_allowedHosts"] = ["*"]
     bootstrap.load_config_options(options)
     bootstrap.run(str(MAIN), False, [], options)
 

@@ -151,7 +151,7 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
     }
   }
 
-  // The charts take what room the numbers and the sentence leave, so their size may change at any step.
+  // A longer sentence, and the charts have less room: at any step.
   const observer = new ResizeObserver(() => race && drawCharts());
   observer.observe(loss.node);
   observer.observe(second.node);
@@ -161,6 +161,7 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
     update(newRace, newChosen, newTheme) {
       [race, chosen, theme] = [newRace, newChosen, newTheme];
       build();
+      fill(); // before the charts: they take the room the numbers leave
       drawCharts();
     },
     draw() {

@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -115,6 +117,8 @@ def test_a_slider_redraws_while_it_is_dragged(page: Page) -> None:
     assert lr < 0.1
     assert f"adam(lr={lr})" in address(page)["o"]
     assert player(page, "race.racers[0].loss[50]") == other
+    for chart in page.locator(".chart canvas").all():  # drawn at the size they have, not stretched to it
+        assert chart.evaluate("c => Math.abs(c.height - c.clientHeight * devicePixelRatio) <= 1")
 
 
 def test_a_number_can_be_typed_and_a_bad_one_is_refused(page: Page) -> None:
@@ -423,6 +427,23 @@ def test_reduced_motion_starts_with_the_whole_picture(open_page: OpenPage) -> No
     page.wait_for_timeout(300)
     assert not player(page, "playing")
     assert player(page, "step") == player(page, "length")
+
+
+@pytest.mark.parametrize(("host", "status"), [("localhost", 101), ("elsewhere.example", 403)])
+def test_no_other_sites_name_opens_a_session(server: str, host: str, status: int) -> None:
+    port = urlsplit(server).port
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    upgrade = {
+        "Host": f"{host}:{port}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "c2l4dGVlbiBieXRlcyBrZQ==",
+        "Sec-WebSocket-Protocol": "streamlit",
+    }
+    connection.request("GET", "/_stcore/stream", headers=upgrade)
+    with closing(connection):
+        assert connection.getresponse().status == status
 
 
 def test_first_frame_moves_soon(open_page: OpenPage) -> None:
