@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -111,12 +112,13 @@ def first_frame(browser: Browser, home: Path) -> float:
     try:
         while True:
             try:
-                page.goto(address)
-                break
-            except Exception:
+                with urlopen(f"{address}/_stcore/health", timeout=1):
+                    break
+            except OSError:
                 if process.poll() is not None or time.perf_counter() - began > 60:
                     raise
                 time.sleep(0.02)
+        page.goto(address)
         page.wait_for_function(MOVING)
         return time.perf_counter() - began
     finally:
