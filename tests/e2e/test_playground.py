@@ -1,7 +1,6 @@
 """The playground as a learner meets it: a real browser, a real server, real mouse and keys."""
 
 import math
-import time
 from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection
@@ -81,7 +80,7 @@ def test_playback_is_smooth(page: Page) -> None:
     ready(page)
     page.wait_for_timeout(1200)  # fonts and the first address have come: every further frame is the race's
     rates = []
-    for _ in range(3):  # the best second of three: a busy machine disturbs some, a slow player all
+    for _ in range(2):  # the better second of two: a busy machine disturbs one, a slow player both
         frames, began = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
         page.wait_for_timeout(1000)
         later, ended = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
@@ -352,7 +351,7 @@ def test_names_never_overlap_and_stay_on_the_map(open_page: OpenPage) -> None:
         view = player(page, "view")
         page.get_by_role("slider", name="Step").focus()
         page.keyboard.press("Home")
-        for _ in range(18):
+        for _ in range(11):
             page.keyboard.press("PageUp")
             page.wait_for_timeout(20)
             boxes = [box for box in player(page, "labels") if box["key"] != "start"]
@@ -444,11 +443,3 @@ def test_no_other_sites_name_opens_a_session(server: str, host: str, status: int
     connection.request("GET", "/_stcore/stream", headers=upgrade)
     with closing(connection):
         assert connection.getresponse().status == status
-
-
-def test_first_frame_moves_soon(open_page: OpenPage) -> None:
-    open_page()  # the server is warm after one visit
-    began = time.monotonic()
-    page = open_page()
-    page.wait_for_function("window.__adamscope?.player?.step > 0.5")
-    assert time.monotonic() - began < 6  # 2 s on a quiet machine
