@@ -165,7 +165,7 @@ show(
 )
 
 # %% [markdown]
-# RMSprop is the case β₁ = 0, and no library corrects it. So it too begins with a long step, the
+# RMSprop is the case β₁ = 0, and torch.optim does not correct it. So it too begins with a long step, the
 # longer the smoother its average.
 
 # %%
