@@ -186,6 +186,10 @@ def train_command(
     batch_size: Annotated[int, typer.Option(help="Pictures a step.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the initial weights and the batches.")] = 0,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of each racer; shared out by default.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Use only the first N training pictures.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for metrics, summary and curves.")] = None,
 ) -> None:
@@ -201,6 +205,8 @@ def train_command(
         batch_size=batch_size,
         device=device,
         seed=seed,
+        precision=precision,
+        threads=threads,
         limit=limit,
     )
     if out is not None:
