@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -97,6 +97,7 @@ class Problem:
     text: str
 
 
+_Values = tuple[tuple[str, float], ...]
 Item = Prose | Code | Drawing | Race | kit.Knob | kit.Question | Problem
 
 
@@ -138,21 +139,33 @@ def _tied(text: str) -> str:
 
 
 _one_at_a_time = Lock()  # pyplot and its settings belong to the whole process
+_MOST_RECORDS = 64
+_records: OrderedDict[tuple[kit.Lesson, _Values], tuple[Item, ...]] = OrderedDict()  # the oldest first
 
 
-@lru_cache(maxsize=64)
-def _record(lesson: kit.Lesson, values: tuple[tuple[str, float], ...]) -> tuple[Item, ...]:
+def _record(lesson: kit.Lesson, values: _Values) -> tuple[Item, ...]:
+    """Play a lesson, or recall it; one that stopped halfway is played anew the next time."""
     import matplotlib as mpl
+    import matplotlib.pyplot as plt
 
-    stage = Recorder(dict(values))
     with _one_at_a_time:
+        if (lesson, values) in _records:
+            _records.move_to_end((lesson, values))
+            return _records[lesson, values]
+        stage = Recorder(dict(values))
         mpl.use("agg")  # the server has no screen
         try:
             kit.play(lesson, stage)
         except Exception as problem:
             log.exception("lesson %s", lesson.path.name)
             stage.items.append(Problem(f"This lesson stops here: {problem or type(problem).__name__}"))
-    return tuple(stage.items)
+            return tuple(stage.items)
+        finally:
+            plt.close("all")  # what the lesson drew and did not show
+        _records[lesson, values] = tuple(stage.items)
+        if len(_records) > _MOST_RECORDS:
+            _records.popitem(last=False)
+        return _records[lesson, values]
 
 
 _OURS = {  # what figures.STYLE draws with -> what the page has for it
