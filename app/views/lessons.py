@@ -1,5 +1,6 @@
 """The lessons: a list of them, and one played from top to bottom."""
 
+import html
 from dataclasses import replace
 
 import streamlit as st
@@ -17,11 +18,16 @@ def page() -> None:
     st.query_params.from_dict(request.parts)
     st.html(STYLE)
     for notice in notices:
-        st.warning(notice)
+        say(notice)
     if request.lesson is None:
         contents()
     else:
         lesson(request, request.lesson)
+
+
+def say(text: str) -> None:
+    """Show a sentence as it is: it may quote the address, so nothing in it is read as Markdown."""
+    st.html(f'<p class="notice" role="status">{html.escape(text)}</p>')
 
 
 def contents() -> None:
@@ -60,7 +66,7 @@ def lesson(request: LessonRequest, lesson: kit.Lesson) -> None:
                 if not answered(item, key):
                     return
             case Problem(text):
-                st.error(text)
+                say(text)
 
 
 def go(parts: dict[str, str]) -> None:
@@ -141,6 +147,9 @@ STYLE = """<style>
     align-self: center; width: min(68rem, 100vw - 4rem); max-width: none }
 [class*="st-key-question"] {
     border-left: 2px solid light-dark(#b3401f, #ff8a5c); padding-left: 1.1rem; margin-bottom: 1rem }
+.notice {
+    border-left: 2px solid light-dark(#b3401f, #ff8a5c); padding: 0.3rem 0 0.3rem 1.1rem; margin: 0;
+    overflow-wrap: anywhere }
 [data-testid="stMainBlockContainer"] [class*="st-key-open"] p { font-size: 1.35rem; font-weight: 600 }
 </style>"""
 

@@ -1,6 +1,8 @@
 """The lessons' page without a browser: what it draws, what it keeps back, and what its address says."""
 
+import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -35,6 +37,14 @@ def press(test: AppTest, label: str) -> AppTest:
 def address(test: AppTest) -> dict[str, list[str]]:
     """What the page wrote (AppTest gives a single value as a text) or was given."""
     return {name: [v] if isinstance(v, str) else list(v) for name, v in test.query_params.items()}
+
+
+def notices(test: AppTest) -> list[str]:
+    """The sentences the page says, each of which must be plain text."""
+    said = [element.proto.body for element in test.get("html") if "<style" not in element.proto.body]
+    found = [re.fullmatch(r'<p class="notice" role="status">([^<>]*)</p>', body) for body in said]
+    assert all(found)
+    return [html.unescape(match[1]) for match in found if match]
 
 
 def components(test: AppTest) -> int:
@@ -93,7 +103,7 @@ def test_the_whole_lesson_plays() -> None:
     pictures = [item for item in items if isinstance(item, Drawing | Race)]
     assert components(test) == len(pictures) == 2
     assert not test.code
-    assert not test.error
+    assert notices(test) == []
 
 
 def test_a_knob_is_in_the_address_and_reaches_the_experiment() -> None:
@@ -129,7 +139,8 @@ def test_code_is_shown_on_demand() -> None:
 def test_a_bad_part_is_named_and_the_rest_kept(query: str, words: str, kept: dict[str, list[str]]) -> None:
     test = start(query)
     assert not test.exception
-    assert [words in warning.value for warning in test.warning] == [True]
+    assert [words in notice for notice in notices(test)] == [True]
+    assert len(test.warning) == len(test.error) == 0, "those would read Markdown"
     assert address(test) == kept
 
 
@@ -139,13 +150,34 @@ def test_a_lesson_that_fails_says_so_in_one_sentence(tmp_path: Path, monkeypatch
     monkeypatch.setattr(kit, "find", lambda number: kit.Lesson.read(path))
     test = start("lesson=6")
     assert "# Bad" in text(test)
-    assert [error.value for error in test.error] == ["This lesson stops here: division by zero"]
+    assert notices(test) == ["This lesson stops here: division by zero"]
 
 
 def test_a_lesson_is_played_once_for_each_setting() -> None:
     first, second = (LessonRequest.parse({"lesson": ["5"], "lr": ["0.3"]})[0].play() for _ in range(2))
     assert first is second
     assert not any(isinstance(item, Problem) for item in first)
+
+
+def test_learners_who_come_together_see_one_playing(monkeypatch: pytest.MonkeyPatch) -> None:
+    play, played = kit.play, []
+    monkeypatch.setattr(kit, "play", lambda *given: (played.append(1), play(*given)))
+    request = LessonRequest.parse({"lesson": ["5"], "lr": ["0.31"]})[0]
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(lambda _: request.play(), range(4))
+    assert len(played) == 1
+    assert all(other is first for other in others)
+
+
+def test_a_lesson_that_failed_is_tried_again_and_leaves_no_figure(tmp_path: Path) -> None:
+    path = tmp_path / "6_bad.py"
+    code = "import matplotlib.pyplot as plt\nplt.figure()\n1 / 0\n"
+    path.write_text(f"# %% [markdown]\n# # Bad\n#\n# Sum.\n# %%\n{code}", "utf-8")
+    request = LessonRequest(kit.Lesson.read(path))
+    first, second = request.play(), request.play()
+    assert first == second
+    assert first is not second
+    assert plt.get_fignums() == []
 
 
 def test_a_drawing_wears_the_pages_colours() -> None:

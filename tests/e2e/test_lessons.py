@@ -1,7 +1,7 @@
 """A lesson as a learner meets it: guess, see, turn the knob; in both themes, on a narrow screen too."""
 
 from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -46,3 +46,16 @@ def test_a_drawing_can_be_read_in_either_theme(open_page: Callable[..., Page], s
     assert (red < 100) == (scheme == "light"), f"the drawing's text is {ink} on a {scheme} page"
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 0, "the page scrolls sideways"
+
+
+def test_an_address_is_quoted_and_not_interpreted(open_page: Callable[..., Page]) -> None:
+    """A link to the page may not make it ask another machine, nor put words of its own into it as links."""
+    picture, link = "![x](https://evil.example/a.png)", "[log in](https://evil.example)"
+    tag = "<img src=//evil.example/b.png>"
+    page = open_page(f"/lessons?lesson={quote(picture)}&{quote(link)}=1&{quote(tag)}=1")
+    notices = page.locator("p.notice")
+    expect(notices).to_have_count(3)
+    for notice, text in zip(notices.all(), (picture, link, tag), strict=True):
+        expect(notice).to_contain_text(text)
+    inside = page.get_by_test_id("stMain")
+    expect(inside.locator("a[href*=evil], img")).to_have_count(0)
