@@ -44,15 +44,17 @@ class Session:
 
 
 def page() -> None:
-    session: Session = st.session_state.setdefault("lab_session", Session())
+    first_look = "lab_session" not in st.session_state
+    session: Session = st.session_state.get("lab_session") or Session()
     try:
         store = open_store(default_url())
-        read_address(session, store)
+        read_address(session, store, first_look)
         run = shown_run(session, store)
     except (OSError, SQLAlchemyError) as problem:
         why = getattr(problem, "orig", None) or problem
         st.error(f"The lab keeps its runs in {default_url()}, which can't be used: {why}.")
         return
+    st.session_state["lab_session"] = session
     jobs.warm_up()
     fill_window()
     session.sent = Sent()  # the browser may have lost what it had: send every point again
@@ -82,22 +84,22 @@ def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:
 
 
 def shown_run(session: Session, store: Store) -> Run | None:
-    """Return the run the address names, or else the newest that is under way."""
-    if session.request.run is not None:
-        return store.get(session.request.run)
-    run = next((run for run in store.recent() if run.active), None)
-    if run is not None:
-        session.show(session.request.of(run), session.notices)
-    return run
+    """Return the run the address names."""
+    return store.get(session.request.run) if session.request.run is not None else None
 
 
-def read_address(session: Session, store: Store) -> None:
-    """Take over what the address asks for, unless it says what is shown already."""
+def read_address(session: Session, store: Store, first_look: bool) -> None:
+    """Take over what the address asks for, unless it says what is shown already.
+
+    Only a first look that asks for nothing is shown the newest run under way: later on it would put another
+    learner's run, settings and Stop in place of one's own.
+    """
     query = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
     if query == session.request.query():
         return
     if not query:  # the first look, or a change of page has dropped it
-        session.show(session.request)
+        newest = next((run for run in store.recent() if run.active), None) if first_look else None
+        session.show(session.request.of(newest) if newest else session.request)
         return
     request, notices = LabRequest.parse(query)
     run = store.get(request.run) if request.run is not None else None

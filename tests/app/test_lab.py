@@ -93,6 +93,25 @@ def test_start_writes_a_run_and_a_second_page_shows_it(store: Store) -> None:
         np.testing.assert_array_equal(arrays["tests"], np.float32([0, 0, 2.5, 0.125]))
 
 
+def test_the_start_of_another_learner_leaves_a_page_alone(store: Store) -> None:
+    fresh, chosen = new_page(), new_page(o="gd(lr=0.1)")
+    look(fresh)
+    look(chosen)
+    send(fresh, "o=adagrad&epochs=4")
+    other = jobs.start(TrainConfig(("adam",), epochs=3), store)
+    fresh.query_params.clear()  # as a change of page does
+    for page, racer, epochs in ((fresh, "adagrad", 4), (chosen, "gd(lr=0.1)", 10)):
+        meta, _ = look(page)
+        assert meta["run"] is None
+        assert [one["notation"] for one in meta["asked"]["racers"]] == [racer]
+        assert meta["asked"]["epochs"] == epochs
+        assert [run["id"] for run in meta["recent"]] == [other]  # it is there to be chosen
+        send(page, press="stop", turn=2)
+    run = store.get(other)
+    assert run is not None
+    assert run.state == "queued"
+
+
 def test_stop_and_another_run(store: Store) -> None:
     first, second = (jobs.start(TrainConfig((name,)), store) for name in ("adam", "gd"))
     page = new_page(run=first)
