@@ -28,7 +28,6 @@ export function createSetup({ send }) {
   let wanted = null; // what the hand wants; ahead of it while an answer is under way
   let offer = null;
   let theme = null;
-  let run = null;
   let open = new Set(); // places of the racers that show all their hyperparameters
   let controls = new Map(); // "place/hyperparameter" -> slider or choice
   let notations = [];
@@ -72,7 +71,7 @@ export function createSetup({ send }) {
   }
 
   function start() {
-    begin.disabled = true; // until the new run is there
+    begin.disabled = true; // until the new run is there, or why there is none
     press("start");
   }
 
@@ -165,8 +164,7 @@ export function createSetup({ send }) {
       const { note, command } = offer.data.find(({ name }) => name === asked.data);
       about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
       add.disabled = asked.racers.length >= MOST_RACERS;
-      if (begin.disabled && (meta.run?.id !== run || meta.notices.length)) begin.disabled = false;
-      run = meta.run?.id;
+      begin.disabled = false; // its message is answered, by a run or by a notice
       // Cards are rebuilt only when other ones are needed, never under a hand that drags a slider.
       const key = JSON.stringify([theme.dark, asked.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow])]);
       key === built ? fill() : build();

@@ -1,10 +1,13 @@
 """The lab: train a small network with several optimizers side by side, and watch."""
 
+import html
+import logging
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.components import component, fill_window, pack
@@ -17,6 +20,9 @@ from optimizers.training.store import Run, Store, default_url, open_store
 KEY = "lab"
 REFRESH = 0.5  # seconds between two looks at a run under way
 IDLE = 2.0  # seconds between two looks where nothing is
+FAULTS = (OSError, SQLAlchemyError, ImportError)  # of the store, its driver, and the start of a process
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -50,12 +56,11 @@ def page() -> None:
         store = open_store(default_url())
         read_address(session, store, first_look)
         run = shown_run(session, store)
-    except (OSError, SQLAlchemyError) as problem:
-        why = getattr(problem, "orig", None) or problem
-        st.error(f"The lab keeps its runs in {default_url()}, which can't be used: {why}.")
+        jobs.warm_up()
+    except FAULTS as problem:
+        say(fault(problem))
         return
     st.session_state["lab_session"] = session
-    jobs.warm_up()
     fill_window()
     session.sent = Sent()  # the browser may have lost what it had: send every point again
     mount = component("lab", js="lab.js", css="lab.css", html="")
@@ -63,9 +68,40 @@ def page() -> None:
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, store, mount, active)
 
 
+def say(text: str) -> None:
+    """Show a sentence as it is: nothing in what a database answers is Markdown, a link or a picture."""
+    st.html(f'<p role="alert">{html.escape(text)}</p>')
+
+
+def fault(problem: Exception) -> str:
+    """Return one sentence on what went wrong; visitors read it, so the store's password stays out of it."""
+    log.warning("The lab's store or its worker process failed.", exc_info=problem)
+    why = str(getattr(problem, "orig", None) or problem).strip().partition("\n")[0].rstrip(".")
+    try:
+        url = make_url(default_url())
+    except (SQLAlchemyError, ValueError):
+        return "The lab keeps its runs in the database in $ADAMSCOPE_STORE, whose URL can't be read."
+    where = url.set(query={}).render_as_string(hide_password=True)  # a driver takes passwords there, too
+    for secret in (url.password, *url.query.values()):
+        why = why.replace(str(secret), "***") if secret else why
+    return f"The lab keeps its runs in {where}, which can't be used: {why}."
+
+
 def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:
-    """Do what the browser asks for, and send it what is new."""
-    answer(session, store)
+    """Do what the browser asks for, and send it what is new; say so where that can't be done."""
+    try:
+        try:
+            answer(session, store)
+        except FAULTS as problem:
+            session.notices = [fault(problem)]
+        send(session, store, mount, was_active)
+    except FAULTS as problem:
+        session.sent = Sent()  # without its component the browser loses all that it had
+        say(fault(problem))
+
+
+def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
+    """Send what is new."""
     run = shown_run(session, store)
     if (run is not None and run.active) != was_active:
         st.rerun()  # to look more or less often

@@ -43,11 +43,18 @@ _cluster_lock = threading.Lock()
 def start(config: "TrainConfig", store: Store | None = None) -> str:
     """Write a run into the store, hand it to the cluster, and return its id at once.
 
+    Raises:
+        OSError: the cluster's process can't be started.
+
     >>> run_id = start(TrainConfig(racers=("adam", "adam(bias_correction=False)")))  # doctest: +SKIP
     """
     store = store or open_store(default_url())
     run_id = store.create(json.loads(config.to_json()), message="Waiting for a worker process.")
-    _order({"run_id": run_id, "url": store.url})
+    try:
+        _order({"run_id": run_id, "url": store.url})
+    except OSError:  # nobody will ever train it
+        store.change(run_id, state="failed", message="Its worker process could not be started.")
+        raise
     return run_id
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -133,7 +134,10 @@ class Store:
     def __init__(self, url: str) -> None:
         """Connect to `url` and make the tables where they are missing."""
         self.url = url
-        self._engine = create_engine(url)
+        try:
+            self._engine = create_engine(url)
+        except ValueError:  # SQLAlchemy's own for a port that is no number
+            raise ArgumentError("The port in its URL is not a number") from None
         if self._engine.dialect.name == "sqlite":
             if self._engine.url.database:
                 os.makedirs(os.path.dirname(self._engine.url.database) or ".", exist_ok=True)

@@ -1,13 +1,15 @@
+import html
 import json
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import DatabaseError
 from streamlit.testing.v1 import AppTest
 
 import app
@@ -46,6 +48,18 @@ def look(page: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def send(page: AppTest, query: str = "", press: str | None = None, turn: int = 1) -> dict[str, Any]:
     page.session_state["lab"] = {"asked": {"query": query, "turn": turn, "press": press}}
     return look(page)[0]
+
+
+def sentence(page: AppTest) -> str:
+    """Return what the page says in place of its component."""
+    return html.unescape(page.get("html")[0].proto.body)
+
+
+def raiser(problem: Exception) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise problem
+
+    return fail
 
 
 def new_page(**query: str | list[str]) -> AppTest:
@@ -187,7 +201,61 @@ def test_a_store_that_cannot_be_used_is_said_in_a_sentence(
     monkeypatch.setattr(jobs, "warm_up", lambda: None)
     page = new_page().run()
     assert not page.exception
-    assert "can't be used" in page.error[0].value
+    assert "can't be used" in sentence(page)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+nodriver://teacher:hunter2@[::1]/runs?password=hunter2",
+        "postgresql://teacher:hunter2@school:port/runs",
+        "hunter2",
+    ],
+)
+def test_no_visitor_reads_the_stores_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAMSCOPE_STORE", url)
+    monkeypatch.setattr(jobs, "warm_up", lambda: None)
+    page = new_page().run()
+    assert not page.exception
+    assert "The lab keeps its runs in" in sentence(page)
+    assert "hunter2" not in sentence(page)
+
+
+def test_what_a_database_answers_is_shown_as_plain_text(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = "<img src=x> ![a](https://example.org/a.png)"
+    monkeypatch.setattr(store, "get", raiser(OSError(answer)))
+    page = new_page(run="1f2e3d4c").run()
+    assert not page.exception
+    assert "<img" not in page.get("html")[0].proto.body
+    assert answer in sentence(page)
+
+
+def test_a_store_that_fails_while_the_page_is_open_is_said_in_a_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = jobs.start(TrainConfig(("adam",)), store)
+    page = new_page(run=run_id)
+    look(page)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "news", raiser(DatabaseError("SELECT", {}, ValueError("disk I/O error"))))
+        page.run()
+        assert not page.exception
+        assert "disk I/O error." in sentence(page)
+    assert look(page)[0]["run"]["id"] == run_id
+
+
+def test_a_start_that_fails_is_said_and_leaves_no_run_waiting(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = new_page()
+    look(page)
+    monkeypatch.setattr(jobs, "_order", raiser(OSError("Cannot allocate memory")))
+    meta = send(page, "o=adam", "start")
+    assert "Cannot allocate memory" in meta["notices"][0]
+    assert (meta["turn"], meta["run"]) == (1, None)  # answered: Start can be pressed again
+    assert [run.state for run in store.recent()] == ["failed"]
 
 
 def test_a_request_reads_back_what_it_writes() -> None:
