@@ -6,7 +6,7 @@
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
 from app.request import MOST_RACERS
@@ -26,12 +26,41 @@ SETTINGS = (
     "seed",
     "limit",
 )  # of a TrainConfig, as the page offers them
+LIMITS = {  # of a run that a page starts, on a machine that others use too; the command line has wider ones
+    "epochs": (1, 200),
+    "batch_size": (1, 2_000),
+    "seed": (0, 2**32 - 1),
+    "limit": (1, 10**9),
+}
+BUTTONS = ("start", "stop", "again")  # again: the browser has lost points
+MOST_TURNS = 10**9
 FIRST_RACERS = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
 
 
 def first_config() -> TrainConfig:
     """Return what the page offers at first: the real pictures where they are, else their stand-in."""
     return TrainConfig(racers=FIRST_RACERS, data="cifar10" if available("cifar10") else "shapes10")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the component sent: the request as it stands in the browser, and the button that was pressed."""
+
+    query: str
+    turn: int  # counts its messages, so that it knows which one is answered
+    press: str | None  # start | stop | again
+
+    @classmethod
+    def read(cls, sent: object) -> Self | None:
+        """Read the component's state, which may be anything at all; None if it is no message."""
+        if not isinstance(sent, dict):
+            return None
+        query, turn, press = (sent.get(name) for name in ("query", "turn", "press"))
+        if not isinstance(query, str) or type(turn) is not int or not 0 < turn < MOST_TURNS:
+            return None
+        if press is not None and (not isinstance(press, str) or press not in BUTTONS):
+            return None
+        return cls(query, turn, press)
 
 
 @dataclass(frozen=True)
@@ -70,6 +99,8 @@ class LabRequest:
             config = TrainConfig.from_json(json.dumps(run.config))
         except (ValueError, TypeError):  # written by a version that knew other settings
             config = self.config
+        if not _within_limits(config):
+            config = self.config
         return replace(self, config=config, run=run.id)
 
     @property
@@ -105,12 +136,16 @@ def _read(
         raise ValueError(f"{name} is given {len(values)} times; give it once.")
     (text,) = values
     if name == "run":
+        if text and not re.fullmatch("[0-9a-f]{8}", text):
+            raise ValueError(f"run is {text[:60]!r}, but takes the eight hexadecimal digits of a run.")
         return {"run": text or None}
     if name == "scale":
         if text not in SCALES:
             raise ValueError(f"scale is {text[:60]!r}, but takes {' or '.join(SCALES)}.")
         return {"scale": text}
-    change: dict[str, Any] = {name: None if name == "limit" and not text else _whole(text)}
+    change: dict[str, Any] = {name: text}
+    if name in LIMITS:
+        change[name] = None if name == "limit" and not text else _whole(name, text)
     return {"config": replace(request.config, **change)}
 
 
@@ -129,5 +164,15 @@ def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tu
     return tuple(racers[:MOST_RACERS])
 
 
-def _whole(text: str) -> int | str:
-    return int(text) if re.fullmatch(r"-?\d{1,12}", text) else text[:60]
+def _whole(name: str, text: str) -> int:
+    low, high = LIMITS[name]
+    if not (re.fullmatch("[0-9]{1,10}", text) and low <= int(text) <= high):
+        raise ValueError(f"{name} is {text[:60]!r}, but takes a whole number from {low} to {high:,}.")
+    return int(text)
+
+
+def _within_limits(config: TrainConfig) -> bool:
+    given = {name: getattr(config, name) for name in LIMITS}
+    return len(config.racers) <= MOST_RACERS and all(
+        value is None or LIMITS[name][0] <= value <= LIMITS[name][1] for name, value in given.items()
+    )

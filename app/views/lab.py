@@ -2,6 +2,7 @@
 
 import html
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.components import component, fill_window, pack
 from app.lab.board import board
-from app.lab.request import LabRequest
+from app.lab.request import LabRequest, Message
 from optimizers.training import jobs
 from optimizers.training.data import DATASETS, available
 from optimizers.training.store import Run, Store, default_url, open_store
@@ -20,6 +21,7 @@ from optimizers.training.store import Run, Store, default_url, open_store
 KEY = "lab"
 REFRESH = 0.5  # seconds between two looks at a run under way
 IDLE = 2.0  # seconds between two looks where nothing is
+MOST_RUNS = 8  # that wait or train, of all learners together
 FAULTS = (OSError, SQLAlchemyError, ImportError)  # of the store, its driver, and the start of a process
 
 log = logging.getLogger(__name__)
@@ -134,7 +136,7 @@ def read_address(session: Session, store: Store, first_look: bool) -> None:
     if query == session.request.query():
         return
     if not query:  # the first look, or a change of page has dropped it
-        newest = next((run for run in store.recent() if run.active), None) if first_look else None
+        newest = next(iter(store.active()), None) if first_look else None
         session.show(session.request.of(newest) if newest else session.request)
         return
     request, notices = LabRequest.parse(query)
@@ -148,30 +150,37 @@ def read_address(session: Session, store: Store, first_look: bool) -> None:
 
 
 def answer(session: Session, store: Store) -> None:
-    """Read what the component sent. It comes from the browser, so it may be anything at all."""
-    message = st.session_state.get(KEY, {}).get("asked")
-    if not isinstance(message, dict):
+    """Do what the component asks for."""
+    state = st.session_state.get(KEY)
+    message = Message.read(state.get("asked")) if isinstance(state, Mapping) else None
+    if message is None or message.turn == session.turn:
         return
-    query, turn, press = (message.get(name) for name in ("query", "turn", "press"))
-    if not isinstance(query, str) or not isinstance(turn, int) or turn == session.turn:
-        return
-    session.turn = turn
-    if press == "again":  # it has lost points
+    session.turn = message.turn
+    if message.press == "again":
         session.sent = Sent()
         return
-    if press == "stop" and session.request.run is not None:
+    if message.press == "stop" and session.request.run is not None:
         jobs.stop(session.request.run, store)
         return
     shown = session.request.run
-    request, notices = LabRequest.parse(query, session.request)
+    request, notices = LabRequest.parse(message.query, session.request)
     chosen = store.get(request.run) if request.run not in (None, shown) else None
     request = request.of(chosen) if chosen else replace(request, run=shown)
-    data = request.config.data
-    if press == "start" and not available(data):
-        notices.append(f"{DATASETS[data].title} is not on this machine: get it with adamscope data {data}.")
-    if press == "start" and not notices:
-        request = replace(request, run=jobs.start(request.config, store))
+    if message.press == "start":
+        notices += obstacles(request.config.data, store)
+        if not notices:
+            request = replace(request, run=jobs.start(request.config, store))
     session.show(request, notices)
+
+
+def obstacles(data: str, store: Store) -> list[str]:
+    """Return a sentence for each thing that keeps a run on this data set from being started."""
+    found = []
+    if not available(data):
+        found.append(f"{DATASETS[data].title} is not on this machine: get it with adamscope data {data}.")
+    if len(store.active()) >= MOST_RUNS:
+        found.append(f"{MOST_RUNS} runs wait or train already: stop one, or start yours when one has ended.")
+    return found
 
 
 page()

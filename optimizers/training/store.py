@@ -21,6 +21,7 @@ from sqlalchemy import (
     Index,
     create_engine,
     event,
+    func,
     insert,
     select,
     update,
@@ -32,6 +33,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from optimizers.training.data import home
 
 STALE = 20.0  # seconds without a heartbeat after which a run counts as interrupted
+MOST_POINTS = 4_000  # of one racer in one look: more than a chart has pixels
 ACTIVE = ("queued", "starting", "running")
 LOST = "Its process ended before the run did."
 
@@ -172,6 +174,14 @@ class Store:
             session.expunge_all()
         return [_honest(run) for run in runs]
 
+    def active(self) -> list[Run]:
+        """Return the runs that wait, start or train, newest first."""
+        with Session(self._engine) as session:
+            query = select(Run).where(Run.state.in_(ACTIVE)).order_by(Run.created.desc())
+            runs = list(session.scalars(query))
+            session.expunge_all()
+        return [run for run in map(_honest, runs) if run.active]
+
     def claim(self, run_id: str) -> bool:
         """Take a queued run to train it. Only one caller gets True; where the run is not queued, False."""
         query = (
@@ -222,12 +232,21 @@ class Store:
             return bool(connection.scalar(select(Run.stop_requested).where(Run.id == run_id)))
 
     def news(self, run_id: str, mark: tuple[int, int] = (0, 0)) -> News:
-        """Return the rows that are newer than `mark`."""
+        """Return the rows that are newer than `mark`.
+
+        Where a racer has more than `MOST_POINTS` of a kind, they are its first, every k-th and its last.
+        """
         found, marks = [], []
         with self._engine.connect() as connection:
             for table, newest in ((PointRow, mark[0]), (EvaluationRow, mark[1])):
-                query = select(table.racer, table.step, table.loss, table.accuracy, table.id)
-                query = query.where(table.run_id == run_id, table.id > newest).order_by(table.id)
+                columns = (table.racer, table.step, table.loss, table.accuracy, table.id)
+                place = func.row_number().over(partition_by=table.racer, order_by=table.id).label("place")
+                total = func.count().over(partition_by=table.racer).label("total")
+                new = select(*columns, place, total).where(table.run_id == run_id, table.id > newest)
+                all_new = new.subquery()
+                at, last = all_new.c.place, all_new.c.total
+                kept = (at == 1) | ((last - at) % ((last - 1) // MOST_POINTS + 1) == 0)
+                query = select(*list(all_new.c)[:5]).where(kept).order_by(all_new.c.id)
                 rows = connection.execute(query).all()
                 table_of_rows = np.array([tuple(row) for row in rows], dtype=float)  # NULL becomes NaN
                 found.append(table_of_rows.reshape(-1, 5)[:, :4])

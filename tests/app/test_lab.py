@@ -147,7 +147,7 @@ def test_bad_parts_of_a_link_are_named_and_the_rest_is_kept(store: Store) -> Non
         "lr of adam is -1",
         "cats",
         "epochs is 'many'",
-        "seed is -3",
+        "seed is '-3'",
         "nope",
         "colour",
         "cubic",
@@ -183,7 +183,60 @@ def test_pictures_that_are_not_there_are_said_before_a_run_is_made(store: Store)
 
 
 @pytest.mark.parametrize(
-    "nonsense", [7, "start", [], {"query": 3, "turn": 1}, {"query": "o=adam", "turn": "1"}]
+    ("part", "told"),
+    [
+        ("epochs=201", "epochs is '201', but takes a whole number from 1 to 200."),
+        ("batch_size=2001", "batch_size is '2001', but takes a whole number from 1 to 2,000."),
+        (
+            "seed=99999999999999",
+            "seed is '99999999999999', but takes a whole number from 0 to 4,294,967,295.",
+        ),
+        ("epochs=²", "epochs is '²', but takes a whole number from 1 to 200."),
+        ("&".join(["o=adam"] * 9), "9 racers are given; the first 8 train."),
+        ("run=../../etc", "run is '../../etc', but takes the eight hexadecimal digits of a run."),
+    ],
+)
+def test_a_page_cannot_ask_for_unbounded_work(store: Store, part: str, told: str) -> None:
+    page = new_page()
+    look(page)
+    assert send(page, part, "start")["notices"] == [told]
+    assert store.recent() == []
+
+
+def test_the_largest_seed_is_taken(store: Store) -> None:
+    request, notices = LabRequest.parse("seed=4294967295&epochs=200&batch_size=2000")
+    assert (request.config.seed, request.config.epochs, notices) == (2**32 - 1, 200, [])
+
+
+def test_a_run_beyond_the_pages_limits_is_shown_but_not_offered_again(store: Store) -> None:
+    run_id = jobs.start(TrainConfig(("gd",), epochs=5000), store)
+    meta, _ = look(new_page(run=run_id))
+    assert (meta["run"]["epochs"], meta["asked"]["epochs"]) == (5000, 10)
+
+
+def test_start_is_refused_while_eight_runs_wait(store: Store) -> None:
+    page = new_page(o="gd")
+    look(page)
+    waiting = [jobs.start(TrainConfig(("adam",)), store) for _ in range(8)]
+    (notice,) = send(page, "o=gd", "start")["notices"]
+    assert notice.startswith("8 runs wait or train already")
+    assert len(store.recent()) == 8
+    jobs.stop(waiting[3], store)
+    meta = send(page, "o=gd", "start", turn=2)
+    assert meta["notices"] == []
+    assert meta["run"]["state"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        7,
+        "start",
+        [],
+        {"query": 3, "turn": 1},
+        *({"query": "o=gd", "turn": turn, "press": "start"} for turn in ("1", True, 0, -1, 10**9, 1.0)),
+        *({"query": "o=gd", "turn": 1, "press": press} for press in ("begin", 1, ["start"])),
+    ],
 )
 def test_nonsense_from_the_browser_changes_nothing(store: Store, nonsense: object) -> None:
     page = new_page()

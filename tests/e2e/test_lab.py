@@ -82,7 +82,7 @@ def test_a_short_run_grows_its_curves_ends_and_is_the_same_from_every_page(
 
 
 def test_stop_ends_a_long_run_at_once(open_page: Any) -> None:
-    page = open_page(SHORT.replace("epochs=2", "epochs=2000"))
+    page = open_page(SHORT.replace("epochs=2", "epochs=200"))
     start(page)
     wait_for(page, "lab.run.points[0] > 0")
     expect(page.get_by_text(re.compile(r"\d+ (s|min|h) .*left|\d+ s left"))).to_be_visible()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from optimizers.training.store import STALE, Run, Store
+from optimizers.training.store import MOST_POINTS, STALE, Run, Store
 
 CONFIG = {"racers": ["adam", "momentum"], "data": "shapes10"}
 
@@ -58,6 +58,26 @@ def test_a_page_reads_what_a_worker_wrote_once_and_in_order(store: Store) -> Non
     assert (run.state, run.device, run.config) == ("running", "cpu", CONFIG)
     assert [run.id for run in store.recent()] == [other, run_id]
     assert store.get("0000") is None
+
+
+def test_a_very_long_run_is_thinned_to_its_first_its_last_and_every_kth_point(store: Store) -> None:
+    run_id = store.create(CONFIG)
+    total = 2 * MOST_POINTS + 10
+    store.write(run_id, [point(0, step, 2.5) for step in range(1, total + 1)])
+    store.write(run_id, [point(1, step, 2.5) for step in range(1, MOST_POINTS + 1)])
+    news = store.news(run_id)
+    long, short = (news.points[news.points[:, 0] == racer, 1] for racer in (0, 1))
+    np.testing.assert_array_equal(long, [1, *range(1 + (total - 1) % 3, total + 1, 3)])
+    np.testing.assert_array_equal(short, range(1, MOST_POINTS + 1))
+    assert len(store.news(run_id, news.mark).points) == 0
+
+
+def test_active_runs_are_those_that_wait_or_train_with_a_living_process(store: Store) -> None:
+    waiting, training, finished, silent = (store.create(CONFIG) for _ in range(4))
+    store.change(training, state="running")
+    store.change(finished, state="finished")
+    store.change(silent, state="running", heartbeat=time.time() - 2 * STALE)
+    assert [run.id for run in store.active()] == [training, waiting]
 
 
 def test_a_page_can_read_while_a_worker_is_writing(store: Store, url: str) -> None:
