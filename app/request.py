@@ -19,6 +19,7 @@ MOST_RACERS = 8
 MOST_STEPS = 5_000
 LONGEST = 8_000  # characters of a query
 FARTHEST = 1e6  # |x| or |y| of a start
+SPEEDS = 0.25, 0.5, 1.0, 2.0, 4.0, 8.0  # the player's, as its clock.js has them
 
 # The first page one sees.
 FIRST_SURFACE = Surface.parse("rosenbrock")
@@ -71,6 +72,13 @@ class RaceRequest:
         # A start belongs to its surface: another surface without one begins at its own.
         if "surface" in read and "start" not in read and read["surface"] != kept.surface:
             read["start"] = None
+        wanted = replace(kept, **read)
+        racers = max(
+            len(wanted.racers), min(len(given.get("o", [])), MOST_RACERS)
+        )  # bad ones had their sentence
+        for name, highest in ("racer", racers - 1), ("step", wanted.steps):
+            if (read.get(name) or 0) > highest:
+                notices.append(_outside(name, str(read.pop(name)), 0, highest))
         request = replace(kept, **read)
         if not request.racer < len(request.racers):
             request = replace(request, racer=min(cls.racer, len(request.racers) - 1))
@@ -135,8 +143,13 @@ def _read_start(values: list[str], notices: list[str]) -> dict[str, object]:
 def _whole(name: str, values: list[str], low: int, high: int) -> dict[str, object]:
     text = _one(name, values)
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
-        raise ValueError(f"{name} is {text[:60]!r}, but takes a whole number from {low} to {high:,}.")
+        raise ValueError(_outside(name, text, low, high))
     return {name: int(text)}
+
+
+def _outside(name: str, text: str, low: int, high: int) -> str:
+    takes = f"a whole number from {low} to {high:,}" if low < high else f"only {low}"
+    return f"{name} is {text[:60]!r}, but takes {takes}."
 
 
 def _read_steps(values: list[str], notices: list[str]) -> dict[str, object]:
@@ -156,8 +169,9 @@ def _read_racer(values: list[str], notices: list[str]) -> dict[str, object]:
 def _read_speed(values: list[str], notices: list[str]) -> dict[str, object]:
     text = _one("speed", values)
     speed = _number(text)
-    if not 0.1 <= speed <= 20:
-        raise ValueError(f"speed is {text[:60]!r}, but takes a number from 0.1 to 20.")
+    if speed not in SPEEDS:
+        offered = ", ".join(map(_short, SPEEDS))
+        raise ValueError(f"speed is {text[:60]!r}, but takes one of {offered}.")
     return {"speed": speed}
 
 

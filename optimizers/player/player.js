@@ -139,7 +139,11 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     settling = 0;
     // A moment one has stopped at belongs to the state; one that runs by, or the race's end, does not.
     const stopped = !clock.playing && clock.step < clock.length;
-    const look = { racer: chosen, speed: clock.speed, step: stopped ? clock.whole : "" };
+    // What is looked at must exist in the race that is wanted: it may be shorter, or have fewer racers, than this one.
+    const steps = Number(question.steps);
+    const step = Number.isInteger(steps) && steps > 0 ? Math.min(steps, clock.whole) : clock.whole;
+    const racer = Math.min(chosen, question.racers.length - 1);
+    const look = { racer, speed: clock.speed, step: stopped ? step : "" };
     const whole = [...grids.values()].filter((field) => !field.coarse);
     messenger.ask({ query: queryOf(question, look), settled, grids: whole.map((field) => field.id) });
   }
