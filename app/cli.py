@@ -5,9 +5,12 @@ Exit code 0 on success, 2 on bad usage, 1 on failure; an error is one line that 
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,11 +25,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Fetch the data sets the lab trains on.", no_args_is_help=True)
+data_app = typer.Typer(help="Fetch the data sets the lab trains on.")
 app.add_typer(data_app, name="data")
 
 # Every complaint about the command line derives from this class of typer's (or of the click it brings).
 UsageError: Any = typer.BadParameter.__mro__[1]
+
+INTERRUPTED = 130  # what typer returns after Ctrl-C
 
 Racers = Annotated[
     list[str],
@@ -195,7 +200,7 @@ def train_command(
 ) -> None:
     """Train a small network with each optimizer, side by side, from the same weights on the same batches."""
     from app.live_table import LiveTable
-    from optimizers.training import TrainConfig, train
+    from optimizers.training import StopTraining, TrainConfig, train
 
     config = TrainConfig(
         racers=tuple(optimizer),
@@ -211,13 +216,37 @@ def train_command(
     )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
-    with LiveTable(config) as table:
-        result = train(config, on_event=table)
+    with LiveTable(config) as table, _stop_on_ctrl_c() as stopping:
+
+        def on_event(event: object) -> None:
+            table(event)
+            if stopping.is_set():
+                raise StopTraining
+
+        result = train(config, on_event=on_event)
+    if result.stopped:
+        print("Stopped; what was trained until then is kept.")
     if out is not None:
         from optimizers.training.report import write_report
 
         write_report(result, out)
         print(f"Wrote metrics.csv, config.json, summary.json and curves.png to {out}")
+
+
+@contextmanager
+def _stop_on_ctrl_c() -> Iterator[Event]:
+    """Let a first Ctrl-C ask for an end, so that the report is still written; a second one ends at once."""
+    stopping = Event()
+
+    def ask(*_: object) -> None:
+        stopping.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stopping
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @app.command(name="lesson")
@@ -239,22 +268,24 @@ def lesson_command(
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     try:
-        typer.main.get_command(app).main(arguments, prog_name="adamscope", standalone_mode=False)
+        code = typer.main.get_command(app).main(arguments, prog_name="adamscope", standalone_mode=False)
     except typer.Exit as end:
-        return end.exit_code
+        code = end.exit_code
     except UsageError as problem:
         where = problem.ctx.command_path if problem.ctx else "adamscope"
-        return _say(f"{problem.format_message().rstrip('.')}. See {where} --help.", 2)
+        return _say(f"{problem.format_message().rstrip('.?')}. See {where} --help.", 2)
     except ValueError as problem:
         return _say(str(problem), 2)
     except (typer.Abort, KeyboardInterrupt):
-        return _say("Stopped.", 1)
+        code = INTERRUPTED
     except OSError as problem:
         where = f"{problem.filename}: " if problem.filename else ""
         return _say(f"{where}{problem.strerror or problem}", 1)
     except RuntimeError as problem:  # what the data and the lab raise when the world does not play along
-        return _say(str(problem), 1)
-    return 0
+        return _say(str(problem).partition("\n")[0], 1)  # torch's goes on for lines
+    if code == INTERRUPTED:
+        return _say("Stopped.", 1)
+    return code or 0
 
 
 def _say(line: str, code: int) -> int:

@@ -36,17 +36,20 @@ class LiveTable:
             TextColumn("{task.fields[pace]}"),
         )
         self.task = self.progress.add_task("train", total=None, pace="")
-        self.live = Live(self._render(), console=Console(), refresh_per_second=4)
+        self.console = Console()
+        self.live = Live(self._render(), console=self.console, refresh_per_second=4)
 
     def __enter__(self) -> LiveTable:
-        """Begin to draw."""
-        self.live.__enter__()
+        """Wait for the run to begin: what is wrong with it is said without an empty table."""
         return self
 
     def __exit__(self, *problem: Any) -> None:
         """Draw a last time, and leave the table standing."""
-        self.live.update(self._render(), refresh=True)
-        self.live.__exit__(*problem)
+        if self.live.is_started:
+            self.live.update(self._render(), refresh=True)
+            self.live.stop()
+        elif self.note:
+            self.console.print(self._render())
 
     def __call__(self, event: object) -> None:
         """Take one event of a run."""
@@ -56,12 +59,20 @@ class LiveTable:
                     f"{event.device}, {event.precision} · {event.parameters:,} parameters · {event.data_note}"
                 )
                 self.progress.update(self.task, total=event.total_steps)
+                if self.console.is_terminal:
+                    self.live.start()
+                else:  # a log: a line for each epoch, and the table at the end
+                    print(self.note, flush=True)
             case Point():
                 self.rows[event.racer] |= {"loss": event.loss, "accuracy": event.accuracy}
             case Evaluated():
-                best = self.rows[event.racer]["best"]
-                best = event.accuracy if math.isnan(best) else max(best, event.accuracy)
-                self.rows[event.racer] |= {"test": event.accuracy, "best": best}
+                self.rows[event.racer]["test"] = event.accuracy
+                if not self.console.is_terminal:
+                    label = self.looks[event.racer].label
+                    print(f"epoch {event.epoch}  {label}: test {_percent(event.accuracy)}", flush=True)
+                if event.epoch:  # before the first step a network only guesses
+                    best = self.rows[event.racer]["best"]
+                    self.rows[event.racer]["best"] = max(event.accuracy, -math.inf if best != best else best)
             case Diverged():
                 self.diverged[event.racer] = event.step
             case Pace():

@@ -41,8 +41,11 @@ def serve(host: str, port: int | None, browser: bool) -> None:
 
 
 def _free_port(host: str, port: int | None) -> int:
+    if port is not None and not 1 <= port <= 65_535:
+        raise ValueError(f"--port is {port}, but takes a whole number from 1 to 65535.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in [port] if port is not None else range(8501, 8601):
-        with socket.socket() as probe:
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, candidate))

@@ -1,8 +1,8 @@
 """See what an optimizer does: rules, surfaces, races.
 
 >>> from optimizers import simulate
->>> simulate("adam(lr=0.1)", "rosenbrock", steps=1).update[0]  # the first step is lr·sign(g)
-array([0.1, 0.1])
+>>> simulate("adam(lr=0.1)", "rosenbrock", steps=1).update[0]  # the first step is −lr·sign(g)
+array([-0.1, -0.1])
 """
 
 from importlib import import_module

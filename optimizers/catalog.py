@@ -11,7 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optimizers import rules
-from optimizers.notation import Choice, Hyperparameter, Value, check_values, parse_call, unknown, write_call
+from optimizers.notation import (
+    Choice,
+    Hyperparameter,
+    Value,
+    check_values,
+    parse_call,
+    unknown,
+    write_call,
+    write_value,
+)
 
 
 @dataclass(frozen=True)
@@ -83,11 +92,15 @@ _BIAS_CORRECTION = Hyperparameter(
     "bias correction",
     True,
     choices=(
-        Choice(True, (("correct_m", 1.0), ("correct_v", 1.0)), ""),
-        Choice(False, (("correct_m", 0.0), ("correct_v", 0.0)), "uncorrected", dash=(0.1, 6.0)),
-        Choice("first", (("correct_m", 1.0), ("correct_v", 0.0)), "m corrected only", dash=(5.0, 5.0)),
+        Choice(True, (("correct_m", 1.0), ("correct_v", 1.0)), "", "both"),
+        Choice(False, (("correct_m", 0.0), ("correct_v", 0.0)), "uncorrected", "none", dash=(0.1, 6.0)),
+        Choice("first", (("correct_m", 1.0), ("correct_v", 0.0)), "m corrected only", "m", dash=(5.0, 5.0)),
         Choice(
-            "second", (("correct_m", 0.0), ("correct_v", 1.0)), "v corrected only", dash=(11.0, 5.0, 0.1, 5.0)
+            "second",
+            (("correct_m", 0.0), ("correct_v", 1.0)),
+            "v corrected only",
+            "v",
+            dash=(11.0, 5.0, 0.1, 5.0),
         ),
     ),
 )
@@ -221,7 +234,16 @@ class Racer:
     """
 
     name: str
-    pairs: tuple[tuple[str, Value], ...] = field(repr=False)
+    pairs: tuple[tuple[str, Value], ...] = field(
+        default=(), repr=False
+    )  # what is not given takes its default
+
+    def __post_init__(self) -> None:
+        """Check the values, and fill in the defaults."""
+        if self.name not in OPTIMIZERS:
+            raise unknown("optimizer", self.name, OPTIMIZERS)
+        checked = check_values(dict(self.pairs), self.optimizer.hyperparameters, self.name)
+        object.__setattr__(self, "pairs", checked)
 
     @classmethod
     def parse(cls, notation: str | Racer) -> Racer:
@@ -231,9 +253,7 @@ class Racer:
         if not isinstance(notation, str):
             raise ValueError(f"{notation!r} is no optimizer; write it like adam or adam(lr=0.05).")
         name, given = parse_call(notation, "optimizer")
-        if name not in OPTIMIZERS:
-            raise unknown("optimizer", name, OPTIMIZERS)
-        return cls(name, check_values(given, OPTIMIZERS[name].hyperparameters, name))
+        return cls(name, tuple(given.items()))  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """Return the canonical notation, defaults left out."""
@@ -262,8 +282,7 @@ class Racer:
 
     def change(self, **values: object) -> Racer:
         """Return the same optimizer with some values changed."""
-        merged = {**self.values, **values}
-        return Racer(self.name, check_values(merged, self.optimizer.hyperparameters, self.name))
+        return Racer(self.name, tuple({**self.values, **values}.items()))  # type: ignore[arg-type]
 
     def _choice(self, hyper: Hyperparameter) -> Choice:
         return next(choice for choice in hyper.choices if choice.value == self.values[hyper.name])
@@ -330,7 +349,9 @@ def _labels(racers: list[Racer]) -> list[str]:
             if len({racers[index].values[hyper.name] for index in kin}) > 1
         ]
         for index in kin:
-            labels[index] += "".join(f", {h.symbol} {racers[index].values[h.name]:g}" for h in differing)
+            labels[index] += "".join(
+                f", {h.symbol} {write_value(racers[index].values[h.name])}" for h in differing
+            )
     seen: dict[str, int] = {}
     for index, label in enumerate(labels):
         seen[label] = seen.get(label, 0) + 1

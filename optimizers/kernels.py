@@ -7,11 +7,13 @@ file is named after a hash of what it holds, so an edited rule can never meet a 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.util
 import inspect
 import math
 import os
+import shutil
 import sys
 import tempfile
 import textwrap
@@ -98,7 +100,11 @@ def _load(function: Callable[..., Any], wrapper: str) -> Any:
             assert spec is not None
             assert spec.loader is not None
             sys.modules[name] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(sys.modules[name])
+            try:
+                spec.loader.exec_module(sys.modules[name])
+            except BaseException:
+                del sys.modules[name]  # half a module would be taken for a whole one
+                raise
         return sys.modules[name].kernel
 
 
@@ -118,23 +124,33 @@ def _folder() -> Path:
         if os.access(folder, os.W_OK):
             return folder
     except OSError:
-        pass  # a read-only home: compile again in each process, nothing else is lost
-    return Path(tempfile.mkdtemp(prefix="adamscope-kernels-"))
+        pass
+    folder = Path(tempfile.mkdtemp(prefix="adamscope-kernels-"))  # a read-only home: compile in each process
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
-@numba.njit(
-    void(types.FunctionType(SURFACE), float64[::1], float64[::1], float64[::1], float64[:, ::1]),
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-)
+def _compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile for one signature, and keep the result on disk where there is a place for it."""
+
+    def compile_(function: Callable[..., Any]) -> Any:
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+        try:
+            return numba.njit(signature, cache=True, **options)(function)
+        except RuntimeError:  # Numba finds no folder it may write to
+            return numba.njit(signature, **options)(function)
+
+    return compile_
+
+
+@_compiled(void(types.FunctionType(SURFACE), float64[::1], float64[::1], float64[::1], float64[:, ::1]))
 def evaluate(surface: Any, x: Any, y: Any, parameters: Any, out: Any) -> None:
     """Fill out[0], out[1], out[2] with f, ∂f/∂x, ∂f/∂y at each point (x[i], y[i])."""
     for i in range(x.size):
         out[0, i], out[1, i], out[2, i] = surface(x[i], y[i], parameters)
 
 
-@numba.njit(
+@_compiled(
     int64(
         types.FunctionType(STEP),
         types.FunctionType(SURFACE),
@@ -148,10 +164,7 @@ def evaluate(surface: Any, x: Any, y: Any, parameters: Any, out: Any) -> None:
         float64,
         float64,
         float64,
-    ),
-    cache=True,
-    nogil=True,
-    error_model="numpy",
+    )
 )
 def walk(
     step: Any,

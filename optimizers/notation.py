@@ -6,6 +6,7 @@ that nothing a stranger types is ever run.
 
 import ast
 import math
+import numbers
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ class Choice:
     value: Value
     arguments: tuple[tuple[str, float], ...]  # the rule's own arguments it sets
     word: str  # what a racer's label says of it; "" says nothing
+    button: str  # what its button says
     dash: tuple[float, ...] | None = None  # the line style it gives a racer; None keeps the optimizer's own
 
 
@@ -57,7 +59,7 @@ class Hyperparameter:
                 if str(choice.value).lower() == str(value).lower():
                     return choice.value
             raise problem
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise problem
         try:
             number = float(value)
@@ -133,9 +135,10 @@ def check_values(
 def write_call(name: str, values: Iterable[tuple[str, Value]], known: Iterable[Hyperparameter]) -> str:
     """Write the shortest notation that reads back the same, defaults left out."""
     defaults = {hyper.name: hyper.default for hyper in known}
-    parts = [f"{key}={_write(value)}" for key, value in values if value != defaults[key]]
+    parts = [f"{key}={write_value(value)}" for key, value in values if value != defaults[key]]
     return f"{name}({', '.join(parts)})" if parts else name
 
 
-def _write(value: Value) -> str:
+def write_value(value: Value) -> str:
+    """Write a value with the fewest digits that read back the same."""
     return str(value) if isinstance(value, bool | str) else repr(value).removesuffix(".0")

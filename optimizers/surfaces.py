@@ -173,15 +173,24 @@ class Surface:
     """A surface with a value for each of its hyperparameters.
 
     >>> surface = Surface.parse("quadratic(condition=4)")
-    >>> surface.value(1.0, 1.0), surface.gradient(1.0, 1.0)
-    (array(2.5), array([1., 4.]))
+    >>> surface.value([1.0, 0.0], 1.0), surface.gradient(1.0, 1.0)
+    (array([2.5, 2. ]), array([1., 4.]))
 
     Raises:
         ValueError: an unknown surface or hyperparameter, or a value it does not take, in one sentence.
     """
 
     name: str
-    pairs: tuple[tuple[str, Value], ...] = field(default=(), repr=False)
+    pairs: tuple[tuple[str, Value], ...] = field(
+        default=(), repr=False
+    )  # what is not given takes its default
+
+    def __post_init__(self) -> None:
+        """Check the values, and fill in the defaults."""
+        if self.name not in SURFACES:
+            raise unknown("surface", self.name, SURFACES)
+        checked = check_values(dict(self.pairs), self.entry.hyperparameters, self.name)
+        object.__setattr__(self, "pairs", checked)
 
     @classmethod
     def parse(cls, notation: str | Surface) -> Surface:
@@ -193,9 +202,7 @@ class Surface:
                 f"{notation!r} is no surface; write it like rosenbrock or quadratic(condition=10)."
             )
         name, given = parse_call(notation, "surface")
-        if name not in SURFACES:
-            raise unknown("surface", name, SURFACES)
-        return cls(name, check_values(given, SURFACES[name].hyperparameters, name))
+        return cls(name, tuple(given.items()))  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """Return the canonical notation, defaults left out."""

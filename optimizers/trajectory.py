@@ -28,7 +28,9 @@ MOST_STEPS = 1_000_000
 class Outcome(StrEnum):
     """How a walk ended."""
 
-    CONVERGED = "CONVERGED"  # it came within 1 % of the map's diagonal of a minimum, and stayed
+    CONVERGED = (
+        "CONVERGED"  # it ends within 1 % of the map's diagonal of a minimum, and is not passing through
+    )
     MAX_STEPS = "MAX_STEPS"  # it took all its steps and is somewhere else
     DIVERGED = "DIVERGED"  # θ or f(θ) left the finite world, or |θ| passed 10⁹
 
@@ -96,10 +98,14 @@ class Trajectory:
 
     @cached_property
     def arrived(self) -> int | None:
-        """The step from which on the walk stays within 1 % of the map's diagonal of a minimum, or None."""
+        """The step from which on the walk stays within 1 % of the map's diagonal of a minimum, or None.
+
+        A walk whose last step is longer than that distance is passing through, and has not arrived.
+        """
         (x0, x1), (y0, y1) = self.surface.entry.bounds
-        outside = ~(self.distance <= ARRIVED * math.hypot(x1 - x0, y1 - y0))  # NaN counts as outside
-        if outside[-1]:
+        radius = ARRIVED * math.hypot(x1 - x0, y1 - y0)
+        outside = ~(self.distance <= radius)  # NaN counts as outside
+        if outside[-1] or np.hypot(*self.update[-1]) > radius:
             return None
         return int(np.flatnonzero(outside)[-1]) + 1 if outside.any() else 0
 
@@ -203,7 +209,7 @@ def simulate(
             raise ValueError(
                 f"schedule is {schedule!r}, but takes None or a function from step index to factor."
             )
-        lr *= [float(schedule(k)) for k in range(steps)]
+        lr *= _factors(schedule, steps)
     gaussian = np.random.default_rng(seed).normal(0.0, noise, (steps, 2)) if noise else np.empty((0, 2))
     diverged = walk(
         step,
@@ -250,6 +256,14 @@ def race(
         raise ValueError("A race takes a list of at least one racer, e.g. ['adam(lr=0.1)', 'rmsprop'].")
     walks = tuple(simulate(racer, surface, start, steps, **conditions) for racer in racers)
     return Race(walks[0].surface, walks, tuple(distinct(walk.racer for walk in walks)))
+
+
+def _factors(schedule: Callable[[int], float], steps: int) -> FloatArray:
+    factors = [schedule(k) for k in range(steps)]
+    for k, factor in enumerate(factors):
+        if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
+            raise ValueError(f"schedule gives {factor!r} at step {k}, but its factor on lr takes a number.")
+    return np.array(factors, dtype=np.float64)
 
 
 def _whole(name: str, value: object, low: int, high: int) -> int:

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,6 +140,15 @@ def test_any_text_is_a_racer_or_one_sentence(text: str) -> None:
     except ValueError as problem:
         said = str(problem)
     assert said in OPTIMIZERS or (10 < len(said) < 400 and "\n" not in said)
+
+
+def test_a_racer_made_by_hand_is_checked_too() -> None:
+    assert Racer("adam") == Racer.parse("adam")
+    assert Racer("gd", (("lr", np.float32(0.5)),)) == Racer.parse("gd(lr=0.5)")
+    with pytest.raises(ValueError, match="lr of adam is -5"):
+        Racer("adam", (("lr", -5.0),))
+    with pytest.raises(ValueError, match="no optimizer 'adamm'"):
+        Racer("adamm")
 
 
 def test_kin_are_told_apart() -> None:

@@ -3,7 +3,10 @@
 import csv
 import json
 import math
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,35 @@ def test_a_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         port = taken.getsockname()[1]
         assert run(["--port", str(port), "--no-browser"]) == 2
     assert f"Port {port} on 127.0.0.1 can't be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "99999"])
+def test_a_port_out_of_range_is_one_line(capsys: pytest.CaptureFixture[str], port: str) -> None:
+    assert run(["--port", port, "--no-browser"]) == 2
+    assert capsys.readouterr().err.startswith(f"adamscope: --port is {port}, but takes")
+
+
+def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
+    arguments = ["train", "-o", "adam", "--data", "shapes10", "--epochs", "500", "--limit", "640"]
+    command = [
+        sys.executable,
+        "-c",
+        "from app.cli import main; main()",
+        *arguments,
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch 1 "):
+                break
+        else:
+            pytest.fail("It ended before it began.")
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    assert "Stopped; what was trained until then is kept." in rest
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["racers"][0]["notation"] == "adam"
 
 
 def test_help_everywhere(capsys: pytest.CaptureFixture[str]) -> None:

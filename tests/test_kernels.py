@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from optimizers import kernels
+
 RULE = """
 from optimizers.kernels import rule_kernel
 import numpy as np
@@ -44,6 +48,37 @@ def test_an_edited_rule_is_compiled_anew_and_an_unchanged_one_is_not(tmp_path: P
     assert _compiled(tmp_path) == first
     assert _run(tmp_path, "3") == "['momentum'] [-0.30000000000000004, -0.6000000000000001] [[1.0, 2.0]]"
     assert len(_compiled(tmp_path)) == 2 * len(first)
+
+
+def test_nowhere_to_keep_compiled_results_is_no_hindrance() -> None:
+    # Numba finds no folder for the package's own functions, and the cache folder can't be made.
+    script = """
+from numba.core import caching
+classes, caching.CacheImpl._locator_classes = caching.CacheImpl._locator_classes, []
+import optimizers.kernels
+caching.CacheImpl._locator_classes = classes
+from optimizers import simulate
+print(simulate("adam(lr=0.1)", "rosenbrock", steps=3).outcome)
+print(optimizers.kernels._folder())
+"""
+    environment = os.environ | {"XDG_CACHE_HOME": "/proc/nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
+    )
+    outcome, folder = done.stdout.split()
+    assert outcome == "MAX_STEPS"
+    assert not Path(folder).exists()  # what was made up for it is gone again
+
+
+def test_a_kernel_that_fails_to_load_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def hill(x: float, y: float) -> tuple[float, float, float]:
+        return -x * x, -2 * x, 0.0 * y
+
+    monkeypatch.setattr(kernels, "_folder", lambda: tmp_path / "missing")
+    with pytest.raises(FileNotFoundError):
+        kernels.surface_kernel(hill)
+    monkeypatch.setattr(kernels, "_folder", lambda: tmp_path)
+    assert kernels.surface_kernel(hill) is not None
 
 
 def test_import_is_light() -> None:

@@ -88,9 +88,11 @@ def test_adam_equals_a_plain_loop(surface: str, correct: bool | str) -> None:
     assert np.abs(walk.path - path).max() <= 1e-12 * np.abs(path).max()
 
 
-def test_every_rule_with_a_twin_was_compared() -> None:
+def test_every_rule_is_compared_with_something() -> None:
     compared = {Racer.parse(notation).name for notation in _twin_runs(0.05)}
-    assert compared == {name for name, entry in OPTIMIZERS.items() if entry.twin is not None}
+    assert compared == set(
+        OPTIMIZERS
+    )  # a rule without a twin needs a loop of its own, as uncorrected Adam has
 
 
 @pytest.mark.parametrize(("beta1", "beta2"), [(0.9, 0.999), (0.9, 0.99), (0.0, 0.9999)])

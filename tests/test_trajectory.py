@@ -39,7 +39,7 @@ def test_invariants(name, surface, lr, x, y, steps, noise, clip_norm) -> None:
     if not noise and clip_norm is None:
         assert np.array_equal(walk.grad[:last], walk.surface.gradient(*walk.path[:last].T))
     if clip_norm is not None:
-        assert np.hypot(*walk.grad[:last].T).max(initial=0) <= clip_norm
+        assert np.hypot(*walk.grad[:last].T).max(initial=0) <= clip_norm * (1 + 1e-15)
     assert (walk.outcome == DIVERGED) == (walk.diverged is not None)
     assert (walk.outcome == CONVERGED) == (walk.arrived is not None)
 
@@ -69,6 +69,12 @@ def test_arrived_is_the_step_after_which_it_stays() -> None:
     assert np.all(distance[walk.arrived :] <= radius)
     assert distance[walk.arrived - 1] > radius
     assert np.any(distance[: walk.arrived - 1] <= radius)  # it passed through before, and left again
+
+
+def test_passing_through_is_not_arriving() -> None:
+    walk = simulate("momentum(lr=0.01)", "quadratic", steps=24)
+    assert walk.distance[-1] < 0.01 * math.hypot(6.0, 5.2) < np.hypot(*walk.update[-1])
+    assert walk.outcome == MAX_STEPS
 
 
 def test_a_saddle_has_no_arrival() -> None:
@@ -146,6 +152,8 @@ def test_a_race_has_one_start_and_distinct_looks() -> None:
         ({"clip_norm": 0}, "clip_norm is 0, but takes a finite number above 0."),
         ({"seed": -1}, "seed is -1"),
         ({"schedule": 0.5}, "schedule is 0.5, but takes None or a function"),
+        ({"schedule": lambda k: None}, "schedule gives None at step 0"),
+        ({"schedule": lambda k: "x"}, "schedule gives 'x' at step 0"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments: dict, words: str) -> None:

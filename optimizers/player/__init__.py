@@ -239,7 +239,10 @@ def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]
             "slider": list(hyper.slider),
             "scale": hyper.scale,
             "takes": hyper.takes,
-            "choices": [{"value": choice.value, "word": choice.word} for choice in hyper.choices],
+            "choices": [
+                {"value": choice.value, "word": choice.word, "button": choice.button}
+                for choice in hyper.choices
+            ],
         }
         for hyper in hyperparameters
     ]

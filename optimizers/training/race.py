@@ -227,6 +227,7 @@ class _Lane:
         if finite < len(losses):
             seen = sum(sizes[: finite + 1])
             self.diverged_at = before + finite + 1
+            self.examples = examples + seen  # what came after taught it nothing
             points.append(Point(self.index, self.diverged_at, examples + seen, seconds, math.nan, math.nan))
         return points
 
@@ -273,6 +274,9 @@ class _Race:
         self.tests = list(tests.batches(torch.arange(len(tests)), TEST_BATCH))
         self.steps_per_epoch = math.ceil(len(self.pictures) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
+        self.data_note = dataset.note
+        if len(self.pictures) < len(dataset.train_labels):
+            self.data_note += f"; trained on the first {len(self.pictures):,}"
         self.step = 0
         self.points: list[Point] = []
         self.evaluations: list[Evaluated] = []
@@ -356,7 +360,7 @@ class _Race:
             total_steps=self.total_steps,
             steps_per_epoch=self.steps_per_epoch,
             parameters=len(self.lanes[0].theta),
-            data_note=self.dataset.note,
+            data_note=self.data_note,
         )
 
     def _racer_result(self, lane: _Lane) -> RacerResult:
@@ -385,7 +389,7 @@ class _Race:
             evaluations=tuple(self.evaluations),
             classes=self.dataset.classes,
             test_labels=self.dataset.test_labels,
-            data_note=self.dataset.note,
+            data_note=self.data_note,
             device_name=_device_name(self.config.device),
             parameters=len(self.lanes[0].theta),
             steps_per_epoch=self.steps_per_epoch,
