@@ -79,8 +79,10 @@ def _run(run: Run) -> dict[str, Any]:
     )
     more = ("seconds_left", "samples_per_second", "diverged", "message", "data_note")
     config = run.config
+    data = DATASETS.get(config.get("data", ""))
     return {
         **_short(run),
+        "classes": len(data.classes) if data else None,  # how many answers a guess has
         **{name: getattr(run, name) for name in (*names, *more)},
         **{name: config.get(name) for name in SETTINGS},
         "model_title": MODELS[config["model"]].title

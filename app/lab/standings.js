@@ -29,6 +29,7 @@ function standing(record, step) {
 
 /** One sentence that is true of these numbers. */
 function sentence(run, record) {
+  const guess = run.classes ? 100 / run.classes : NaN; // %; what is not known any more is not spoken of
   const now = standing(record, Infinity);
   const lost = run.racers.filter((_, k) => String(k) in run.diverged);
   const fallen = lost.map((racer) => `${racer.label} diverged at step ${count(run.diverged[run.racers.indexOf(racer)])}`).join("; ");
@@ -36,7 +37,7 @@ function sentence(run, record) {
   const order = now.map((one, k) => ({ ...one, label: run.racers[k].label, diverged: String(k) in run.diverged })).filter(({ test }) => Number.isFinite(test)).sort((a, b) => b.test - a.test);
   const step = Math.max(...record.test.map((test) => test.step.at(-1) ?? 0));
   if (!order.length || step === 0) {
-    const alike = order.length ? `All begin from the same weights: ${percent(order[0].test)} % right, and chance is 10 %.` : "";
+    const alike = order.length ? `All begin from the same weights: ${percent(order[0].test)} % right${run.classes ? `, and chance is ${+guess.toFixed(1)} %` : ""}.` : "";
     const first = run.active && run.steps_per_epoch ? ` The first test of what they learn comes at step ${count(run.steps_per_epoch)}.` : "";
     return (alike + first + more).trim();
   }
@@ -44,7 +45,7 @@ function sentence(run, record) {
   const when = `${run.active ? "After" : "In the end, after"} epoch ${+(step / run.steps_per_epoch).toFixed(1)}`;
   const gap = second ? leader.test - second.test : 0;
   const lead = !second ? "" : gap < 0.05 ? `, as many as by ${second.label}` : `, ${gap.toFixed(1)} points more than by the next, ${second.label}`;
-  const chance = order.filter(({ test, diverged }) => test < 12 && !diverged).map(({ label }) => label);
+  const chance = order.filter(({ test, diverged }) => test < 1.2 * guess && !diverged).map(({ label }) => label);
   const stuck = chance.length ? ` Still guessing, at chance: ${chance.join("; ")}.` : "";
   return `${when}: ${percent(leader.test)} % of the test pictures named rightly by ${leader.label}${lead}.${stuck}${more}`;
 }

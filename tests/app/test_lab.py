@@ -101,6 +101,7 @@ def test_start_writes_a_run_and_a_second_page_shows_it(store: Store) -> None:
         meta, arrays = look(other)
         assert meta["run"]["id"] == run.id
         assert meta["run"]["state"] == "running"
+        assert meta["run"]["classes"] == 10  # so that chance is 10 %
         assert [racer["label"] for racer in meta["run"]["racers"]] == ["Adam", "gradient descent"]
         assert meta["asked"]["epochs"] == 3  # its settings are offered for the next one
         np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5]))

@@ -81,6 +81,38 @@ def test_a_short_run_grows_its_curves_ends_and_is_the_same_from_every_page(
     assert f"run={run_id}" in page.url
 
 
+@pytest.mark.parametrize(
+    ("classes", "chance"), [(10, "chance is 10 %"), (3, "chance is 33.3 %"), (None, None)]
+)
+def test_chance_is_one_in_as_many_classes(open_page: Any, classes: int | None, chance: str | None) -> None:
+    page = open_page(SHORT)
+    wait_for(page, "lab.updates > 0")
+    told = page.evaluate(
+        """async (classes) => {
+        const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+        const url = loaded.find((name) => name.endsWith("/standings.js"));
+        const { createStandings } = await import(url);
+        const { createRecord } = await import(new URL("curves.js", url).href);
+        const look = { light: "#000000", dark: "#ffffff", dash: [], hollow: false };
+        const racers = ["sure", "lost"].map((label) => ({ label, notation: label, ...look }));
+        const run = { id: "1f2e3d4c", active: true, diverged: {}, racers, classes, steps_per_epoch: 5 };
+        const say = (rows) => {
+            const record = createRecord(racers);
+            record.take([0, 0], new Float32Array(0), new Float32Array(rows));
+            const standings = createStandings({ onShow() {} });
+            standings.update(run, [], record, { dark: false }, null);
+            return standings.node.querySelector(".sentence").textContent;
+        };
+        const guessed = classes ? 1.1 / classes : 0;
+        return [say([0, 0, 2, 0.25, 1, 0, 2, 0.25]), say([0, 5, 1, 0.9, 1, 5, 2, guessed])];
+    }""",
+        classes,
+    )
+    assert "25.0 % right" in told[0]
+    assert chance in told[0] if chance else "chance" not in told[0]
+    assert ("at chance: lost" in told[1]) == (chance is not None)
+
+
 def test_stop_ends_a_long_run_at_once(open_page: Any) -> None:
     page = open_page(SHORT.replace("epochs=2", "epochs=200"))
     start(page)
