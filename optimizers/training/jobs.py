@@ -190,19 +190,32 @@ def train_run(run_id: str, url: str) -> None:
         store.interrupt(run_id)
         return
     from optimizers.training import TrainConfig, train
+    from optimizers.training.data import DataError
 
     run = store.get(run_id)
     assert run is not None
     try:
+        config = TrainConfig.from_json(json.dumps(run.config))
+    except ValueError as problem:  # written by another version
+        store.change(run_id, state="failed", message=str(problem))
+        return
+    try:
         with Recorder(store, run_id) as record:
-            result = train(TrainConfig.from_json(json.dumps(run.config)), record)
+            result = train(config, record)
         end = {"state": "stopped" if result.stopped else "finished", "summary": result.summary}
+    except DataError as problem:
+        store.change(run_id, state="failed", message=str(problem))
+        return
     except Exception as problem:
-        if not isinstance(problem, (ValueError, RuntimeError, OSError)):
-            _log.exception("Run %s failed.", run_id)
-        store.change(run_id, state="failed", message=str(problem) or type(problem).__name__)
+        _log.exception("Run %s failed.", run_id)
+        store.change(run_id, state="failed", message=_first_line(problem))
         return
     store.change(run_id, seconds_left=0.0, **end)
+
+
+def _first_line(problem: Exception) -> str:
+    """Return what a learner reads of a problem whose traceback is in the log."""
+    return str(problem).strip().partition("\n")[0] or type(problem).__name__
 
 
 class Recorder:

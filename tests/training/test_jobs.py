@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import time
@@ -7,7 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from optimizers import training
 from optimizers.training import TrainConfig, jobs
+from optimizers.training.data import DataError
 from optimizers.training.store import Run, Store
 
 SHORT = TrainConfig(("adam", "momentum(lr=0.01)"), data="shapes10", epochs=1, batch_size=50, limit=500)
@@ -83,6 +86,35 @@ def test_missing_pictures_fail_with_the_sentence_that_helps(store: Store) -> Non
     run = read(store, run_id)
     assert run.state == "failed"
     assert "adamscope data cifar10" in run.message
+
+
+@pytest.mark.parametrize(
+    ("problem", "message", "logged"),
+    [
+        (RuntimeError("out of memory\nat 0x7f"), "out of memory", True),
+        (ValueError("shapes do not fit"), "shapes do not fit", True),
+        (ZeroDivisionError(), "ZeroDivisionError", True),
+        (DataError("cifar10 is damaged."), "cifar10 is damaged.", False),
+    ],
+)
+def test_what_nobody_foresaw_leaves_a_traceback_in_the_log_and_a_sentence_on_the_page(
+    problem: Exception,
+    message: str,
+    logged: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(training, "train", fail)
+    store = Store(f"sqlite:///{tmp_path / 'runs.sqlite'}")
+    run_id = store.create(json.loads(SHORT.to_json()))
+    jobs.train_run(run_id, store.url)
+    run = read(store, run_id)
+    assert (run.state, run.message) == ("failed", message)
+    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [problem] * logged
 
 
 # A page's script has no `if __name__ == "__main__"`: whoever imports it again starts another run.
