@@ -83,15 +83,13 @@ export function createSlider({ hyper, owner, onInput }) {
   return { node, show };
 }
 
-const WORDS = { true: "both", false: "none", first: "m", second: "v" };
-
 /** A choice among a few values, as a row of buttons. */
 export function createChoice({ hyper, owner, onInput }) {
   const values = hyper.choices.map((choice) => choice.value);
-  const buttons = values.map((choice, index) => {
+  const buttons = hyper.choices.map(({ value, button: word }, index) => {
     const button = element("button", {
-      type: "button", role: "radio", onclick: () => onInput(choice, true), title: `${hyper.name}=${notationOf(choice)}`,
-    }, WORDS[choice] ?? String(choice));
+      type: "button", role: "radio", onclick: () => onInput(value, true), title: `${hyper.name}=${notationOf(value)}`,
+    }, word);
     button.addEventListener("keydown", (event) => {
       const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       if (!move) return;
