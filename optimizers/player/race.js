@@ -13,7 +13,7 @@ export function readRace(meta, tracks) {
     const record = take(rows * slots * 2);
     const loss = take(rows);
     const value = (slot, step, axis) => record[(step * slots + place[slot]) * 2 + axis];
-    return { ...racer, loss, value, has: (slot) => slot in place };
+    return { ...racer, loss, value };
   });
   return { ...meta, racers };
 }

@@ -37,14 +37,12 @@ export function queryOf(question, look) {
 export function createMessenger(send) {
   let turn = 0;
   let under = null; // the turn under way
-  let since = 0;
   let waiting = null;
   let timer = 0;
 
   function go(message) {
     turn += 1;
     under = turn;
-    since = performance.now();
     send({ ...message, turn });
     clearTimeout(timer);
     timer = setTimeout(() => free(under), PATIENCE);
@@ -63,9 +61,6 @@ export function createMessenger(send) {
   return {
     get idle() {
       return under === null;
-    },
-    get elapsed() {
-      return performance.now() - since;
     },
     ask: (message) => (under === null ? go(message) : (waiting = message)),
     answered: free,
