@@ -108,6 +108,7 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
       write(line.sum, last ? (axis ? "Δy = " : "Δx = ") : worked(racer, k, axis));
       write(line.result, last ? "—" : formatNumber(racer.value("update", k, axis)));
     });
+    formula.style.setProperty("--signs", Math.max(...lines.map(({ node: { textContent } }) => textContent.length)));
     const now = performance.now();
     const hold = clock.playing && now - said.since < LINGER ? said.key : null;
     const told = explain(race, racer, k, hold);
@@ -122,9 +123,11 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
     const range = [0, race.steps];
     const order = [...race.racers.keys()].filter((index) => index !== chosen).concat(chosen);
     const bottom = race.surface.minima.length > 0;
+    const axis = lossAxis(race, bottom);
+    loss.note(axis.beyond);
     loss.draw(theme, {
       series: order.map((index) => ({ x: steps, y: race.racers[index].loss, ...ink(race.racers[index], index) })),
-      xRange: range, yLog: bottom, yRange: lossRange(race, bottom),
+      xRange: range, yLog: bottom, yRange: axis.range,
     });
     const racer = race.racers[chosen];
     if (racer.bias) {
@@ -173,29 +176,41 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
   };
 }
 
-/** The loss axis: from the smallest loss to the largest on the map, so that one who flies away doesn't flatten the rest. */
-function lossRange(race, bottom) {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const { loss } of race.racers) {
-    for (const f of loss) {
-      if (!Number.isFinite(f) || (bottom && f <= 0)) continue;
-      if (f < low) low = f;
-      if (f > high) high = f;
-    }
-  }
-  if (!(low < high)) return null;
+/**
+ * The loss axis, and who leaves it, in words: {range, beyond}. It spans the losses, but not more than 1,000 times the
+ * start's and not less than 10⁻¹²: one who flies away doesn't flatten the rest.
+ */
+function lossAxis(race, bottom) {
+  const ends = race.racers.map(({ loss }) => {
+    const seen = loss.filter((f) => !Number.isNaN(f));
+    return { low: seen.reduce((a, b) => Math.min(a, b)), high: seen.reduce((a, b) => Math.max(a, b)) };
+  });
+  const usable = race.racers.flatMap(({ loss }) => [...loss.filter((f) => Number.isFinite(f) && (!bottom || f > 0))]);
+  let low = usable.reduce((a, b) => Math.min(a, b), Infinity);
+  let high = usable.reduce((a, b) => Math.max(a, b), -Infinity);
+  if (!(low < high)) return { range: null, beyond: "" };
   const start = Math.abs(race.racers[0].loss[0]) || 1;
-  if (!bottom) return [Math.max(low, -20 * start), Math.min(high, 20 * start)];
-  high = Math.min(high, 1e3 * start);
-  low = Math.max(low, 1e-12);
-  const pad = (high / low) ** 0.04;
-  return [low / pad, high * pad];
+  if (bottom) {
+    const most = Math.min(high, Math.max(low, 1e3 * start));
+    low = Math.min(Math.max(low, 1e-12), most);
+    high = most;
+    const pad = Math.max(high / low, 1.1) ** 0.04;
+    [low, high] = [low / pad, high * pad];
+  } else [low, high] = [Math.max(low, -20 * start), Math.min(high, 20 * start)];
+  const above = race.racers.filter((_, k) => ends[k].high > high);
+  const below = race.racers.filter((_, k) => ends[k].low < low);
+  const names = (racers) => racers.map(({ label }) => label).join(", ");
+  const number = (f) => (Number.isFinite(f) ? formatNumber(f, 2) : `${f < 0 ? "−" : ""}3×10³⁸ and more`); // of float32
+  const parts = [];
+  if (above.length) parts.push(`${names(above)}, up to ${number(Math.max(...ends.map((end) => end.high)))}`);
+  if (below.length) parts.push(`${names(below)}, down to ${number(Math.min(...ends.map((end) => end.low)))}`);
+  return { range: [low, high], beyond: parts.length ? `beyond the axis: ${parts.join("; ")}` : "" };
 }
 
 /** A chart that shares the clock's cursor: click or drag in it to go to a step. */
 function createChart(name, clock, onSettle) {
   const heading = element("h3", {}, name);
+  const aside = element("span.beyond");
   const canvas = element("canvas");
   const line = element("div.cursor");
   const box = element("div.chart", { "aria-hidden": "true" }, canvas, line);
@@ -215,8 +230,12 @@ function createChart(name, clock, onSettle) {
     onSettle();
   });
   return {
-    node: element("div.figure", {}, heading, box),
+    node: element("div.figure", {}, element("div.title", {}, heading, aside), box),
     title: (words, formula) => heading.replaceChildren(words, element("span.term", {}, formula)),
+    note(words) {
+      write(aside, words);
+      aside.title = words; // where it does not fit
+    },
     draw(theme, options) {
       if (!canvas.clientWidth) return; // not laid out yet
       scale = drawLines(canvas, {
