@@ -1,4 +1,4 @@
-// One plain sentence that is true of this step: the first rule below whose condition the numbers meet.
+// One plain sentence that is true of this step: of the first rule whose condition the numbers meet.
 
 import { formatNumber } from "./chart.js";
 import { biasFactor, formatSetting, hyperOf } from "./race.js";
@@ -6,7 +6,7 @@ import { biasFactor, formatSetting, hyperOf } from "./race.js";
 const AXES = ["x", "y"];
 const both = (f) => [f(0), f(1)];
 const short = (z, digits = 3) => formatSetting(Number(z.toPrecision(digits)));
-const percent = (share) => `${short(100 * share)} %`;
+const percent = (share, digits = 3) => `${short(100 * share, digits)} %`;
 const near = (a, b, share = 0.01) => Math.abs(a - b) <= share * Math.abs(b);
 
 /** Without correction m̂ is m itself. */
@@ -23,8 +23,7 @@ function facts(race, racer, k) {
   return {
     race, racer, k, at, length, g, update, divisor,
     lr: hyperOf(racer, "lr"),
-    // How much of v is kept at each step; undefined where v never forgets.
-    decay: racer.hyper.find(({ symbol }) => rooted[0]?.note.startsWith(`${symbol} `))?.value,
+    memory: rooted.length ? memoryOf(racer, rooted[0].slot, k) : null,
     direction: at(racer.direction),
     directionLabel: racer.rows.find((row) => row.slot === racer.direction)?.label ?? racer.direction,
     root: divisor ? at(divisor.slot).map(Math.sqrt) : null,
@@ -33,6 +32,18 @@ function facts(race, racer, k) {
     big: Math.abs(update[0]) >= Math.abs(update[1]) ? 0 : 1, // the axis that moves most
     uncorrected: hyperOf(racer, "bias_correction") === false,
   };
+}
+
+/** How a sum of squared gradients forgets, from its numbers: {slot, decay}, decay 1 where it never does; null if neither. */
+function memoryOf(racer, slot, k) {
+  if (k === 0) return null;
+  const decays = racer.hyper.filter(({ scale }) => scale === "one_minus_log").map(({ value }) => value);
+  const fits = (kept, added) => both((axis) => {
+    const after = kept * racer.value(slot, k - 1, axis) + added * racer.value("g", k, axis) ** 2;
+    return near(racer.value(slot, k, axis), after, 1e-5);
+  }).every(Boolean);
+  const decay = fits(1, 1) ? 1 : decays.find((kept) => fits(kept, 1 - kept));
+  return decay === undefined ? null : { slot, decay };
 }
 
 const RULES = {
@@ -133,21 +144,42 @@ const RULES = {
       `Without it the same m and v would make this step ${short(factor)} × as long.`;
   },
 
-  remembers({ racer, k, g, root, divisor, decay, at, update, lr, big }) {
-    if (!root || k < 12) return null;
+  remembers({ k, g, root, divisor, memory, at, big }) {
+    if (!memory || k < 12) return null;
     const axis = big;
     const now = Math.abs(g[axis]);
     if (!(root[axis] > 4 * now)) return null;
-    const v = at("v", k)[axis];
-    const old = at("v", k - 10)[axis] * (decay === undefined ? 1 : decay ** 10);
-    if (!(old / v > 0.8)) return null; // nearly all of v is older than ten steps
+    const { slot, decay } = memory;
+    const old = at(slot, k - 10)[axis] * decay ** 10;
+    if (!(old / at(slot)[axis] > 0.8)) return null; // nearly all of it is older than ten steps
     let steepest = 0;
     for (let j = 1; j < k; j++) if (Math.abs(at("g", j)[axis]) > Math.abs(at("g", steepest)[axis])) steepest = j;
     const was = formatNumber(Math.abs(at("g", steepest)[axis]), 3);
-    const half = short(Math.log(0.5) / Math.log(decay ?? 1));
-    const forgets = decay === undefined ? "it never forgets" : `its half-life is ${half} steps`;
+    const forgets = decay === 1 ? "it never forgets" : `its half-life is ${short(Math.log(0.5) / Math.log(decay))} steps`;
     return `${divisor.label} in ${AXES[axis]} still remembers the steep slope of step ${steepest} (|g| = ${was}, ` +
       `now ${formatNumber(now, 3)}): ${forgets}, so the step stays small here.`;
+  },
+
+  lengthening({ racer, k, at, update, length, direction, directionLabel, root, divisor, big }) {
+    const ratio = k > 0 ? length(update) / length(at("update", k - 1)) : NaN;
+    if (!(Math.abs(ratio - 1) >= 0.02) || !Number.isFinite(ratio)) return null;
+    // One axis explains it only if it did most of the moving before as well.
+    if (root && !near(Math.abs(update[big] / at("update", k - 1)[big]) - 1, ratio - 1, 0.2)) return null;
+    const size = (v) => (root ? Math.abs(v[big]) : length(v));
+    const parts = [`|${directionLabel}| ${change(size(direction) / size(at(racer.direction, k - 1)))}`];
+    if (root) parts.push(`${divisor.label} ${change(root[big] / Math.sqrt(at(divisor.slot, k - 1)[big]))}`);
+    if (parts.some((part) => part.endsWith(" "))) return null; // there was nothing to compare with
+    const where = root ? `In ${AXES[big]} ` : "";
+    const compared = ratio > 2 ? `${short(ratio)} × as long as` : `${percent(Math.abs(ratio - 1), 2)} ${ratio > 1 ? "longer" : "shorter"} than`;
+    return `This step is ${compared} the last. ${where}${parts.join(" and ")}.`;
+  },
+
+  against({ k, g, update, direction, directionLabel, racer }) {
+    if (racer.direction === "g" || k === 0) return null;
+    const axis = both((a) => direction[a] * g[a] < 0 && update[a] * g[a] > 0).indexOf(true);
+    if (axis < 0) return null;
+    return `In ${AXES[axis]} the slope (g = ${formatNumber(g[axis], 3)}) and ${directionLabel} (${formatNumber(direction[axis], 3)}) ` +
+      `disagree: the gradients before still decide, and ${AXES[axis]} moves uphill.`;
   },
 
   agreeing({ root, direction, directionLabel, divisor, update, lr, big, racer, k, at }) {
@@ -202,6 +234,14 @@ const RULES = {
   },
 };
 
+/** "grew by 5 %", "fell by 0.2 %", "stayed"; "" where the ratio is no number. */
+function change(ratio) {
+  if (!Number.isFinite(ratio)) return "";
+  if (ratio > 2) return `grew ${short(ratio)}-fold`;
+  if (Math.abs(ratio - 1) < 1e-4) return "stayed";
+  return `${ratio > 1 ? "grew" : "fell"} by ${percent(Math.abs(ratio - 1), 2)}`;
+}
+
 /** The angle between two steps, in degrees. */
 function turn(a, b) {
   const cosine = (a[0] * b[0] + a[1] * b[1]) / (Math.hypot(...a) * Math.hypot(...b));
@@ -225,6 +265,17 @@ function outside(race, racer, k) {
   return { key: "end", text };
 }
 
+// What happens at a step goes before what holds for long; there, every so often, another has the first word.
+const EVENTS = ["still", "first", "growing", "uphill", "arrived", "bouncing", "corrected"];
+const STATES = ["uncorrected", "remembers", "evens", "rolling", "lengthening", "plain", "agreeing", "against"];
+const TURN = 40; // steps
+
+/** The rules' names in the order they are tried at step k. */
+function orderAt(k) {
+  const first = Math.floor(k / TURN) % STATES.length;
+  return [...EVENTS, ...STATES.slice(first), ...STATES.slice(0, first), "bare"];
+}
+
 /**
  * {key, text} for step k of a racer. `keep` names the rule shown a moment ago: it stays while it still holds, so
  * that a running race can be read.
@@ -237,8 +288,8 @@ export function explain(race, racer, k, keep = null) {
     const text = RULES[keep](known);
     if (text) return { key: keep, text };
   }
-  for (const [key, rule] of Object.entries(RULES)) {
-    const text = rule(known);
+  for (const key of orderAt(k)) {
+    const text = RULES[key](known);
     if (text) return { key, text };
   }
   return { key: "none", text: "" };
