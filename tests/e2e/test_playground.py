@@ -1,9 +1,11 @@
 """The playground as a learner meets it: a real browser, a real server, real mouse and keys."""
 
 import math
+import re
 from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -238,6 +240,20 @@ def test_racers_come_and_go(page: Page) -> None:
     assert address(page)["surface"] == ["quadratic(condition=1000)"]
 
 
+def test_what_is_looked_at_goes_with_a_shorter_race(open_page: OpenPage) -> None:
+    """The last racer is looked into, late in the race; then there is neither that racer nor that step."""
+    page = ready(open_page("/?o=adam&o=adam(bias_correction=False)&steps=300&step=250&racer=1"))
+    page.get_by_role("button", name="with / without correction").click()
+    settled(page)
+    assert player(page, "race.racers.map(r => r.label)") == ["Adam"]
+    length = page.get_by_label("Length of the race in steps")
+    length.fill("100")
+    length.press("Enter")
+    settled(page)
+    assert player(page, "race.steps") == 100
+    assert player(page, "notices") == []
+
+
 def test_nothing_remounts_and_a_slow_browser_keeps_up(page: Page) -> None:
     ready(page)
     pause(page)
@@ -382,6 +398,19 @@ def test_divergence_is_said_and_nothing_is_drawn_after_it(open_page: OpenPage) -
     expect(page.locator("p.sentence")).to_contain_text(f"diverged at step {gd['diverged']}")
 
 
+def test_the_loss_axis_names_who_leaves_it(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=adam(lr=0.1)&o=gd(lr=0.01)&steps=60&step=5&racer=0"))
+    note = page.locator(".figure .beyond").first
+    expect(note).to_have_text(re.compile(r"^beyond the axis: gradient descent, up to \d\.\d×10.+$"))
+    chart = page.locator(".chart").first
+    top = chart.bounding_box()
+    page.get_by_role("button", name="More for gradient descent").click()
+    page.get_by_role("menuitem", name="Remove").click()
+    settled(page)
+    expect(note).to_have_text("")
+    assert chart.bounding_box() == top, "the chart moved"
+
+
 EXPLAIN = """async () => {
     const { explain } = await import("/_stcore/bidi-components/adamscope.player/sentence.js");
     const race = window.__adamscope.player.race;
@@ -419,6 +448,22 @@ def test_sentence_and_formula_are_true_of_the_step(page: Page) -> None:
             written = line.replace("−", "-").replace("·", "*").replace("×10⁻⁸", "e-8").replace("10⁻⁸", "1e-8")
             _, expression, result = written.split("=")
             assert eval(expression) == pytest.approx(float(result), rel=2e-3)
+
+
+def test_no_sentence_is_said_for_most_of_a_race(page: Page) -> None:
+    ready(page)
+    keys = page.evaluate(EXPLAIN.replace("k).text", "k).key"))[ADAM]
+    assert max(keys.count(key) for key in keys) < 200
+    assert len(set(keys)) >= 6
+    stays = len(keys) / (1 + sum(a != b for a, b in pairwise(keys)))
+    assert stays > 5, "a sentence changes too often to be read"
+
+
+def test_a_long_formula_is_not_cut(open_page: OpenPage) -> None:
+    for link in ("o=adagrad(lr=0.5)&step=4900", "o=adam(lr=0.00123,eps=1.23e-7)&step=4900"):
+        page = ready(open_page(f"/?surface=himmelblau&{link}&steps=5000&racer=0"))
+        assert "×10" in page.locator(".formula").inner_text()
+        assert page.locator(".formula").evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
 def test_reduced_motion_starts_with_the_whole_picture(open_page: OpenPage) -> None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser
 
 from optimizers import race
+
+pytestmark = pytest.mark.browser
 
 
 def test_the_file_plays_offline(browser: Browser, tmp_path: Path) -> None:
