@@ -207,7 +207,10 @@ export function createCurves({ onCursor, onScale }) {
     const { axes } = chart;
     const ends = run.racers.flatMap((racer, k) => {
       const values = record.train[k][chart.name];
-      const value = mean(values.slice(-Math.floor(values.length * WINDOW) - 1)); // where its running mean ends
+      const tests = record.test[k][chart.name];
+      // Beside its last test, once that stands at the end of the run; until then where its running mean ends.
+      const tested = record.test[k].step.at(-1) === record.train[k].step.at(-1);
+      const value = tested ? tests.at(-1) : mean(values.slice(-Math.floor(values.length * WINDOW) - 1));
       if (!Number.isFinite(value)) return [];
       return [{ racer, x: axes.x(Math.min(end, record.train[k].step.at(-1))) + 8, y: axes.y(value) }];
     });

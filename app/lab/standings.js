@@ -22,8 +22,9 @@ function standing(record, step) {
   return record.train.map((train, k) => {
     const test = record.test[k];
     const tests = test.accuracy.slice(0, indexAt(test.step, step) + 1);
+    const trained = tests.filter((_, i) => test.step[i] > 0); // before the first step a network only guesses
     const at = indexAt(train.step, step);
-    return { loss: at < 0 ? NaN : train.loss[at], known: at >= 0, test: tests.at(-1) ?? NaN, best: tests.length ? Math.max(...tests) : NaN };
+    return { loss: at < 0 ? NaN : train.loss[at], known: at >= 0, test: tests.at(-1) ?? NaN, best: trained.length ? Math.max(...trained) : NaN };
   });
 }
 
