@@ -162,7 +162,9 @@ def accuracy(args: argparse.Namespace) -> dict[str, Any]:
     found = [run["test_accuracy"] for run in runs]
     if len(found) > 1:
         print(f"mean {statistics.mean(found):.2%}, sd {statistics.stdev(found):.2%}, n {len(found)}")
-    return {"data_note": result.data_note, "config": json.loads(result.config.to_json()), "runs": runs}
+    config_without_seed = json.loads(result.config.to_json())
+    del config_without_seed["seed"]  # each run has its own
+    return {"data_note": result.data_note, "config": config_without_seed, "runs": runs}
 
 
 def race(args: argparse.Namespace) -> dict[str, Any]:
