@@ -23,7 +23,7 @@ function facts(race, racer, k) {
   return {
     race, racer, k, at, length, g, update, divisor,
     lr: hyperOf(racer, "lr"),
-    memory: rooted.length ? memoryOf(racer, rooted[0].slot, k) : null,
+    memory: rooted.length ? memoryOf(racer, rooted[0], k) : null,
     direction: at(racer.direction),
     directionLabel: racer.rows.find((row) => row.slot === racer.direction)?.label ?? racer.direction,
     root: divisor ? at(divisor.slot).map(Math.sqrt) : null,
@@ -34,8 +34,8 @@ function facts(race, racer, k) {
   };
 }
 
-/** How a sum of squared gradients forgets, from its numbers: {slot, decay}, decay 1 where it never does; null if neither. */
-function memoryOf(racer, slot, k) {
+/** How a sum of squared gradients forgets, from its numbers: {slot, label, decay}, decay 1 where it never does; null if neither. */
+function memoryOf(racer, { slot, label }, k) {
   if (k === 0) return null;
   const decays = racer.hyper.filter(({ scale }) => scale === "one_minus_log").map(({ value }) => value);
   const fits = (kept, added) => both((axis) => {
@@ -43,7 +43,7 @@ function memoryOf(racer, slot, k) {
     return near(racer.value(slot, k, axis), after, 1e-5);
   }).every(Boolean);
   const decay = fits(1, 1) ? 1 : decays.find((kept) => fits(kept, 1 - kept));
-  return decay === undefined ? null : { slot, decay };
+  return decay === undefined ? null : { slot, label: label.replace("√", ""), decay };
 }
 
 const RULES = {
@@ -146,18 +146,20 @@ const RULES = {
 
   remembers({ k, g, root, divisor, memory, at, big }) {
     if (!memory || k < 12) return null;
-    const axis = big;
-    const now = Math.abs(g[axis]);
-    if (!(root[axis] > 4 * now)) return null;
-    const { slot, decay } = memory;
-    const old = at(slot, k - 10)[axis] * decay ** 10;
-    if (!(old / at(slot)[axis] > 0.8)) return null; // nearly all of it is older than ten steps
-    let steepest = 0;
-    for (let j = 1; j < k; j++) if (Math.abs(at("g", j)[axis]) > Math.abs(at("g", steepest)[axis])) steepest = j;
-    const was = formatNumber(Math.abs(at("g", steepest)[axis]), 3);
-    const forgets = decay === 1 ? "it never forgets" : `its half-life is ${short(Math.log(0.5) / Math.log(decay))} steps`;
-    return `${divisor.label} in ${AXES[axis]} still remembers the steep slope of step ${steepest} (|g| = ${was}, ` +
-      `now ${formatNumber(now, 3)}): ${forgets}, so the step stays small here.`;
+    const now = Math.abs(g[big]);
+    if (!(now > 0 && root[big] > 4 * now)) return null;
+    const { slot, label, decay } = memory;
+    const parts = []; // what each step's g² still is of the sum
+    for (let j = k, weight = decay === 1 ? 1 : 1 - decay; j >= 0; j--, weight *= decay) {
+      parts[j] = (weight * at("g", j)[big] ** 2) / at(slot)[big];
+    }
+    if (!near(parts.reduce((a, b) => a + b), 1)) return null; // it sums up something else as well
+    const most = parts.indexOf(Math.max(...parts));
+    if (!(parts[most] >= 0.3) || most > k - 10) return null;
+    const was = formatNumber(Math.abs(at("g", most)[big]), 3);
+    const forgets = decay === 1 ? "never forgets" : `has a half-life of ${short(Math.log(0.5) / Math.log(decay))} steps`;
+    return `${label}, which ${forgets}, remembers step ${most}: in ${AXES[big]} ${percent(parts[most], 2)} of it is from there ` +
+      `(|g| = ${was}, now ${formatNumber(now, 3)}). ${divisor.label} is ${short(root[big] / now)} × the present |g|.`;
   },
 
   lengthening({ racer, k, at, update, length, direction, directionLabel, root, divisor, big }) {
