@@ -155,11 +155,18 @@ const RULES = {
     }
     if (!near(parts.reduce((a, b) => a + b), 1)) return null; // it sums up something else as well
     const most = parts.indexOf(Math.max(...parts));
-    if (!(parts[most] >= 0.3) || most > k - 10) return null;
+    const old = parts.slice(0, k - 9).reduce((a, b) => a + b); // all that is ten steps old or older
+    if (!(old > 0.8) || most > k - 10) return null;
     const was = formatNumber(Math.abs(at("g", most)[big]), 3);
     const forgets = decay === 1 ? "never forgets" : `has a half-life of ${short(Math.log(0.5) / Math.log(decay))} steps`;
-    return `${label}, which ${forgets}, remembers step ${most}: in ${AXES[big]} ${percent(parts[most], 2)} of it is from there ` +
-      `(|g| = ${was}, now ${formatNumber(now, 3)}). ${divisor.label} is ${short(root[big] / now)} × the present |g|.`;
+    const ratio = `${divisor.label} is ${short(root[big] / now)} × the present |g|.`;
+    const then = `(|g| = ${was}, now ${formatNumber(now, 3)})`;
+    if (parts[most] >= 0.3) {
+      return `${label}, which ${forgets}, remembers step ${most} ${then}: ` +
+        `in ${AXES[big]} ${percent(parts[most], 2)} of it is from there. ${ratio}`;
+    }
+    return `${label}, which ${forgets}, is old: in ${AXES[big]} ${percent(old, 2)} of it is from before step ${k - 9}, ` +
+      `most from step ${most} ${then}. ${ratio}`;
   },
 
   lengthening({ racer, k, at, update, length, direction, directionLabel, root, divisor, big }) {
