@@ -226,8 +226,9 @@ const RULES = {
       const share = both((a) => Math.abs(update[a]) / lr);
       const same = both((a) => near(share[a], Math.abs(direction[a]) / root[a], 0.03)).every(Boolean);
       if (!same) return null;
-      return `|${directionLabel}| is ${percent(share[0])} of ${divisor.label} in x and ${percent(share[1])} in y: ` +
-        `that is the share of lr by which each axis moves.`;
+      const of = (part, whole) => (part > 1 ? `${short(part)} × ${whole}` : `${percent(part)} of ${whole}`);
+      return `|${directionLabel}| is ${of(share[0], divisor.label)} in x and ${of(share[1], divisor.label)} in y, ` +
+        `so x moves by ${of(share[0], "lr")} and y by ${of(share[1], "lr")}.`;
     }
     if (racer.direction === "g") {
       return `The step is −lr × g: |g| = ${formatNumber(length(g), 3)} makes it ` +
