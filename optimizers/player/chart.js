@@ -11,6 +11,7 @@ export function formatNumber(z, digits = 4) {
   if (Number.isNaN(z) || z === null || z === undefined) return "—";
   if (!Number.isFinite(z)) return z < 0 ? "−∞" : "∞";
   if (z === 0) return "0";
+  z = Number(z.toPrecision(Math.max(digits, 6))); // so that two values equal in float32 print alike, ties included
   if (Math.abs(z) < 1e-4 || Math.abs(z) >= 1e6) {
     const [mantissa, exponent] = z.toExponential(digits - 1).split("e");
     return minus(mantissa) + "×" + power(Number(exponent));
