@@ -70,7 +70,10 @@ export function createSlider({ hyper, owner, onInput }) {
     number.value = String(value);
     number.select();
   });
-  number.addEventListener("change", () => onInput(number.value.trim().replace("−", "-").replace(",", "."), true));
+  number.addEventListener("change", () => {
+    const text = number.value.trim().replace("−", "-").replace(",", ".");
+    if (text) onInput(text, true); // an emptied field asks for nothing: leaving it brings the value back
+  });
   number.addEventListener("blur", () => (number.value = formatSetting(value)));
   number.addEventListener("keydown", (event) => {
     if (event.key === "Enter") number.blur();
