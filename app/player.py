@@ -63,7 +63,8 @@ def show_playground(
         turn: the last message this answers.
         known: the surfaces whose background the player already holds.
         moving: a hand is still on a slider, so that a coarse background will do.
-        extra: notices (a list of sentences); moved=True when the player should go to the request's step;
+        extra: notices (a list of sentences), told (counts them, for one said anew); moved=True when the
+            player should go to the request's step;
             address, the query the address bar should show ("" leaves it).
     """
     catalog = {

@@ -21,9 +21,19 @@ class Session:
     """What this learner's page remembers between two runs."""
 
     request: RaceRequest = field(default_factory=RaceRequest)
-    notices: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)  # they stand until the question changes
+    told: int = 0  # how often there were new ones: one that was dismissed stays away, until it is said anew
     turn: int = 0  # of the last message that was answered
     link: str = ""  # the address this page was last opened with
+
+    def tell(self, notices: list[str]) -> None:
+        self.notices = notices
+        self.told += bool(notices)
+
+
+def question(request: RaceRequest) -> str:
+    """Return what is asked, however it is looked at."""
+    return RaceRequest(request.surface, request.racers, request.start, request.steps).query()
 
 
 @st.fragment
@@ -36,11 +46,14 @@ def instrument() -> None:
     session.link = link
     if message and asked:
         session.turn = message.turn
-        wanted, session.notices = RaceRequest.parse(message.query, session.request)
-        if not session.notices:  # a slip of the hand costs nothing: the race stays as it was
+        wanted, notices = RaceRequest.parse(message.query, session.request)
+        if notices or question(wanted) != question(session.request):
+            session.tell(notices)
+        if not notices:  # a slip of the hand costs nothing: the race stays as it was
             session.request = wanted
     elif moved:
-        session.request, session.notices = RaceRequest.parse(link, session.request)
+        session.request, notices = RaceRequest.parse(link, session.request)
+        session.tell(notices)
     show_playground(
         session.request,
         KEY,
@@ -48,6 +61,7 @@ def instrument() -> None:
         known=message.grids if message else frozenset(),
         moving=asked and not message.settled if message else False,
         notices=session.notices,
+        told=session.told,
         moved=moved,
         # The player writes it into the address bar, once no hand is moving anything.
         address=session.request.query() if message is None or message.settled else "",

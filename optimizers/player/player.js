@@ -20,7 +20,7 @@ const NARROW = 720; // px of the player's own width below which stage and number
  *
  * data: {meta, tracks: Float32Array, grid: Float32Array}; grid (with its head meta.grid) may be left out when the player
  * already has the surface's. meta may also say how to look at it: step (paused there), racer, speed; and what a page that
- * asks adds: catalog {surfaces, optimizers}, notices [sentence], turn, moved (go to the step it says).
+ * asks adds: catalog {surfaces, optimizers}, notices [sentence] and told, turn, moved (go to the step it says).
  * options: layout "page" (three columns), "wide" (stage and inside) or "compact" (a lesson's); height, as CSS takes it;
  * send(message), which makes it a page that asks: {query, turn, settled, grids}.
  * Returns {update(data), destroy()}.
@@ -40,6 +40,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let full = false;
   let labels = [];
   let settling = 0; // timer
+  let told = null; // the notices on the screen, by meta.told: those one has dismissed do not come back
   let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
@@ -66,8 +67,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   function changed() {
     timeline.changed();
-    if (!clock.playing && race) {
-      settle();
+    if (!race) return;
+    if (!clock.playing || race.step !== null) settle(); // a race that runs has no step in the address
+    if (!clock.playing) {
       spoken.textContent = `Paused at step ${clock.whole} of ${clock.length}.`;
     }
   }
@@ -83,7 +85,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     race = readRace(meta, next.tracks);
     clock.resize(race.steps);
     chosen = Math.max(0, Math.min(race.racers.length - 1, opening ? (meta.racer ?? favourite(race)) : chosen));
-    notice.replaceChildren(...(meta.notices ?? []).map(line));
+    const notices = meta.notices ?? [];
+    if (told !== meta.told || !notices.length) notice.replaceChildren(...notices.map(line));
+    told = meta.told;
     theme = readTheme(root);
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, known);
@@ -102,6 +106,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
     }
     if (opening) begin(meta);
+    else if (clock.playing && race.step !== null) settle(); // it was started again before its pause was answered
     clock.refresh();
   }
 
@@ -223,9 +228,10 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const typing = target.matches?.("input:not([type=range]), select, textarea");
     if (root.contains(target)) event.stopPropagation(); // the host page has shortcuts of its own on plain letters
     if (typing) return;
+    const steps = target === document.body || target.matches?.(".timeline button"); // elsewhere the arrows have work of their own
     if (event.key === " " && !target.matches?.("button, a, summary, [role=menuitem]")) clock.toggle();
-    else if (event.key === "," || event.key === "<") clock.seek(clock.whole - 1);
-    else if (event.key === "." || event.key === ">") clock.seek(clock.whole + 1);
+    else if (event.key === "," || event.key === "<" || (steps && event.key === "ArrowLeft")) clock.seek(clock.whole - 1);
+    else if (event.key === "." || event.key === ">" || (steps && event.key === "ArrowRight")) clock.seek(clock.whole + 1);
     else if (event.key === "Home" && target === document.body) clock.seek(0);
     else if (event.key === "End" && target === document.body) clock.seek(clock.length);
     else return;

@@ -18,9 +18,9 @@ export function createTimeline({ clock, onSteps, onSettle }) {
   loop.setAttribute("aria-pressed", false);
   const buttons = element("div.buttons", {},
     button("first", "Back to the start (Home)", () => clock.seek(0)),
-    button("back", "One step back (,)", () => clock.seek(clock.whole - 1)),
+    button("back", "One step back (←)", () => clock.seek(clock.whole - 1)),
     toggle,
-    button("forward", "One step on (.)", () => clock.seek(clock.whole + 1)));
+    button("forward", "One step on (→)", () => clock.seek(clock.whole + 1)));
 
   const range = element("input.scrub", { type: "range", min: 0, max: 1, step: 1, value: 0, "aria-label": "Step" });
   range.addEventListener("input", () => clock.seek(Number(range.value)));
@@ -35,7 +35,10 @@ export function createTimeline({ clock, onSteps, onSettle }) {
       })
     : element("span");
   if (onSteps) {
-    length.addEventListener("change", () => onSteps(length.value));
+    length.addEventListener("change", () => {
+      if (length.value.trim()) onSteps(length.value);
+      else length.value = clock.length;
+    });
     length.addEventListener("keydown", (event) => event.key === "Enter" && length.blur());
   }
   const speed = element("select.speed", { "aria-label": "Speed", title: "Speed" },

@@ -121,6 +121,20 @@ def test_a_hostile_query_is_answered_by_a_sentence_and_the_race_is_kept(query: s
     assert meta["racers"][0]["notation"] == "adam(lr=0.02)"
 
 
+def test_a_notice_stands_until_the_question_changes() -> None:
+    test = start("surface=rosenbrok&steps=120")
+    meta, _ = packet(test)
+    notices, told = meta["notices"], meta["told"]
+    assert "rosenbrok" in notices[0]
+    asked = "surface=rosenbrock&start=-1.35,2.15&steps=120"
+    looked, _ = send(test, query=f"{asked}&step=7&racer=1&speed=2", turn=1, settled=True, grids=[])
+    assert (looked["step"], looked["notices"], looked["told"]) == (7, notices, told)
+    slip, _ = send(test, query="steps=many", turn=2, settled=True, grids=[])
+    assert slip["told"] == told + 1
+    asked_anew, _ = send(test, query="steps=130", turn=3, settled=True, grids=[])
+    assert asked_anew["notices"] == []
+
+
 @pytest.mark.parametrize(
     "sent",
     [

@@ -130,6 +130,11 @@ def test_a_number_can_be_typed_and_a_bad_one_is_refused(page: Page) -> None:
     number.press("Enter")
     settled(page)
     assert player(page, f"race.racers[{ADAM}].hyper[0].value") == 0.25
+    number.fill("")  # asks for nothing
+    number.press("Enter")
+    settled(page)
+    expect(number).to_have_value("0.25")
+    expect(page.get_by_role("status")).to_have_text("")
     number.fill("fast")
     number.press("Enter")
     settled(page)
@@ -189,6 +194,10 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
         assert float(text.replace("−", "-")) == pytest.approx(update, rel=1e-3)
     settled(page)
     assert address(page)["step"] == [str(k)]
+    page.get_by_role("button", name="Play (space)").click()
+    settled(page)
+    assert player(page, "playing")
+    assert "step" not in address(page)  # a link copied from a running race opens a running one
 
 
 LINK = "/?surface=himmelblau&o=nesterov(lr=0.002)&o=adam(lr=0.2)&start=1,-2&steps=150&step=40&racer=0&speed=2"
@@ -314,6 +323,17 @@ def test_everything_by_keyboard(page: Page) -> None:
     step = player(page, "step")
     page.keyboard.press(",")
     assert player(page, "step") == step - 1
+    page.keyboard.press("ArrowRight")
+    assert player(page, "step") == step
+    back = page.get_by_role("button", name="One step back")
+    back.focus()
+    back.press("ArrowLeft")
+    back.press("ArrowLeft")
+    back.press("ArrowRight")
+    assert player(page, "step") == step - 1
+    slider = page.get_by_role("slider", name="lr of Adam", exact=True)
+    slider.press("ArrowLeft")  # a slider's arrows are its own
+    assert player(page, "step") == step - 1
     settled(page)
     page.get_by_label("Surface", exact=True).focus()
     names = []
@@ -352,6 +372,15 @@ def test_bad_parts_of_a_link_are_named_in_a_quiet_sentence(open_page: OpenPage) 
     expect(page.get_by_role("status")).to_contain_text("There is no surface 'rosenbrok'")
     assert player(page, "race.surface.name") == "rosenbrock"
     assert player(page, "race.steps") == 120
+    page.wait_for_timeout(300)
+    pause(page)  # how it is looked at is no new question
+    settled(page)
+    notice = page.get_by_role("status").get_by_role("button")
+    expect(notice).to_be_visible()
+    notice.click()
+    page.keyboard.press("Home")
+    settled(page)
+    expect(notice).to_have_count(0)
     assert page.locator("[data-testid=stException], [data-testid=stAlert]").count() == 0
 
 
