@@ -61,7 +61,8 @@ def test_landmarks_say_what_happened_and_when() -> None:
     marks = landmarks(result)
     assert [mark["step"] for mark in marks] == sorted(mark["step"] for mark in marks)
     texts = {mark["text"]: mark for mark in marks}
-    assert texts["peak 6.57×"]["step"] == 11  # the step that update t = 12 leaves
+    peak = texts[f"{result.looks[3].label}: factor peaks, 6.57×"]
+    assert peak["step"] == 11  # the step that update t = 12 leaves
     gone = next(walk for walk in result if walk.diverged is not None)
     assert texts["gradient descent diverges"]["step"] == gone.diverged
     for walk, look in zip(result, result.looks, strict=True):

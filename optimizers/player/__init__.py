@@ -142,7 +142,8 @@ def landmarks(race: Race) -> list[dict[str, Any]]:
     for index, (trajectory, look) in enumerate(zip(race.trajectories, race.looks, strict=True)):
         peak = bias_peak(trajectory)
         if peak is not None and peak[0] <= race.steps:
-            found.append((peak[0] - 1, f"peak {peak[1]:.2f}×", index))  # update t leaves step t − 1
+            text = f"{look.label}: factor peaks, {peak[1]:.2f}×"
+            found.append((peak[0] - 1, text, index))  # update t leaves step t − 1
         if trajectory.diverged is not None:
             found.append((trajectory.diverged, f"{look.label} diverges", index))
         elif trajectory.arrived is not None:
