@@ -10,6 +10,8 @@ import numbers
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
+from types import MappingProxyType
 
 LONGEST = 300  # characters; the longest sensible notation has about 150
 
@@ -71,11 +73,12 @@ class Hyperparameter:
         return number
 
 
-def parse_call(text: str, kind: str) -> tuple[str, dict[str, object]]:
+@lru_cache(maxsize=1024)  # a slider asks for the same few racers again and again
+def parse_call(text: str, kind: str) -> tuple[str, Mapping[str, object]]:
     """Split `name(key=value, …)` into its name and keywords; raise ValueError with one clear sentence.
 
     >>> parse_call("adam(lr=0.05, bias_correction=first)", "optimizer")
-    ('adam', {'lr': 0.05, 'bias_correction': 'first'})
+    ('adam', mappingproxy({'lr': 0.05, 'bias_correction': 'first'}))
     """
     shown = text if len(text) <= 60 else text[:57] + "…"
     problem = ValueError(f"{shown!r} is no {kind}; write it like name or name(key=value, key=value).")
@@ -86,7 +89,7 @@ def parse_call(text: str, kind: str) -> tuple[str, dict[str, object]]:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise problem from None
     if isinstance(node, ast.Name):
-        return node.id, {}
+        return node.id, MappingProxyType({})
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
         raise problem
     keywords: dict[str, object] = {}
@@ -102,7 +105,7 @@ def parse_call(text: str, kind: str) -> tuple[str, dict[str, object]]:
             keywords[keyword.arg] = ast.literal_eval(keyword.value)
         except (ValueError, TypeError, RecursionError):
             raise problem from None
-    return node.func.id, keywords
+    return node.func.id, MappingProxyType(keywords)
 
 
 def unknown(kind: str, name: str, known: Collection[str], owner: str = "") -> ValueError:
