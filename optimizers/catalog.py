@@ -31,6 +31,7 @@ class Quantity:
     label: str
     note: str = ""  # the hyperparameter whose value stands beside the label
     root: bool = False  # shown as its square root, the size that divides
+    initial: float | str = 0.0  # what a state starts with: a number, or the hyperparameter that says
 
 
 @dataclass(frozen=True)
@@ -279,6 +280,14 @@ class Racer:
             else:
                 arguments[hyper.name] = float(self.values[hyper.name])
         return arguments
+
+    @property
+    def initial(self) -> tuple[float, ...]:
+        """What each state starts with, in the rule's order."""
+        return tuple(
+            float(self.values[state.initial]) if isinstance(state.initial, str) else state.initial
+            for state in self.optimizer.states
+        )
 
     def change(self, **values: object) -> Racer:
         """Return the same optimizer with some values changed."""

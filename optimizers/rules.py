@@ -14,6 +14,8 @@ the rule's direction. What people need to know of each rule stands in `catalog`.
 
 from typing import Any
 
+from optimizers.elementwise import sqrt
+
 # A float on a surface, a NumPy array, a torch tensor or a SymPy symbol: whatever has operators.
 Number = Any
 Step = tuple[Number, tuple[Number, ...], tuple[Number, ...]]  # update, new state, shown
@@ -40,14 +42,14 @@ def nesterov(theta: Number, g: Number, t: Number, m: Number, lr: Number, momentu
 def adagrad(theta: Number, g: Number, t: Number, v: Number, lr: Number, eps: Number) -> Step:
     """Adagrad: v ← v + g², Δθ = −lr·g/(√v + ε). Duchi, Hazan, Singer (2011)."""
     v = v + g * g
-    effective_lr = lr / (v**0.5 + eps)
+    effective_lr = lr / (sqrt(v) + eps)
     return -effective_lr * g, (v,), (effective_lr,)
 
 
 def rmsprop(theta: Number, g: Number, t: Number, v: Number, lr: Number, alpha: Number, eps: Number) -> Step:
     """RMSprop: v ← αv + (1−α)g², Δθ = −lr·g/(√v + ε). Tieleman and Hinton (2012), Coursera lecture 6e."""
     v = alpha * v + (1 - alpha) * g * g
-    effective_lr = lr / (v**0.5 + eps)
+    effective_lr = lr / (sqrt(v) + eps)
     return -effective_lr * g, (v,), (effective_lr,)
 
 
@@ -73,5 +75,5 @@ def adam(
     v = beta2 * v + (1 - beta2) * g * g
     m_hat = m / (1 - correct_m * beta1**t)
     v_hat = v / (1 - correct_v * beta2**t)
-    effective_lr = lr / (v_hat**0.5 + eps)
+    effective_lr = lr / (sqrt(v_hat) + eps)
     return -effective_lr * m_hat, (m, v), (effective_lr, m_hat, v_hat)

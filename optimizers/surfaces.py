@@ -32,19 +32,20 @@ def quadratic(x: float, y: float, condition: float, angle: float) -> ValueAndGra
 
 def rosenbrock(x: float, y: float) -> ValueAndGradient:
     """(1 − x)² + 100(y − x²)²."""
+    a = 1 - x
     r = y - x * x
-    return (1 - x) ** 2 + 100 * r * r, -2 * (1 - x) - 400 * x * r, 200 * r
+    return a * a + 100 * r * r, -2 * a - 400 * x * r, 200 * r
 
 
 def beale(x: float, y: float) -> ValueAndGradient:
     """(1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)²."""
     a = 1.5 - x + x * y
-    b = 2.25 - x + x * y**2
-    c = 2.625 - x + x * y**3
+    b = 2.25 - x + x * y * y
+    c = 2.625 - x + x * y * y * y
     return (
         a * a + b * b + c * c,
-        2 * a * (y - 1) + 2 * b * (y**2 - 1) + 2 * c * (y**3 - 1),
-        2 * a * x + 4 * b * x * y + 6 * c * x * y**2,
+        2 * a * (y - 1) + 2 * b * (y * y - 1) + 2 * c * (y * y * y - 1),
+        2 * a * x + 4 * b * x * y + 6 * c * x * y * y,
     )
 
 
@@ -69,6 +70,15 @@ def saddle(x: float, y: float) -> ValueAndGradient:
     return x * x - y * y, 2 * x, -2 * y
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Data behind a surface: f is the mean over all rows, a mini-batch's gradient over some of them."""
+
+    values: FloatArray  # (N, C)
+    batch: int | None = None  # rows a step's gradient takes unless one asks otherwise; None: all
+    cyclic: bool = False  # batches take the rows in turn; else each is drawn anew
+
+
 @dataclass(frozen=True)
 class Entry:
     """One entry of the catalogue of surfaces."""
@@ -84,6 +94,8 @@ class Entry:
     citation: str
     hyperparameters: tuple[Hyperparameter, ...] = ()
     saddles: tuple[Point, ...] = ()  # stationary points that are no minima, worth marking
+    rows: Rows | None = None  # handed to the function as its last parameter, `data`, one row after the other
+    box: tuple[Point, Point] | None = None  # a step that leaves it is projected back onto it
 
 
 _ENTRIES = (
@@ -220,8 +232,10 @@ class Surface:
 
     @property
     def parameters(self) -> FloatArray:
-        """The values in the function's order, as its compiled form takes them."""
-        return np.array([float(value) for _, value in self.pairs], dtype=np.float64)
+        """The values in the function's order, then the rows, as its compiled form takes them."""
+        values = np.array([float(value) for _, value in self.pairs], dtype=np.float64)
+        rows = self.entry.rows
+        return values if rows is None else np.concatenate([values, rows.values.ravel()])
 
     def value(self, x: ArrayLike, y: ArrayLike) -> FloatArray:
         """Return f at points; `x` and `y` are numbers or arrays that broadcast."""

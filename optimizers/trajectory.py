@@ -7,8 +7,7 @@ diverges ends in NaN and says so.
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -17,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from optimizers.catalog import Look, Racer, distinct
+from optimizers.conditions import Conditions, agreed, whole
 from optimizers.kernels import rule_kernel, surface_kernel, walk
 from optimizers.surfaces import FloatArray, Point, Surface
 
+UNBOUNDED = ((-math.inf, math.inf), (-math.inf, math.inf))
 FARTHEST = 1e9  # a point farther from the origin than this has diverged
 ARRIVED = 0.01  # of the map's diagonal: within it of a minimum, and staying there, counts as arrived
 MOST_STEPS = 1_000_000
@@ -51,10 +52,7 @@ class Trajectory:
     loss: FloatArray = field(repr=False)  # (T + 1,)
     lr: FloatArray = field(repr=False)  # (T,)
     diverged: int | None  # the first step whose point is not there
-    noise: float = 0.0
-    clip_norm: float | None = None
-    clip_value: float | None = None
-    seed: int = 0
+    conditions: Conditions
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -166,12 +164,7 @@ def simulate(
     surface: str | Surface,
     start: Sequence[float] | None = None,
     steps: int = 500,
-    *,
-    schedule: Callable[[int], float] | None = None,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
-    noise: float = 0.0,
-    seed: int = 0,
+    **conditions: Any,
 ) -> Trajectory:
     """Walk one racer over a surface.
 
@@ -180,11 +173,7 @@ def simulate(
         surface: a surface, e.g. `rosenbrock` or `quadratic(condition=10)`.
         start: (x, y); by default the surface's own good start.
         steps: T ≥ 1.
-        schedule: step index from 0 -> factor on lr, as torch.optim.lr_scheduler.LambdaLR takes it.
-        clip_norm: greatest norm of the gradient, as torch.nn.utils.clip_grad_norm_.
-        clip_value: greatest size of each entry of the gradient, as torch.nn.utils.clip_grad_value_.
-        noise: standard deviation of Gaussian noise added to each entry of the gradient, before clipping.
-        seed: of that noise.
+        conditions: schedule, clip_norm, clip_value, noise, batch_size and seed, as `Conditions` has them.
 
     Raises:
         ValueError: bad input, in one sentence that names it and says what it takes.
@@ -193,50 +182,35 @@ def simulate(
     array([1.  , 0.9 , 0.81])
     """
     racer, surface = Racer.parse(racer), Surface.parse(surface)
-    steps = _whole("steps", steps, 1, MOST_STEPS)
-    seed = _whole("seed", seed, 0, 2**32 - 1)
+    steps = whole("steps", steps, 1, MOST_STEPS)
+    under = agreed(conditions)
     theta = _point("start", surface.entry.start if start is None else start)
-    noise = _number("noise", noise, allow_zero=True)
     entry = racer.optimizer
     step, hyper = rule_kernel(entry.rule, len(entry.state), len(entry.shown))
     arguments = racer.arguments
     record = np.full((steps + 1, 3 + len(entry.state) + len(entry.shown), 2), np.nan)
     record[0, 0] = theta
     loss = np.full(steps + 1, np.nan)
-    lr = np.full(steps, arguments["lr"])
-    if schedule is not None:
-        if not callable(schedule):
-            raise ValueError(
-                f"schedule is {schedule!r}, but takes None or a function from step index to factor."
-            )
-        lr *= _factors(schedule, steps)
-    gaussian = np.random.default_rng(seed).normal(0.0, noise, (steps, 2)) if noise else np.empty((0, 2))
+    lr = under.lr(arguments["lr"], steps)
     diverged = walk(
         step,
         surface_kernel(surface.entry.function),
         record,
-        np.zeros((len(entry.state), 2)),
-        np.array([arguments[name] for name in hyper]),
+        np.repeat(np.array(racer.initial, dtype=np.float64)[:, None], 2, axis=1),
+        np.array([arguments[name] for name in hyper], dtype=np.float64),
         lr,
         surface.parameters,
         loss,
-        gaussian,
-        math.inf if clip_norm is None else _number("clip_norm", clip_norm),
-        math.inf if clip_value is None else _number("clip_value", clip_value),
+        under.gaussian(steps),
+        under.batches(surface, steps),
+        len(surface.pairs),
+        surface.entry.rows.values.shape[1] if surface.entry.rows else 0,
+        under.clip_norm or math.inf,
+        under.clip_value or math.inf,
+        np.array(surface.entry.box or UNBOUNDED, dtype=np.float64).ravel(),
         FARTHEST,
     )
-    return Trajectory(
-        racer,
-        surface,
-        record,
-        loss,
-        lr,
-        diverged if diverged >= 0 else None,
-        noise,
-        clip_norm,
-        clip_value,
-        seed,
-    )
+    return Trajectory(racer, surface, record, loss, lr, diverged if diverged >= 0 else None, under)
 
 
 def race(
@@ -256,29 +230,6 @@ def race(
         raise ValueError("A race takes a list of at least one racer, e.g. ['adam(lr=0.1)', 'rmsprop'].")
     walks = tuple(simulate(racer, surface, start, steps, **conditions) for racer in racers)
     return Race(walks[0].surface, walks, tuple(distinct(walk.racer for walk in walks)))
-
-
-def _factors(schedule: Callable[[int], float], steps: int) -> FloatArray:
-    factors = [schedule(k) for k in range(steps)]
-    for k, factor in enumerate(factors):
-        if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
-            raise ValueError(f"schedule gives {factor!r} at step {k}, but its factor on lr takes a number.")
-    return np.array(factors, dtype=np.float64)
-
-
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or not low <= int(value) <= high:  # type: ignore[call-overload]
-        raise ValueError(f"{name} is {value!r}, but takes a whole number from {low} to {high}.")
-    return int(value)  # type: ignore[call-overload]
-
-
-def _number(name: str, value: object, *, allow_zero: bool = False) -> float:
-    if not isinstance(value, bool) and isinstance(value, numbers.Real):
-        number = float(value)
-        if math.isfinite(number) and (number > 0 or (allow_zero and number == 0)):
-            return number
-    raise ValueError(f"{name} is {value!r}, but takes a finite number {'from' if allow_zero else 'above'} 0.")
 
 
 def _point(name: str, value: Sequence[float]) -> Point:

@@ -151,7 +151,7 @@ def test_a_race_has_one_start_and_distinct_looks() -> None:
         ({"noise": -1.0}, "noise is -1.0, but takes a finite number from 0."),
         ({"clip_norm": 0}, "clip_norm is 0, but takes a finite number above 0."),
         ({"seed": -1}, "seed is -1"),
-        ({"schedule": 0.5}, "schedule is 0.5, but takes None or a function"),
+        ({"schedule": 0.5}, "schedule is 0.5, but takes None, a schedule"),
         ({"schedule": lambda k: None}, "schedule gives None at step 0"),
         ({"schedule": lambda k: "x"}, "schedule gives 'x' at step 0"),
     ],
