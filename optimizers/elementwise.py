@@ -1,7 +1,7 @@
 """The few functions a rule needs beside operators, for whatever it is given: float, NumPy, torch or SymPy.
 
-The compiled rules have the same names with the same meaning for floats (`kernels.SCALAR`). Each rounds correctly
-wherever it runs, so that all walk the same path.
+The compiled rules have the same names with the same meaning for floats (`kernels.SCALAR`). Each rounds
+correctly wherever it runs, so that all walk the same path.
 """
 
 import math

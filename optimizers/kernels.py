@@ -105,8 +105,8 @@ def kernel(x, y, p):
 def load(functions: Sequence[Callable[..., Any]], wrapper: str) -> ModuleType:
     """Import the module generated for `functions` behind `wrapper`, writing it first where it is new.
 
-    The module holds their own sources, each compiled by njit, so that LLVM sees all of it at once and a result
-    compiled from other sources can never answer for it.
+    The module holds their own sources, each compiled by njit, so that LLVM sees all of it at once and a
+    result compiled from other sources can never answer for it.
     """
     sources = [f'@njit(error_model="numpy")\n{_source(function)}' for function in functions]
     names = " and ".join(function.__name__ for function in functions)
