@@ -74,7 +74,7 @@ def show_playground(
             for name, entry in OPTIMIZERS.items()
         ],
     }
-    look = {"step": request.step, "racer": request.racer, "speed": request.speed}
+    look = {"step": request.step, "racer": request.racer, "speed": request.speed, "loop": request.loop}
     page = {"layout": "page", "height": "calc(100dvh - 3.75rem)"}  # all of the window under the navigation
     meta = {**page, "turn": turn, "catalog": catalog, **look, **extra}
     _mount(request.race(), key, meta, known, moving)

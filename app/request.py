@@ -45,6 +45,7 @@ class RaceRequest:
     step: int | None = None  # where the playhead stands; None: playing from the start
     racer: int = 2  # whose step is explained, counted from 0
     speed: float = 1.0
+    loop: bool = False  # it plays again at its end
 
     @classmethod
     def parse(cls, query: str, kept: RaceRequest | None = None) -> tuple[RaceRequest, list[str]]:
@@ -97,6 +98,8 @@ class RaceRequest:
             parts.append(("racer", str(self.racer)))
         if self.speed != type(self).speed:
             parts.append(("speed", _short(self.speed)))
+        if self.loop:
+            parts.append(("loop", "1"))
         return "&".join(f"{name}={quote(value.replace(' ', ''), safe='(),=.-')}" for name, value in parts)
 
     def race(self) -> Race:
@@ -175,6 +178,13 @@ def _read_speed(values: list[str], notices: list[str]) -> dict[str, object]:
     return {"speed": speed}
 
 
+def _read_loop(values: list[str], notices: list[str]) -> dict[str, object]:
+    text = _one("loop", values)
+    if text not in ("", "0", "1"):
+        raise ValueError(f"loop is {text[:60]!r}, but takes 0 or 1.")
+    return {"loop": text == "1"}
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -190,6 +200,7 @@ _READERS = {
     "step": _read_step,
     "racer": _read_racer,
     "speed": _read_speed,
+    "loop": _read_loop,
 }
 assert {"racers" if name == "o" else name for name in _READERS} == {
     field.name for field in fields(RaceRequest)

@@ -45,6 +45,8 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
   let theme = null;
   let cells = [];
   let lines = [];
+  let family = "";
+  const ruler = document.createElement("canvas").getContext("2d");
   let rows = [];
   let shown = ""; // step and racer in the table
   let said = { key: null, since: 0 };
@@ -88,6 +90,16 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
     shown = "";
   }
 
+  /** A line's width in ems: fonts differ too much to count its signs. */
+  function ems({ sum, result }) {
+    const wide = (node, weight) => {
+      ruler.font = `${weight} 100px ${family}`;
+      return ruler.measureText(node.textContent).width / 100;
+    };
+    family ||= getComputedStyle(formula).fontFamily;
+    return 1.01 * (wide(sum, 400) + wide(result, 700)); // tabular figures may be a little wider
+  }
+
   function fill() {
     const racer = race.racers[chosen];
     const k = clock.whole;
@@ -108,7 +120,7 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
       write(line.sum, last ? (axis ? "Δy = " : "Δx = ") : worked(racer, k, axis));
       write(line.result, last ? "—" : formatNumber(racer.value("update", k, axis)));
     });
-    formula.style.setProperty("--signs", Math.max(...lines.map(({ node: { textContent } }) => textContent.length)));
+    formula.style.setProperty("--ems", Math.max(...lines.map(ems)));
     const now = performance.now();
     const hold = clock.playing && now - said.since < LINGER ? said.key : null;
     const told = explain(race, racer, k, hold);

@@ -19,8 +19,8 @@ const NARROW = 720; // px of the player's own width below which stage and number
  * Show a race inside `parent`.
  *
  * data: {meta, tracks: Float32Array, grid: Float32Array}; grid (with its head meta.grid) may be left out when the player
- * already has the surface's. meta may also say how to look at it: step (paused there), racer, speed; and what a page that
- * asks adds: catalog {surfaces, optimizers}, notices [sentence] and told, turn, moved (go to the step it says).
+ * already has the surface's. meta may also say how to look at it: step (paused there), racer, speed, loop; and what a page
+ * that asks adds: catalog {surfaces, optimizers}, notices [sentence] and told, turn, moved (go to the step it says).
  * options: layout "page" (three columns), "wide" (stage and inside) or "compact" (a lesson's); height, as CSS takes it;
  * send(message), which makes it a page that asks: {query, turn, settled, grids}.
  * Returns {update(data), destroy()}.
@@ -118,13 +118,13 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   /** The first picture: a race already running, the moment a link names, or the whole of it where motion is unwelcome. */
   function begin(meta) {
     if (SPEEDS.includes(meta.speed)) clock.speed = meta.speed;
+    clock.loop = meta.loop === true;
     const given = meta.step !== null && meta.step !== undefined;
-    if (given) clock.step = Math.min(meta.step, clock.length);
-    if (given) timeline.changed();
-    else if (reducedMotion()) {
-      clock.step = clock.length;
-      timeline.changed();
-    } else whenSeen(clock.play);
+    const still = given || reducedMotion();
+    clock.playing = false; // another link may arrive while a race runs
+    clock.step = given ? Math.min(meta.step, clock.length) : still ? clock.length : 0;
+    timeline.changed();
+    if (!still) whenSeen(clock.play);
   }
 
   /** In a lesson a race waits until one has scrolled to it. */
@@ -142,13 +142,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   function ask(settled) {
     clearTimeout(settling);
     settling = 0;
-    // A moment one has stopped at belongs to the state; one that runs by, or the race's end, does not.
-    const stopped = !clock.playing && clock.step < clock.length;
+    // A moment at which the race rests belongs to the state, its end too; one that runs by does not.
     // What is looked at must exist in the race that is wanted: it may be shorter, or have fewer racers, than this one.
     const steps = Number(question.steps);
     const step = Number.isInteger(steps) && steps > 0 ? Math.min(steps, clock.whole) : clock.whole;
     const racer = Math.min(chosen, question.racers.length - 1);
-    const look = { racer, speed: clock.speed, step: stopped ? step : "" };
+    const look = { racer, speed: clock.speed, step: clock.playing ? "" : step, loop: Number(clock.loop) };
     const whole = [...grids.values()].filter((field) => !field.coarse);
     messenger.ask({ query: queryOf(question, look), settled, grids: whole.map((field) => field.id) });
   }

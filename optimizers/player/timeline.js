@@ -14,8 +14,8 @@ export function createTimeline({ clock, onSteps, onSettle }) {
   const loop = button("loop", "Play again at the end", () => {
     clock.loop = !clock.loop;
     loop.setAttribute("aria-pressed", clock.loop);
+    onSettle();
   });
-  loop.setAttribute("aria-pressed", false);
   const buttons = element("div.buttons", {},
     button("first", "Back to the start (Home)", () => clock.seek(0)),
     button("back", "One step back (←)", () => clock.seek(clock.whole - 1)),
@@ -107,6 +107,7 @@ export function createTimeline({ clock, onSteps, onSettle }) {
       toggle.title = title;
       toggle.setAttribute("aria-label", title);
       speed.value = String(clock.speed);
+      loop.setAttribute("aria-pressed", clock.loop);
     },
   };
 }

@@ -61,6 +61,17 @@ def test_link_sets_everything() -> None:
     assert meta["surface"]["notation"] == "quadratic(condition=5)"
 
 
+def test_another_link_on_the_same_page_is_opened_as_it_would_be_anew() -> None:
+    test = start("surface=beale&o=gd(lr=0.1)&steps=30&step=7&speed=2&loop=1")
+    meta, _ = packet(test)
+    assert (meta["step"], meta["speed"], meta["loop"], meta["moved"]) == (7, 2, True, True)
+    test.query_params.clear()
+    test.query_params.update(parse_qs("surface=himmelblau&o=adam"))
+    meta, _ = packet(test.run())
+    assert (meta["surface"]["name"], labels(meta), meta["moved"]) == ("himmelblau", ["Adam"], True)
+    assert (meta["steps"], meta["step"], meta["speed"], meta["loop"]) == (400, None, 1, False)
+
+
 def test_a_message_is_answered_and_the_address_waits_until_the_hand_rests() -> None:
     test = start()
     moving, arrays = send(test, query="o=adam(lr=0.2)", turn=1, settled=False, grids=["rosenbrock"])

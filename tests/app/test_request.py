@@ -22,6 +22,7 @@ REQUESTS = st.builds(
     step=st.none() | st.just(1),
     speed=st.sampled_from(SPEEDS),
     racer=st.just(0),
+    loop=st.booleans(),
 )
 
 
@@ -55,6 +56,8 @@ def test_the_fixed_example_reads() -> None:
         ("step=-1", "step is '-1'"),
         ("step=78", "step is '78', but takes a whole number from 0 to 77."),
         ("speed=inf", "speed is 'inf'"),
+        ("loop=yes", "loop is 'yes', but takes 0 or 1."),
+        ("loop=1&loop=1", "loop is given 2 times"),
         ("speed=3", "speed is '3', but takes one of 0.25, 0.5, 1, 2, 4, 8."),
         ("racer=9", "racer is '9'"),
         ("racer=2", "racer is '2', but takes a whole number from 0 to 1."),

@@ -200,7 +200,68 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
     assert "step" not in address(page)  # a link copied from a running race opens a running one
 
 
-LINK = "/?surface=himmelblau&o=nesterov(lr=0.002)&o=adam(lr=0.2)&start=1,-2&steps=150&step=40&racer=0&speed=2"
+def test_a_race_at_rest_at_its_end_keeps_its_place(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=adam(lr=0.1)&steps=40&speed=8"))
+    page.wait_for_function(f"!{PLAYER}.playing && {PLAYER}.step === 40")
+    page.wait_for_timeout(300)  # the pause rests before it is told
+    settled(page)
+    assert address(page)["step"] == ["40"]
+    page.reload()
+    ready(page)
+    page.wait_for_timeout(300)
+    assert (player(page, "playing"), player(page, "step")) == (False, 40)
+    page.get_by_role("button", name="Play again").first.click()
+    settled(page)
+    page.wait_for_function(f"{PLAYER}.playing || {PLAYER}.step === 40")
+    length = page.get_by_label("Length of the race in steps")
+    page.wait_for_function(f"!{PLAYER}.playing")
+    length.fill("25")
+    length.press("Enter")
+    settled(page)
+    assert address(page)["steps"] == address(page)["step"] == ["25"]
+
+
+def test_the_loop_switch_is_in_the_address(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=adam(lr=0.1)&steps=40&speed=8"))
+    page.wait_for_function(f"!{PLAYER}.playing")
+    settled(page)
+    assert "loop" not in address(page)
+    page.get_by_role("button", name="Play again at the end").click()
+    page.get_by_role("button", name="Play again (space)").click()
+    page.wait_for_timeout(300)
+    settled(page)
+    assert address(page)["loop"] == ["1"]
+    page.reload()
+    ready(page)
+    loop = page.get_by_role("button", name="Play again at the end")
+    expect(loop).to_have_attribute("aria-pressed", "true")
+    frames = player(page, "frames")
+    page.wait_for_function(f"{PLAYER}.frames > {frames} + 30")
+    assert player(page, "playing")
+    loop.click()
+    page.wait_for_function(f"!{PLAYER}.playing && {PLAYER}.step === 40")
+    page.wait_for_timeout(300)
+    settled(page)
+    assert "loop" not in address(page)
+
+
+def test_another_link_opened_in_a_running_race_stands_at_its_step(page: Page) -> None:
+    ready(page)
+    assert player(page, "playing")
+    page.evaluate(
+        "history.pushState({}, '', '?surface=beale&o=adam(lr=0.1)&steps=90&step=30&loop=1');"
+        "window.dispatchEvent(new PopStateEvent('popstate'))"
+    )
+    page.wait_for_function(f"{PLAYER}.race.surface.name === 'beale'")
+    page.wait_for_timeout(300)
+    assert (player(page, "playing"), player(page, "step")) == (False, 30)
+    expect(page.get_by_role("button", name="Play again at the end")).to_have_attribute("aria-pressed", "true")
+
+
+LINK = (
+    "/?surface=himmelblau&o=nesterov(lr=0.002)&o=adam(lr=0.2)&start=1,-2"
+    "&steps=150&step=40&racer=0&speed=2&loop=1"
+)
 
 
 def test_a_link_restores_the_state(open_page: OpenPage) -> None:
