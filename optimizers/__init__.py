@@ -8,7 +8,7 @@ array([-0.1, -0.1])
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from optimizers.catalog import OPTIMIZERS, Racer
+from optimizers.catalog import OPTIMIZERS, Racer, equivalents
 
 if TYPE_CHECKING:
     from optimizers.surfaces import SURFACES, Surface
@@ -24,6 +24,7 @@ __all__ = [
     "Racer",
     "Surface",
     "Trajectory",
+    "equivalents",
     "race",
     "simulate",
 ]

@@ -7,7 +7,7 @@ that nothing a stranger types is ever run.
 import ast
 import math
 import numbers
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -42,6 +42,28 @@ class Hyperparameter:
     slider: tuple[float, float] = (0.0, 1.0)
     scale: str = "linear"  # "linear", "log", or "one_minus_log": logarithmic in 1 − value, for decay rates
     choices: tuple[Choice, ...] = ()
+    aside: bool = False  # shown only when one asks for more, or when it is not at its default
+    # What else changes when a convention does, so that the steps stay the same: (values, its new value, t) ->
+    # (changed values, in which case they stay the same; "" is in every case), or None where nothing does it.
+    convert: Callable[[Mapping[str, Value], Value, int], tuple[dict[str, Value], str] | None] | None = None
+
+    def choice(self, value: Value) -> Choice:
+        """Return the choice that has this value."""
+        return next(choice for choice in self.choices if choice.value == value)
+
+    def equivalents(
+        self, values: Mapping[str, Value], t: int = 1
+    ) -> list[tuple[Choice, dict[str, Value], str]]:
+        """Return each other choice that can take the same steps, what changes with it, and in which case."""
+        found = []
+        for choice in self.choices if self.convert else ():
+            if choice.value == values[self.name]:
+                continue
+            assert self.convert is not None
+            changed = self.convert(values, choice.value, t)
+            if changed is not None:
+                found.append((choice, {**changed[0], self.name: choice.value}, changed[1]))
+        return found
 
     @property
     def takes(self) -> str:

@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optimizers.catalog import OPTIMIZERS, Racer
+from optimizers.catalog import OPTIMIZERS, Optimizer, Racer
 from optimizers.rules import Step
+
+BETAS = ("beta1", "beta2")  # in a parameter group they are one pair, `betas`, where torch's schedulers look
 
 
 def apply_rule(
@@ -23,7 +25,7 @@ def apply_rule(
     theta: Tensor,  # changed in place
     g: Tensor,  # its gradient, of the same shape
     t: int,  # this step's number, counted from 1
-    state: list[Tensor],  # in the rule's order, zero before the first step; replaced in place
+    state: list[Tensor],  # in the rule's order, as `initial_state` gives it; replaced in place
     arguments: Mapping[str, Any],  # Racer.arguments; numbers, or tensors that broadcast over theta
 ) -> None:
     """Take one step: θ ← θ + Δθ, with (Δθ, state) = rule(θ, g, t, state)."""
@@ -34,12 +36,22 @@ def apply_rule(
         theta.add_(update)
 
 
+def initial_state(entry: Optimizer, values: Mapping[str, Any], theta: Tensor) -> list[Tensor]:
+    """Return the state before the first step; what all coordinates share is a single number."""
+    return [
+        theta.new_full((), start) if kept.shared else torch.full_like(theta, start)
+        for kept, start in zip(entry.states, entry.initial(values), strict=True)
+    ]
+
+
 class RuleOptimizer(torch.optim.Optimizer):
     """A rule of the catalogue as a torch.optim.Optimizer.
 
-    Every argument of the rule (`Racer.arguments`) is an option of each parameter group, so a learning-rate
-    scheduler, or a group with a value of its own, works as with any other optimizer. A parameter's state has
-    the rule's own names beside `step`.
+    Every hyperparameter is an option of each parameter group, so a learning-rate scheduler, or a group with
+    values of its own, works as with any other optimizer; beta1 and beta2 stand in a group as the pair
+    `betas`, as torch's own optimizers have them. A parameter's state has the rule's own names beside
+    `step`, which
+    counts the steps this parameter has taken.
 
     Args:
         params: parameters, or groups of them, as every torch optimizer takes.
@@ -47,12 +59,24 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     Raises:
         ValueError: an unknown optimizer or hyperparameter, or a value it does not take, in one sentence.
+        TypeError: at a step, a gradient that is sparse or complex.
     """
 
     def __init__(self, params: Iterable[Any], racer: str | Racer) -> None:
         """Hold `params` and step them by `racer`'s rule."""
         racer = Racer.parse(racer)
-        super().__init__(params, {"optimizer": racer.name, **racer.arguments})
+        super().__init__(params, {"optimizer": racer.name, **_paired(racer.values)})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters; options it does not give are the racer's."""
+        if isinstance(param_group, dict):  # torch says what else is wrong with it
+            entry = OPTIMIZERS[self.defaults["optimizer"]]
+            own = {**_unpaired(self.defaults), **_unpaired(param_group)}
+            for hyper in entry.hyperparameters:
+                if not isinstance(own[hyper.name], Tensor):
+                    own[hyper.name] = hyper.check(own[hyper.name], f"a group of {entry.name}")
+            param_group = _paired({name: value for name, value in own.items() if name != "optimizer"})
+        super().add_param_group(param_group)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Step every parameter that has a gradient; return the closure's loss, if there is one."""
@@ -62,15 +86,40 @@ class RuleOptimizer(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             entry = OPTIMIZERS[group["optimizer"]]
-            arguments = {name: group[name] for name in Racer.parse(entry.name).arguments}
+            values = _unpaired(group)
+            arguments = entry.arguments(values)
             for parameter in group["params"]:
-                if parameter.grad is None:
+                g = parameter.grad
+                if g is None:
                     continue
+                if g.layout != torch.strided or g.is_complex():
+                    kind = "complex" if g.is_complex() else "sparse"
+                    raise TypeError(
+                        f"{entry.name} steps dense real parameters, but a gradient here is {kind}; "
+                        "give it parameters with dense real gradients."
+                    )
                 kept = self.state[parameter]
                 if not kept:
-                    kept.update({name: torch.zeros_like(parameter) for name in entry.state}, step=0)
+                    start = initial_state(entry, values, parameter.data)
+                    kept.update(zip(entry.state, start, strict=True), step=0)
                 kept["step"] += 1
                 state = [kept[name] for name in entry.state]
-                apply_rule(entry.rule, parameter.data, parameter.grad, kept["step"], state, arguments)
+                apply_rule(entry.rule, parameter.data, g, kept["step"], state, arguments)
                 kept.update(zip(entry.state, state, strict=True))
         return loss
+
+
+def _paired(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Join beta1 and beta2 to `betas`, where there are both."""
+    if not all(name in values for name in BETAS):
+        return dict(values)
+    others = {name: value for name, value in values.items() if name not in BETAS}
+    return others | {"betas": tuple(values[name] for name in BETAS)}
+
+
+def _unpaired(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Split `betas` into beta1 and beta2, where they are a pair."""
+    if "betas" not in values:
+        return dict(values)
+    others = {name: value for name, value in values.items() if name != "betas"}
+    return dict(zip(BETAS, values["betas"], strict=True)) | others

@@ -1,40 +1,24 @@
 """The rules under torch equal torch.optim, in parameters and in state, for everything the catalogue has."""
 
 import copy
-from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from optimizers import OPTIMIZERS, Racer
-from optimizers.torch_rules import RuleOptimizer, apply_rule
+from optimizers.torch_rules import RuleOptimizer, apply_rule, initial_state
+from tests.racers import TWIN_VARIANTS, VARIANTS, kept_by_twin, twin_arguments
 
 STEPS = 60
 
 
-def variants():
-    """Every optimizer with every choice it offers, at its defaults and away from them."""
-    for entry in OPTIMIZERS.values():
-        numbers = [hyper for hyper in entry.hyperparameters if not hyper.choices]
-        choices = [[(h.name, c.value) for c in h.choices] for h in entry.hyperparameters if h.choices]
-        for chosen in product(*choices):
-            racer = Racer.parse(entry.name).change(**dict(chosen))
-            yield racer
-            # away from every default, eps large enough to matter; a greater lr would be chaotic, so that
-            # rounding grows beyond any tolerance
-            moved = {h.name: (h.default + h.slider[1]) / 3 for h in numbers}
-            yield racer.change(**moved | {"lr": 3 * racer.values["lr"]})
-
-
-def twins():
-    """The (racer, torch.optim class, its arguments) of every variant that has a twin."""
-    for racer in variants():
-        twin = racer.optimizer.twin
-        arguments = twin.arguments(racer.values) if twin else None
-        if arguments is not None:
-            yield pytest.param(racer, getattr(torch.optim, twin.name), arguments, id=str(racer))
+@pytest.fixture(autouse=True)
+def _double():
+    """torch.optim.NAdam keeps its product of momenta in torch's default precision."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def network():
@@ -53,10 +37,12 @@ def walk(model, optimizer, steps=STEPS, seed=1):
         optimizer.step()
 
 
-@pytest.mark.parametrize(("racer", "twin", "arguments"), list(twins()))
-def test_equals_torch_optim(racer, twin, arguments):
+@pytest.mark.parametrize("racer", TWIN_VARIANTS, ids=str)
+def test_equals_torch_optim(racer):
+    twin = getattr(torch.optim, racer.optimizer.twin.name)
     ours, theirs = network(), network()
-    optimizer, reference = RuleOptimizer(ours.parameters(), racer), twin(theirs.parameters(), **arguments)
+    optimizer = RuleOptimizer(ours.parameters(), racer)
+    reference = twin(theirs.parameters(), **twin_arguments(racer))
     walk(ours, optimizer)
     walk(theirs, reference)
     for mine, other, begun in zip(
@@ -64,17 +50,19 @@ def test_equals_torch_optim(racer, twin, arguments):
     ):
         assert not torch.equal(mine, begun)
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-14)
-        for name, torchs_name in racer.optimizer.twin.state.items():
+        for name, torchs_name in kept_by_twin(racer).items():
             expected = reference.state[other][torchs_name]
-            torch.testing.assert_close(optimizer.state[mine][name], expected, rtol=1e-12, atol=1e-14)
+            state = optimizer.state[mine][name]
+            torch.testing.assert_close(state, expected.to(state.dtype), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("racer", list(variants()), ids=str)
+@pytest.mark.parametrize("racer", VARIANTS, ids=str)
 def test_equals_the_same_rule_on_numpy_arrays(racer):
     rule, random = racer.optimizer.rule, np.random.default_rng(0)
     theta = random.normal(size=50)
-    state = tuple(np.zeros(50) for _ in racer.optimizer.state)
-    flat, kept = torch.from_numpy(theta.copy()), [torch.zeros(50).double() for _ in state]
+    state = racer.initial
+    flat = torch.from_numpy(theta.copy())
+    kept = initial_state(racer.optimizer, racer.values, flat)
     for t in range(1, STEPS + 1):
         g = random.normal(size=50)
         update, state, _ = rule(theta, g, t, *state, **racer.arguments)
@@ -146,3 +134,67 @@ def test_closure_and_parameters_without_gradient():
 def test_unknown_optimizer_is_named():
     with pytest.raises(ValueError, match=r"adamm.*Did you mean adam"):
         RuleOptimizer([nn.Parameter(torch.ones(1))], "adamm")
+
+
+@pytest.mark.parametrize("racer", VARIANTS, ids=str)
+def test_a_file_of_its_state_goes_on_where_it_stopped(racer, tmp_path):
+    whole, model = network(), network()
+    straight, optimizer = (RuleOptimizer(net.parameters(), racer) for net in (whole, model))
+    walk(whole, straight, 3, seed=1)
+    walk(whole, straight, 3, seed=2)
+    walk(model, optimizer, 3, seed=1)
+    torch.save(optimizer.state_dict(), tmp_path / "state.pt")
+    again = RuleOptimizer(model.parameters(), racer.name)
+    again.load_state_dict(torch.load(tmp_path / "state.pt"))
+    walk(model, again, 3, seed=2)
+    for mine, expected in zip(model.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(mine, expected)
+
+
+@pytest.mark.parametrize(
+    ("notation", "twin"),
+    [("adam", lambda p: torch.optim.Adam(p)), ("momentum", lambda p: torch.optim.SGD(p, momentum=0.9))],
+)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.02, total_steps=STEPS),  # moves betas too
+        lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS),
+        lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda k: 0.97**k),
+    ],
+    ids=["one_cycle", "cosine", "lambda"],
+)
+def test_torchs_schedulers_and_clipping_drive_it_alike(notation, twin, schedule):
+    ours, theirs = network(), network()
+    for model, optimizer in (
+        (ours, RuleOptimizer(ours.parameters(), notation)),
+        (theirs, twin(theirs.parameters())),
+    ):
+        scheduler = schedule(optimizer)
+        generator = torch.Generator().manual_seed(3)
+        for _ in range(STEPS - 1):
+            inputs = torch.randn(16, 5, generator=generator)
+            optimizer.zero_grad()
+            nn.functional.mse_loss(model(inputs), inputs[:, :3].sin()).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 0.3)
+            optimizer.step()
+            scheduler.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "kind"),
+    [(torch.ones(3).to_sparse(), "sparse"), (torch.ones(3, dtype=torch.complex128), "complex")],
+)
+def test_a_gradient_it_cannot_step_is_named(gradient, kind):
+    theta = nn.Parameter(torch.ones(3, dtype=gradient.dtype))
+    theta.grad = gradient
+    with pytest.raises(TypeError, match=f"adam steps dense real parameters, but a gradient here is {kind}"):
+        RuleOptimizer([theta], "adam").step()
+
+
+def test_a_groups_bad_value_is_named():
+    theta = nn.Parameter(torch.ones(1))
+    with pytest.raises(ValueError, match="lr of a group of adam is -1"):
+        RuleOptimizer([{"params": [theta], "lr": -1}], "adam")

@@ -138,7 +138,7 @@ export function createSetup({ send }) {
 
   function fill() {
     asked.racers.forEach((racer, place) => {
-      for (const hyper of racer.hyper) controls.get(`${place}/${hyper.name}`)?.show(hyper.value);
+      for (const hyper of racer.hyper) controls.get(`${place}/${hyper.name}`)?.show(hyper.value, hyper.note);
       if (!edited.has(notations[place])) notations[place].value = racer.notation;
     });
     for (const { name, input } of numbers) if (!edited.has(input)) input.value = asked[name] ?? "";

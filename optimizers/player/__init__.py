@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from optimizers.catalog import Optimizer
+from optimizers.catalog import Racer
 from optimizers.notation import Hyperparameter, Value
 from optimizers.surfaces import Surface
 from optimizers.trajectory import Race, Trajectory
@@ -190,9 +190,9 @@ def _racer(
         "hollow": hollow,
         "hyper": settings(entry.hyperparameters, racer.values),
         "slots": list(trajectory.slots),
-        "rows": _rows(entry, racer.values),
-        "direction": entry.direction,
-        "effective_label": entry.effective_label,
+        "rows": _rows(racer),
+        "direction": racer.direction,
+        "effective_label": racer.effective_label,
         "bias": bias if len(bias) == 4 else None,
         "outcome": str(trajectory.outcome),
         "arrived": trajectory.arrived,
@@ -200,14 +200,17 @@ def _racer(
     }
 
 
-def _rows(entry: Optimizer, values: dict[str, Value]) -> list[dict[str, Any]]:
+def _rows(racer: Racer) -> list[dict[str, Any]]:
     """Return the rows of the table inside a step, from the gradient to the update."""
+    entry, values = racer.optimizer, racer.values
     symbols = {hyper.name: hyper.symbol for hyper in entry.hyperparameters}
     rows: list[dict[str, Any]] = [{"slot": "g", "label": "g", "note": "gradient"}]
-    for quantity in (*entry.states, *entry.extras):
+    shown = [quantity for quantity in (*entry.states, *entry.extras) if racer.uses(quantity)]
+    shown.sort(key=lambda quantity: quantity.otherwise != "g")  # first what takes the gradient's place
+    for quantity in shown:
         note = f"{symbols[quantity.note]} {values[quantity.note]:g}" if quantity.note else ""
         rows.append({"slot": quantity.name, "label": quantity.label, "note": note, "root": quantity.root})
-    rows.append({"slot": "effective_lr", "label": entry.effective_label, "note": "effective step"})
+    rows.append({"slot": "effective_lr", "label": racer.effective_label, "note": "effective step"})
     rows.append({"slot": "update", "label": "Δθ", "note": "", "strong": True})
     return rows
 
@@ -240,6 +243,8 @@ def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]
             "slider": list(hyper.slider),
             "scale": hyper.scale,
             "takes": hyper.takes,
+            "aside": hyper.aside,
+            "note": _same_steps(hyper, values),
             "choices": [
                 {"value": choice.value, "word": choice.word, "button": choice.button}
                 for choice in hyper.choices
@@ -247,3 +252,13 @@ def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]
         }
         for hyper in hyperparameters
     ]
+
+
+def _same_steps(hyper: Hyperparameter, values: Mapping[str, Value]) -> str:
+    """Say what takes the same steps in each other convention; "" where there is no other."""
+    parts = []
+    for choice, changed, when in hyper.equivalents(values):
+        others = [(name, float(value)) for name, value in changed.items() if name != hyper.name]
+        numbers = " and ".join(f"{name} {value:.3g}" for name, value in others)
+        parts.append(f"{choice.button} with {numbers}{f' ({when})' if when else ''}")
+    return f"The same steps: {'; '.join(parts)}." if parts else ""

@@ -30,6 +30,7 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
   let race = null;
   let theme = null;
   let chosen = 0;
+  let asides = false; // whether every setting is shown
   let controls = new Map(); // "racer index/hyperparameter" -> slider or choice
   let built = "";
 
@@ -90,6 +91,11 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
     return made.node;
   }
 
+  function toggleAsides() {
+    asides = !asides;
+    build();
+  }
+
   function build() {
     const focused = node.getRootNode().activeElement?.dataset?.focus;
     controls = new Map();
@@ -105,9 +111,13 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
         type: "button", "aria-haspopup": "menu", "aria-label": `More for ${racer.label}`, "data-focus": `more${index}`,
         title: "Duplicate, reset, remove", onclick: () => openMenu(more, actions(index), racer.label),
       }, icon("more"));
-      const shown = racer.hyper.filter((hyper, place) => on || place === 0);
+      const aside = (hyper) => hyper.aside && hyper.value === hyper.default && !asides;
+      const shown = racer.hyper.filter((hyper, place) => (on ? !aside(hyper) : place === 0));
+      const rest = on && racer.hyper.some((hyper) => hyper.aside) ? [element("button.quiet", {
+        type: "button", "aria-expanded": String(asides), "data-focus": `asides${index}`, onclick: toggleAsides,
+      }, asides ? "fewer settings" : "more settings")] : [];
       return element(on ? "div.racer.chosen" : "div.racer", { style: `--hue:${color}` },
-        element("div.head", {}, name, more), ...shown.map((hyper) => control(hyper, racer.label, index)));
+        element("div.head", {}, name, more), ...shown.map((hyper) => control(hyper, racer.label, index)), ...rest);
     }));
     if (focused) node.querySelector(`[data-focus="${focused}"]`)?.focus();
   }
@@ -122,12 +132,13 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
       twin.hidden = !race.racers.some((racer) => racer.hyper.some(({ name }) => name === CORRECTION));
       // The controls are rebuilt only when other ones are needed, never under a hand that drags one.
       const looks = race.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow]);
-      const key = JSON.stringify([race.surface.name, chosen, theme.dark, looks]);
+      const kept = race.racers.map((racer) => racer.hyper.map((hyper) => hyper.aside && hyper.value === hyper.default));
+      const key = JSON.stringify([race.surface.name, chosen, theme.dark, looks, kept]);
       if (key !== built) build();
       built = key;
       for (const hyper of race.surface.hyper) controls.get(`surface/${hyper.name}`)?.show(hyper.value);
       race.racers.forEach((racer, index) => {
-        for (const hyper of racer.hyper) controls.get(`${index}/${hyper.name}`)?.show(hyper.value);
+        for (const hyper of racer.hyper) controls.get(`${index}/${hyper.name}`)?.show(hyper.value, hyper.note);
       });
     },
   };

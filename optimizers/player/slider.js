@@ -1,6 +1,6 @@
 // A hyperparameter under the hand: a slider on the scale that suits it, and the number beside it.
 
-import { element } from "./dom.js";
+import { element, write } from "./dom.js";
 import { formatSetting } from "./race.js";
 
 const NOTCHES = 500; // positions of a slider
@@ -8,8 +8,9 @@ const NOTCHES = 500; // positions of a slider
 const round = (z, digits) => Number(z.toPrecision(digits));
 
 /** Value at a position 0 … NOTCHES, rounded to what a hand can mean. */
-export function valueAtNotch({ slider: [low, high], scale }, notch) {
+export function valueAtNotch({ slider: [low, high], scale, default: usual }, notch) {
   const share = notch / NOTCHES;
+  if (scale === "log" && usual === 0 && notch === 0) return 0; // what is off at 0 can be switched off again
   if (scale === "log") return round(low * (high / low) ** share, 3);
   if (scale === "one_minus_log") {
     const rest = (1 - low) * ((1 - high) / (1 - low)) ** share;
@@ -105,15 +106,18 @@ export function createChoice({ hyper, owner, onInput }) {
     return button;
   });
   const group = element("div.segments", { role: "radiogroup", "aria-label": `${hyper.name} of ${owner}` }, ...buttons);
-  const node = element("div.choice", {}, element("span.symbol", {}, hyper.symbol), group);
-  function show(value) {
+  const note = element("p.note");
+  const node = element("div.choice", {}, element("span.symbol", {}, hyper.symbol), group, note);
+  /** note: what goes with this choice, as a sentence. */
+  function show(value, words = "") {
+    write(note, words);
     buttons.forEach((button, index) => {
       const on = values[index] === value;
       button.setAttribute("aria-checked", String(on));
       button.tabIndex = on ? 0 : -1;
     });
   }
-  show(hyper.value);
+  show(hyper.value, hyper.note);
   return { node, show };
 }
 

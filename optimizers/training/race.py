@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from optimizers.catalog import Racer, distinct
-from optimizers.torch_rules import apply_rule
+from optimizers.torch_rules import apply_rule, initial_state
 from optimizers.training import data
 from optimizers.training.config import TrainConfig
 from optimizers.training.models import build
@@ -168,7 +168,7 @@ class _Lane:
         for parameter, (weights, gradient) in zip(self.parameters, parts, strict=True):
             parameter.data, parameter.grad = weights, gradient
 
-        self.state = [torch.zeros_like(self.theta) for _ in racer.optimizer.state]
+        self.state = initial_state(racer.optimizer, racer.values, self.theta)
         self.arguments = racer.arguments
         self.steps = self.examples = 0
         self.seconds = 0.0
