@@ -717,9 +717,9 @@ def equivalents(racer: str | Racer, t: int = 1) -> list[Equivalent]:
     An ε that stands beside the uncorrected root acts differently at each step; it agrees at step t.
 
     >>> for same in equivalents("momentum(lr=0.01)"):
-    ...     print(same.racer, same.when)
-    momentum(lr=0.01, convention=sutskever) while lr is constant
-    momentum(lr=0.1, convention=ema)
+    ...     print(same.racer, "|", same.when or "always")
+    momentum(lr=0.01, convention=sutskever) | while lr is constant
+    momentum(lr=0.1, convention=ema) | always
     """
     racer = Racer.parse(racer)
     return [

@@ -120,7 +120,8 @@ def test_equals_a_plain_torch_loop(easy_data, one_thread):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_learns(easy_data, precision):
-    result = train(recipe(("adam",), epochs=10, precision=precision))
+    # Half the default lr: at the default the last batches jump about the bound from one machine to the next.
+    result = train(recipe(("adam(lr=0.0005)",), epochs=20, precision=precision))
     assert result.points[0].loss > 2.0
     assert result.points[-1].loss < 0.2
     assert result.racers[0].test_accuracy > 0.95
