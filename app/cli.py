@@ -5,10 +5,14 @@ Exit code 0 on success, 2 on bad usage, 1 on failure; an error is one line that 
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +21,7 @@ import typer
 
 if TYPE_CHECKING:
     from optimizers import Race
+    from optimizers.maps import BasinMap, SweepMap
 
 app = typer.Typer(
     help="See what an optimizer does: one step at a time on a surface, then on a real network.",
@@ -27,6 +32,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Fetch the data sets the lab trains on.")
 app.add_typer(data_app, name="data")
+map_app = typer.Typer(help="Map where an optimizer ends, or how it fares, over many runs at once.")
+app.add_typer(map_app, name="map")
 
 # Every complaint about the command line derives from this class of typer's (or of the click it brings).
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -37,6 +44,28 @@ Racers = Annotated[
     list[str],
     typer.Option("-o", "--optimizer", help='A racer, e.g. "adam" or "adam(lr=0.05)"; repeat for more.'),
 ]
+
+
+Racer = Annotated[str, typer.Option("-o", "--optimizer", help='A racer, e.g. "adam(lr=0.1)".')]
+SurfaceName = Annotated[str, typer.Option(help='E.g. rosenbrock, or "quadratic(condition=10)".')]
+Start = Annotated[str | None, typer.Option(help="x,y; the surface's own start by default.")]
+Scheduled = Annotated[
+    str | None, typer.Option(help='Of the learning rate, e.g. cosine or "step(step_size=100)".')
+]
+ClipNorm = Annotated[float | None, typer.Option(help="Greatest norm of the gradient.")]
+ClipValue = Annotated[float | None, typer.Option(help="Greatest size of each entry of the gradient.")]
+Noise = Annotated[float, typer.Option(help="Standard deviation of the noise on each entry of the gradient.")]
+BatchSize = Annotated[int | None, typer.Option(help="Rows a step's gradient takes, where there is data.")]
+Seed = Annotated[int, typer.Option(help="Of noise and batches.")]
+
+
+class Picture(StrEnum):
+    """What a race's .png, .svg or .pdf shows."""
+
+    PATHS = "paths"
+    LOSS = "loss"
+    PANELS = "panels"
+    STAGES = "stages"
 
 
 @app.callback(invoke_without_command=True)
@@ -56,12 +85,21 @@ def start(
 @app.command(name="race")
 def race_command(
     optimizer: Racers,
-    surface: Annotated[
-        str, typer.Option(help='E.g. rosenbrock, or "quadratic(condition=10)".')
-    ] = "rosenbrock",
-    start: Annotated[str | None, typer.Option(help="x,y; the surface's own start by default.")] = None,
+    surface: SurfaceName = "rosenbrock",
+    start: Start = None,
     steps: Annotated[int, typer.Option(help="How many steps each racer takes.")] = 500,
-    out: Annotated[Path | None, typer.Option(help="Write .html, .png, .svg, .csv or .json.")] = None,
+    schedule: Scheduled = None,
+    clip_norm: ClipNorm = None,
+    clip_value: ClipValue = None,
+    noise: Noise = 0.0,
+    batch_size: BatchSize = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write .png, .svg, .pdf, .gif, .mp4, .html, .csv or .json.")
+    ] = None,
+    picture: Annotated[Picture, typer.Option(help="What a .png, .svg or .pdf shows.")] = Picture.PATHS,
+    step: Annotated[int | None, typer.Option(help="The step that --picture stages looks inside.")] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="Pictures and films on a dark page.")] = False,
 ) -> None:
     """Race optimizers over a surface; print how each ends, and write the race to a file."""
     from rich.console import Console
@@ -69,8 +107,19 @@ def race_command(
 
     from optimizers import race
 
-    write = None if out is None else _race_writer(out)
-    result = race(optimizer, surface, _start(start), steps)
+    write = None if out is None else _race_writer(out, picture, step, dark, len(optimizer))
+    result = race(
+        optimizer,
+        surface,
+        _start(start),
+        steps,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        noise=noise,
+        batch_size=batch_size,
+        seed=seed,
+    )
     table = Table(box=None, header_style="dim")
     for heading in ("", "racer", "outcome", "arrived", "loss", "x", "y"):
         table.add_column(heading, justify="left" if heading in ("", "racer", "outcome") else "right")
@@ -86,8 +135,7 @@ def race_command(
         )
     Console().print(table)
     if out is not None and write is not None:
-        write(result, out)
-        print(f"Wrote {out}")
+        _write(out, write, result)
 
 
 def _start(text: str | None) -> tuple[float, ...] | None:
@@ -100,41 +148,102 @@ def _start(text: str | None) -> tuple[float, ...] | None:
     return x, y
 
 
-def _race_writer(out: Path) -> Callable[[Race, Path], None]:
-    writers: dict[str, Callable[[Race, Path], None]] = {
+def _race_writer(
+    out: Path, picture: Picture, step: int | None, dark: bool, racers: int
+) -> Callable[[Race, Path], str]:
+    """Return what writes a race to a file of this ending, and says what else there is to say of it."""
+    writers: dict[str, Callable[[Race, Path], str]] = {
+        **dict.fromkeys(
+            (".png", ".svg", ".pdf"), lambda race, path: _picture(race, path, picture, step, dark)
+        ),
+        **dict.fromkeys((".gif", ".mp4"), lambda race, path: _film(race, path, dark)),
         ".html": _write_html,
-        ".png": _write_figure,
-        ".svg": _write_figure,
         ".csv": _write_csv,
         ".json": _write_json,
     }
-    if out.suffix not in writers:
+    chosen = _writer(out, writers)
+    if picture is Picture.STAGES and (step is None or racers > 1):
+        raise ValueError("--picture stages shows one step of one racer: give one -o, and --step N.")
+    return chosen
+
+
+def _writer(out: Path, writers: dict[str, Any]) -> Any:
+    if out.suffix.lower() not in writers:
         raise ValueError(f"--out is {str(out)!r}, but takes a name ending in {', '.join(writers)}.")
-    return writers[out.suffix]
+    if not out.parent.is_dir():  # before minutes of work, not after
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(out))
+    return writers[out.suffix.lower()]
 
 
-def _write_html(result: Race, out: Path) -> None:
-    out.write_text(result.to_html(), encoding="utf-8")
+def _write(out: Path, write: Callable[[Any, Path], str], result: Any) -> None:
+    """Write a file that is whole or not there, and say so."""
+    from optimizers.files import whole
+
+    with whole(out) as temporary:
+        more = write(result, temporary)
+    print(f"Wrote {out}{f': {more}' if more else ''}")
 
 
-def _write_figure(result: Race, out: Path) -> None:
+def _picture(result: Race, out: Path, picture: Picture, step: int | None, dark: bool) -> str:
     from optimizers import figures
 
-    figures.save(figures.paths(result), out)
+    if picture is Picture.STAGES:
+        assert step is not None
+        figure = figures.stages(result.trajectories[0], step, dark=dark)
+    else:
+        draw: dict[Picture, Callable[..., Any]] = {
+            Picture.PATHS: figures.paths,
+            Picture.LOSS: figures.losses,
+            Picture.PANELS: figures.panels,
+        }
+        figure = draw[picture](result, dark=dark)
+    figures.save(figure, out)
+    return ""
 
 
-def _write_csv(result: Race, out: Path) -> None:
+def _film(result: Race, out: Path, dark: bool) -> str:
+    from optimizers import figures
+
+    with _progress("frames") as progress:
+        return str(figures.animate(result, out, dark=dark, progress=progress))
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar; yield what moves it on, to be called with how much is done of how much."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _write_html(result: Race, out: Path) -> str:
+    out.write_text(result.to_html(), encoding="utf-8")
+    return ""
+
+
+def _write_csv(result: Race, out: Path) -> str:
+    rows = (
+        (str(trajectory.racer), step, *map(float, (x, y, loss)))
+        for trajectory in result
+        for step, ((x, y), loss) in enumerate(zip(trajectory.path, trajectory.loss, strict=True))
+    )
+    return _write_rows(out, ["racer", "step", "x", "y", "loss"], rows)
+
+
+def _write_rows(out: Path, head: list[str], rows: Iterable[Sequence[object]]) -> str:
     import csv
 
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["racer", "step", "x", "y", "loss"])
-        for trajectory in result:
-            for step, ((x, y), loss) in enumerate(zip(trajectory.path, trajectory.loss, strict=True)):
-                writer.writerow([str(trajectory.racer), step, *map(float, (x, y, loss))])
+        writer.writerow(head)
+        writer.writerows(rows)
+    return ""
 
 
-def _write_json(result: Race, out: Path) -> None:
+def _write_json(result: Race, out: Path) -> str:
     import json
 
     import numpy as np
@@ -158,6 +267,162 @@ def _write_json(result: Race, out: Path) -> None:
     ]
     head = {"surface": str(result.surface), "start": result.start, "steps": result.steps}
     out.write_text(json.dumps(head | {"racers": racers}, allow_nan=False), encoding="utf-8")
+    return ""
+
+
+@map_app.command(name="basin")
+def basin_command(
+    optimizer: Racer,
+    surface: SurfaceName = "himmelblau",
+    size: Annotated[int, typer.Option(help="Starts along each side of the map.")] = 512,
+    steps: Annotated[int, typer.Option(help="How many steps from each start.")] = 500,
+    schedule: Scheduled = None,
+    clip_norm: ClipNorm = None,
+    clip_value: ClipValue = None,
+    noise: Noise = 0.0,
+    batch_size: BatchSize = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Write .png, .svg, .pdf, .csv or .npz.")] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="A picture on a dark page.")] = False,
+) -> None:
+    """Map which minimum a racer reaches from every start, and how fast."""
+    write = None if out is None else _map_writer(out, "basin", dark)
+    with _progress("starts") as progress:
+        found = _maps().basin_map(
+            optimizer,
+            surface,
+            size,
+            steps,
+            progress=progress,
+            schedule=schedule,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            noise=noise,
+            batch_size=batch_size,
+            seed=seed,
+        )
+    _finish_map(found, "basin", out, write)
+
+
+@map_app.command(name="sweep")
+def sweep_command(
+    optimizer: Racer,
+    surface: SurfaceName = "rosenbrock",
+    x: Annotated[
+        str, typer.Option(help="name,low,high,count; or the name alone of a choice.")
+    ] = "lr,1e-4,1,64",
+    y: Annotated[str, typer.Option(help="The same, upwards.")] = "beta2,0.9,0.9999,64",
+    start: Start = None,
+    steps: Annotated[int, typer.Option(help="How many steps each pair of values takes.")] = 500,
+    schedule: Scheduled = None,
+    clip_norm: ClipNorm = None,
+    clip_value: ClipValue = None,
+    noise: Noise = 0.0,
+    batch_size: BatchSize = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Write .png, .svg, .pdf, .csv or .npz.")] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="A picture on a dark page.")] = False,
+) -> None:
+    """Map how a racer fares with every pair of values of two hyperparameters."""
+    write = None if out is None else _map_writer(out, "sweep", dark)
+    given = {"x": _side("x", x), "y": _side("y", y), "start": _start(start)}
+    with _progress("pairs") as progress:
+        found = _maps().sweep_map(
+            optimizer,
+            surface,
+            **given,
+            steps=steps,
+            progress=progress,
+            schedule=schedule,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            noise=noise,
+            batch_size=batch_size,
+            seed=seed,
+        )
+    _finish_map(found, "sweep", out, write)
+
+
+def _maps() -> Any:
+    return import_module("optimizers.maps")
+
+
+def _side(name: str, text: str) -> tuple[Any, ...]:
+    """Read one side of a sweep: ("lr", 1e-4, 1.0, 64), or ("bias_correction",) of a choice."""
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        if len(parts) == 1 and parts[0]:
+            return (parts[0],)
+        hyperparameter, low, high, count = parts
+        return hyperparameter, float(low), float(high), int(count)
+    except ValueError:
+        raise ValueError(
+            f"--{name} is {text!r}, but takes name,low,high,count, e.g. --{name} lr,1e-4,1,64, "
+            "or the name alone of a choice."
+        ) from None
+
+
+def _map_writer(out: Path, kind: str, dark: bool) -> Callable[[Any, Path], str]:
+    def draw(found: BasinMap | SweepMap, path: Path) -> str:
+        from optimizers import figures
+
+        figures.save(getattr(figures, kind)(found, dark=dark), path)
+        return ""
+
+    numbers = {"basin": (_basin_csv, _basin_npz), "sweep": (_sweep_csv, _sweep_npz)}[kind]
+    writers: dict[str, Any] = dict.fromkeys((".png", ".svg", ".pdf"), draw)
+    chosen: Callable[[Any, Path], str] = _writer(out, writers | {".csv": numbers[0], ".npz": numbers[1]})
+    return chosen
+
+
+def _finish_map(found: Any, kind: str, out: Path | None, write: Callable[[Any, Path], str] | None) -> None:
+    from optimizers import figures
+
+    words: list[tuple[str, str]] = getattr(figures, f"{kind}_words")(found)
+    width = max(len(what) for what, _ in words)
+    for what, said in words:
+        print(f"{what:{width}}  {said}")
+    if out is not None and write is not None:
+        _write(out, write, found)
+
+
+def _basin_csv(found: BasinMap, out: Path) -> str:
+    rows = (
+        (float(x), float(y), *(array[j, i].item() for array in arrays))
+        for arrays in [(found.which_minimum, found.steps_to_converge, found.final_loss)]
+        for j, y in enumerate(found.y)
+        for i, x in enumerate(found.x)
+    )
+    return _write_rows(out, ["x", "y", "which_minimum", "steps_to_converge", "final_loss"], rows)
+
+
+def _basin_npz(found: BasinMap, out: Path) -> str:
+    names = ("x", "y", "which_minimum", "steps_to_converge", "final_loss")
+    return _write_npz(found, out, {name: getattr(found, name) for name in names})
+
+
+def _sweep_csv(found: SweepMap, out: Path) -> str:
+    rows = (
+        (x, y, *(array[j, i].item() for array in arrays))
+        for arrays in [(found.final_loss, found.steps_to_converge, found.diverged)]
+        for j, y in enumerate(found.y.values)
+        for i, x in enumerate(found.x.values)
+    )
+    return _write_rows(out, [found.x.name, found.y.name, "final_loss", "steps_to_converge", "diverged"], rows)
+
+
+def _sweep_npz(found: SweepMap, out: Path) -> str:
+    arrays = {name: getattr(found, name) for name in ("final_loss", "steps_to_converge", "diverged")}
+    sides = {found.x.name: list(found.x.values), found.y.name: list(found.y.values)}
+    return _write_npz(found, out, arrays | sides)
+
+
+def _write_npz(found: BasinMap | SweepMap, out: Path, arrays: dict[str, Any]) -> str:
+    import numpy as np
+
+    recipe = {name: str(getattr(found, name)) for name in ("racer", "surface", "steps", "conditions")}
+    np.savez_compressed(out, **arrays | recipe)
+    return ""
 
 
 @data_app.command(name="cifar10")

@@ -3,16 +3,21 @@
 import csv
 import json
 import math
+import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.cli import run
-from optimizers import simulate
+from optimizers import Racer, Surface, simulate
+from optimizers.conditions import Conditions
+from optimizers.maps import NOWHERE, Axis, BasinMap, SweepMap
 
 FOUR = [word for name in ("momentum(lr=0.0008)", "adam(lr=0.1)", "gd(lr=0.5)") for word in ("-o", name)]
 
@@ -43,13 +48,187 @@ def test_race_to_json_and_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "head"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".html", b"<!doctype html>")]
+    ("suffix", "head"),
+    [
+        (".png", b"\x89PNG"),
+        (".svg", b"<?xml"),
+        (".pdf", b"%PDF"),
+        (".html", b"<!doctype html>"),
+        (".gif", b"GIF89a"),
+        (".PNG", b"\x89PNG"),
+    ],
 )
 def test_race_to_pictures(tmp_path: Path, suffix: str, head: bytes) -> None:
     out = tmp_path / f"race{suffix}"
-    assert run(["race", *FOUR, "--surface", "saddle", "--steps", "50", "--out", str(out)]) == 0
+    assert run(["race", *FOUR, "--surface", "saddle", "--steps", "12", "--out", str(out)]) == 0
     assert out.read_bytes().startswith(head)
     assert out.stat().st_size > 10_000
+    assert [file.name for file in tmp_path.iterdir()] == [out.name]
+
+
+def test_a_film_says_what_a_frame_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "race.mp4"
+    assert run(["race", "-o", "adam(lr=0.1)", "--steps", "9", "--out", str(out), "--dark"]) == 0
+    assert f"Wrote {out}: 10 frames, 1 step a frame, 5 frames a second" in unwrapped(capsys)
+    assert b"ftyp" in out.read_bytes()[:16]
+
+
+def unwrapped(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (["--picture", "loss"], [">Adam<", ">loss<"]),
+        (["--picture", "panels"], [">Adam<", ">step<"]),
+        (["--picture", "stages", "--step", "7"], [">Inside step 7: Adam on Rosenbrock", "grow v"]),
+        (["--noise", "0.5", "--seed", "3", "--clip-norm", "2", "--clip-value", "1"], ["noise 0.5, seed 3"]),
+        (["--schedule", "constant"], ["schedule constant"]),
+    ],
+)
+def test_a_choice_of_pictures(tmp_path: Path, picture: list[str], words: list[str]) -> None:
+    out = tmp_path / "race.svg"
+    assert run(["race", "-o", "adam", "--steps", "20", "--out", str(out), *picture]) == 0
+    drawn = out.read_text()
+    for word in words:
+        assert word in drawn
+
+
+def test_conditions_reach_the_race(tmp_path: Path) -> None:
+    out = tmp_path / "race.json"
+    arguments = ["--noise", "0.5", "--seed", "3", "--clip-norm", "2", "--clip-value", "1.5", "--steps", "20"]
+    assert run(["race", "-o", "adam", *arguments, "--out", str(out)]) == 0
+    walk = simulate("adam", "rosenbrock", steps=20, noise=0.5, seed=3, clip_norm=2.0, clip_value=1.5)
+    assert json.loads(out.read_text())["racers"][0]["path"] == walk.path.tolist()
+
+
+def test_a_picture_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("optimizers.trajectory.Race.to_html", broken)
+    out = tmp_path / "race.html"
+    out.write_text("before")
+    assert run(["race", "-o", "adam", "--steps", "5", "--out", str(out)]) == 1
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("race.html", "before")]
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_ctrl_c_leaves_no_half_film(tmp_path: Path, suffix: str) -> None:
+    arguments = ["race", "-o", "adam", "--steps", "100000", "--out", str(tmp_path / f"race{suffix}")]
+    command = [sys.executable, "-c", "from app.cli import main; main()", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        for _ in range(600):
+            if any(file.stat().st_size for file in tmp_path.iterdir()):  # it is being written
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("It never began.")
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to FFmpeg too
+        err = process.communicate(timeout=30)[1]
+    assert process.returncode == 1
+    assert err.endswith("adamscope: Stopped.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def basin_map(racer, surface, size=512, steps=500, *, progress=None, cancel=None, **conditions) -> BasinMap:
+    """The least there is of basin_map, by simulate."""
+    under = Conditions(**conditions)
+    racer, surface = Racer.parse(racer), Surface.parse(surface)
+    x, y = (np.linspace(*side, size) for side in surface.entry.bounds)
+    walks = [[simulate(racer, surface, (i, j), steps, **conditions) for i in x] for j in y]
+    progress(size * size, size * size)
+    which = [[NOWHERE if walk.arrived is None else 0 for walk in row] for row in walks]
+    took = [[-1 if walk.arrived is None else walk.arrived for walk in row] for row in walks]
+    loss = np.array([[walk.loss[-1] for walk in row] for row in walks])
+    arrays = (np.array(which, np.int32), np.array(took, np.int32), loss)
+    return BasinMap(racer, surface, steps, under, x, y, *arrays)
+
+
+def sweep_map(
+    racer, surface, x, y, start=None, steps=500, *, progress=None, cancel=None, **conditions
+) -> SweepMap:
+    """A sweep map that says what it was asked for."""
+    assert x == ("lr", 1e-4, 1.0, 3)
+    assert y == ("bias_correction",)
+    progress(1, 1)
+    racer, surface = Racer.parse(racer), Surface.parse(surface)
+    sides = (
+        Axis("lr", "lr", (1e-4, 1e-2, 1.0), "log"),
+        Axis("bias_correction", "bias", (True, False), "choice"),
+    )
+    loss = np.array([[3.0, 2.0, 1.0], [np.nan, 5.0, 4.0]])
+    steps_taken = np.full((2, 3), -1, np.int32)
+    diverged = np.where(np.isnan(loss), 7, -1).astype(np.int32)
+    return SweepMap(
+        racer, surface, start, steps, Conditions(**conditions), *sides, loss, steps_taken, diverged
+    )
+
+
+@pytest.fixture
+def maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optimizers.maps.basin_map", basin_map, raising=False)
+    monkeypatch.setattr("optimizers.maps.sweep_map", sweep_map, raising=False)
+
+
+@pytest.mark.usefixtures("maps")
+def test_map_basin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [
+        "map",
+        "basin",
+        "-o",
+        "adam(lr=0.1)",
+        "--surface",
+        "quadratic",
+        "--size",
+        "6",
+        "--steps",
+        "100",
+    ]
+    for suffix in (".png", ".csv", ".npz"):
+        assert run([*command, "--noise", "0.1", "--out", str(tmp_path / f"map{suffix}")]) == 0
+    assert "A (0, 0)" in unwrapped(capsys)
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader((tmp_path / "map.csv").read_text().splitlines()))
+    assert len(rows) == 36
+    with np.load(tmp_path / "map.npz") as saved:
+        assert saved["racer"] == "adam(lr=0.1)"
+        assert "noise=0.1" in str(saved["conditions"])
+        assert saved["final_loss"].shape == (6, 6)
+        assert float(rows[7]["final_loss"]) == saved["final_loss"][1, 1]
+        assert [float(rows[7][axis]) for axis in "xy"] == [saved["x"][1], saved["y"][1]]
+        assert int(rows[7]["steps_to_converge"]) == saved["steps_to_converge"][1, 1]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.usefixtures("maps")
+def test_map_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["map", "sweep", "-o", "adam", "--x", "lr,1e-4,1,3", "--y", "bias_correction", "--start", "1,2"]
+    for suffix in (".svg", ".csv", ".npz"):
+        assert run([*command, "--steps", "9", "--out", str(tmp_path / f"map{suffix}")]) == 0
+    assert "best lr 1, bias True, loss 1.000" in unwrapped(capsys)
+    assert "from (1" in (tmp_path / "map.svg").read_text()
+    rows = list(csv.DictReader((tmp_path / "map.csv").read_text().splitlines()))
+    assert list(rows[1]) == ["lr", "bias_correction", "final_loss", "steps_to_converge", "diverged"]
+    assert list(rows[1].values()) == ["0.01", "True", "2.0", "-1", "-1"]
+    assert rows[3]["final_loss"] == "nan"
+    with np.load(tmp_path / "map.npz") as saved:
+        assert saved["lr"].tolist() == [1e-4, 1e-2, 1.0]
+        assert saved["diverged"][1, 0] == 7
+
+
+def test_ctrl_c_stops_a_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, progress, **__: object) -> None:
+        progress(1, 10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optimizers.maps.basin_map", interrupted, raising=False)
+    assert run(["map", "basin", "-o", "adam", "--out", str(tmp_path / "map.png")]) == 1
+    assert capsys.readouterr().err == "adamscope: Stopped.\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -65,13 +244,38 @@ def test_race_to_pictures(tmp_path: Path, suffix: str, head: bytes) -> None:
         (
             ["race", "-o", "adam", "--out", "race.doc"],
             2,
-            "takes a name ending in .html, .png, .svg, .csv, .json.",
+            "takes a name ending in .png, .svg, .pdf, .gif, .mp4, .html, .csv, .json",
         ),
         (
             ["race", "-o", "adam", "--out", "/nowhere/race.csv"],
             1,
             "/nowhere/race.csv: No such file or directory",
         ),
+        (["race", "-o", "adam", "--out", "race.png", "--picture", "hills"], 2, "hills"),
+        (["race", "-o", "adam", "--out", "a.png", "--picture", "stages"], 2, "give one -o, and --step N."),
+        (
+            ["race", *FOUR, "--out", "a.png", "--picture", "stages", "--step", "1"],
+            2,
+            "shows one step of one racer",
+        ),
+        (
+            ["race", "-o", "adam", "--out", "a.png", "--picture", "stages", "--step", "500"],
+            2,
+            "step is 500, but takes a whole number from 0 to 499.",
+        ),
+        (["race", "-o", "adam", "--noise", "-1"], 2, "noise is -1.0"),
+        (["race", "-o", "adam", "--clip-norm", "0"], 2, "clip_norm is 0.0"),
+        (["race", "-o", "adam", "--schedule", "sine"], 2, "There is no schedule 'sine'"),
+        (["race", "-o", "adam", "--batch-size", "2"], 2, "batch_size is 2, but rosenbrock has no data"),
+        (["map", "basin", "-o", "adam", "--out", "map.gif"], 2, "ending in .png, .svg, .pdf, .csv, .npz"),
+        (
+            ["map", "sweep", "-o", "adam", "--x", "lr,1,2"],
+            2,
+            "--x is 'lr,1,2', but takes name,low,high,count",
+        ),
+        (["map", "sweep", "-o", "adam", "--y", "lr,a,2,3"], 2, "--y is 'lr,a,2,3'"),
+        (["map", "sweep", "-o", "adam", "--start", "x"], 2, "--start is 'x'"),
+        (["map", "basin", "-o", "adam", "--out", "/nowhere/map.png"], 1, "/nowhere/map.png: No such file"),
         (["train", "-o", "adam", "--data", "cifar11"], 2, "cifar11"),
         (["train", "-o", "adam", "--data", "shapes10", "--model", "vgg"], 2, "vgg"),
         (["train", "-o", "adam", "--data", "shapes10", "--epochs", "0"], 2, "epochs"),
@@ -129,7 +333,8 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
 
 
 def test_help_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ([], ["race"], ["data", "cifar10"], ["train"], ["lesson"]):
+    commands = ([], ["race"], ["map", "basin"], ["map", "sweep"], ["data", "cifar10"], ["train"], ["lesson"])
+    for command in commands:
         assert run([*command, "--help"]) == 0
         assert "Usage: adamscope" in capsys.readouterr().out
 

@@ -36,18 +36,18 @@ from optimizers.maps import LOST, NOWHERE, Axis, BasinMap, SweepMap
 from optimizers.notation import write_value
 from optimizers.surfaces import FloatArray
 
-# Of the minima: apart from one another to the colour-blind too (by lightness where not by hue), and from the
-# racers; a letter stands at each as well.
-HUES = ("#3f74c4", "#e0a93b", "#3c9d8f", "#c66a9b", "#8fb95a", "#8a78c9", "#d98158", "#6fb6d6")
+# Of the minima: apart from one another to the colour-blind too, by lightness where not by hue. No racer is
+# drawn on such a map, and a letter stands at each minimum as well.
+HUES = ("#3568c0", "#e6b432", "#6e3562", "#74cdbb", "#576534", "#d98f5f", "#a6b2f0", "#b9d35b")
 PALE = 0.78  # how far the slowest start's colour is on its way to paper
 FINE = 1000  # a map is drawn with at least so many pixels a side, for the stripes
-STRIPE = 9  # pixels between stripes
+STRIPE = 12  # pixels between stripes
 SIDE = 5.4  # inches of a basin map
 
 
 @picture
 def basin(found: BasinMap, *, dark: bool = False) -> Figure:
-    """Draw which minimum a racer reaches from each start: a colour and a letter each, paler the longer it takes.
+    """Draw which minimum a racer reaches from each start: a colour and a letter each, paler where it is slow.
 
     Starts that reach none are left grey, those that diverge are striped.
     """
@@ -115,11 +115,11 @@ def sweep(found: SweepMap, *, dark: bool = False) -> Figure:
     wide, side = 10.9, 4.0
     figure = plt.figure(figsize=(wide, 0.75 + 0.35 + side + 1.15 + footer_height(foot, wide - 0.8)))
     label = distinct([found.racer])[0].label.split(", ")[0]
-    title = f"{label} on {found.surface.entry.title}: {_called(found.x)} against {_called(found.y)}"
+    title = f"{label} on {found.surface.entry.title}: {found.x.symbol} against {found.y.symbol}"
     _heading(figure, page, title, wide)
     losses = _loss_colors(found, page)
     arrived = np.where(found.steps_to_converge >= 0, found.steps_to_converge, np.nan).astype(float)
-    quick = _Scale(f"Steps to converge, {_share(arrived >= 0)} do", arrived, _normal(arrived, log=False), False)
+    quick = _Scale(f"Steps to converge, {_share(arrived >= 0)} do", arrived, _normal(arrived), False)
     marked = False
     for index, scale in enumerate((losses, quick)):
         left = 0.85 + index * (side + 1.2)
@@ -230,7 +230,7 @@ def _hue(index: int, page: Page, share: FloatArray) -> FloatArray:
 
 
 def _neutral(page: Page) -> str:
-    return "#2c2f36" if page.dark else "#d9d5cd"
+    return "#3d3833" if page.dark else "#d3cfc7"
 
 
 def _basin_colors(found: BasinMap, page: Page, slowest: int) -> FloatArray:
@@ -249,10 +249,10 @@ def _striped(colors: FloatArray, lost: NDArray[np.bool_], page: Page) -> FloatAr
     times = max(1, math.ceil(FINE / max(lost.shape)))
     colors = np.repeat(np.repeat(colors, times, axis=0), times, axis=1)
     lost = np.repeat(np.repeat(lost, times, axis=0), times, axis=1)
-    rows, columns = np.indices(lost.shape, sparse=True)
-    stripe = (rows + columns) % STRIPE < 2
+    rows, columns = np.ogrid[: lost.shape[0], : lost.shape[1]]
+    stripe = (rows - columns) % STRIPE < 3
     colors[lost] = to_rgb(page.paper)
-    colors[lost & stripe] = to_rgb(page.mute)
+    colors[lost & stripe] = 0.5 * np.add(to_rgb(page.mute), to_rgb(page.paper))
     return colors
 
 
@@ -276,8 +276,8 @@ def _basin_key(figure: Figure, found: BasinMap, page: Page, left: float, slowest
         return
     written(figure, left, top + 0.02, "0", fontsize=SMALL, color=page.mute)
     written(figure, left + 1.1, top + 0.02, f"{slowest:,}", fontsize=SMALL, color=page.mute, ha="right")
-    words = "steps to converge: the paler, the slower"
-    written(figure, left + 1.25, top + 0.02, words, fontsize=SMALL, color=page.mute)
+    words = f"steps to converge: {'darker' if page.dark else 'paler'} is slower"
+    fit(written(figure, left + 1.25, top + 0.02, words, fontsize=SMALL, color=page.mute), 2.3)
 
 
 def _patch(figure: Figure, page: Page, left: float, top: float, width: float, color: str | None) -> None:
@@ -309,14 +309,20 @@ class _Scale:
     log: bool
 
 
-def _normal(values: FloatArray, *, log: bool) -> Normalize:
-    known = values[np.isfinite(values) & ((values > 0) if log else True)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (1.0, 10.0)
-    if log:
-        high = min(high, float(np.quantile(known, 0.98)) * 10) if known.size else high
-        low = max(low, high * 1e-16)
-        return Normalize(math.log10(low), math.log10(max(high, low * 10)))
+def _normal(values: FloatArray) -> Normalize:
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     return Normalize(low, high if high > low else low + 1)
+
+
+def _log_normal(values: FloatArray, start: float) -> Normalize:
+    """Spread the colours over powers of ten; what ends above the start's loss is as pale as pale can be."""
+    known = values[np.isfinite(values) & (values > 0)]
+    if not known.size:
+        return Normalize(-1, 0)
+    high = min(float(known.max()), start) if start > known.min() else float(known.max())
+    low = max(float(known.min()), high * 1e-16)
+    return Normalize(math.log10(low), math.log10(max(high, low * 10)))
 
 
 def _loss_colors(found: SweepMap, page: Page) -> _Scale:
@@ -325,23 +331,25 @@ def _loss_colors(found: SweepMap, page: Page) -> _Scale:
     if not math.isfinite(lowest):
         known = found.final_loss[np.isfinite(found.final_loss)]
         if not known.size or known.min() <= 0 or known.max() < 30 * known.min():
-            normal = Normalize(*np.quantile(known, [0.02, 1])) if known.size else Normalize(0, 1)
-            return _Scale("Last loss", found.final_loss, normal, False)
+            return _Scale("Last loss", found.final_loss, _normal(found.final_loss), False)
         lowest = 0.0
     above = found.final_loss - lowest
-    normal = _normal(above, log=True)
+    start = float(found.surface.value(*found.start)) - lowest
+    normal = _log_normal(above, start)
     with np.errstate(divide="ignore", invalid="ignore"):
         # one that reached the lowest value to the last bit, or by rounding less, has the deepest colour
-        logs = np.where(above > 0, np.log10(above), np.where(np.isnan(above), np.nan, normal.vmin))
+        logs = np.where(above > 0, np.log10(above), np.where(np.isnan(above), np.nan, -np.inf))
     return _Scale(
         f"Last loss above the lowest, {short(lowest)}" if lowest else "Last loss", logs, normal, True
     )
 
 
 def _cells_map(page: Page) -> LinearSegmentedColormap:
-    """Deep where the loss is low, as on the map."""
+    """Stand out from the page where the loss is low."""
     tones = ["#173a5e", "#3f7cac", "#95bcd0", "#d8e0d8", "#f6ead2"]
-    return LinearSegmentedColormap.from_list("cells", [*tones[:4], "#8a8578"] if page.dark else tones)
+    if page.dark:
+        tones = ["#d9f0ff", "#7fc0ea", "#3f7cac", "#24425c", "#1b2027"]
+    return LinearSegmentedColormap.from_list("cells", tones)
 
 
 def _draw_cells(axes: Axes, found: SweepMap, scale: _Scale, page: Page) -> None:
@@ -441,7 +449,8 @@ def _written(value: Any) -> str:
 
 
 def _called(axis: Axis) -> str:
-    return axis.symbol if axis.symbol == axis.name.replace("_", " ") else f"{axis.name.replace('_', ' ')} {axis.symbol}"
+    name = axis.name.replace("_", " ")
+    return name if name == axis.symbol else f"{axis.symbol} ({name})"
 
 
 def _label(axis: Any, swept: Axis) -> None:

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image
 
-from optimizers.figures.racing import LEFT, MAP_WIDTH, RIGHT, Board, Runner, board
+from optimizers.figures.racing import LEFT, MAP_WIDTH, RIGHT, Runner, board
 from optimizers.figures.style import DARK, LIGHT, Page, ending, number, on, written
 from optimizers.files import whole
 from optimizers.surfaces import FloatArray
@@ -54,7 +54,12 @@ class Film:
 
 
 def animate(
-    race: Race, path: Path | str, *, seconds: float = 10.0, dark: bool = False, progress: Progress | None = None
+    race: Race,
+    path: Path | str,
+    *,
+    seconds: float = 10.0,
+    dark: bool = False,
+    progress: Progress | None = None,
 ) -> Film:
     """Write a race as a film that loops: .gif to mail, .mp4 to project.
 
@@ -110,13 +115,16 @@ def _frames(figure: Figure, race: Race, page: Page, shown: list[int]) -> Iterato
     cursor = made.chart.axvline(0, color=page.mute, linewidth=0.8, zorder=1)
     moving: list[Artist] = [cursor]
     moving += [artist for runner in made.runners for artist in runner.artists]
+    # A path that goes to and fro without end would take ever longer to draw: it stays, and only grows.
+    long = [runner for runner in made.runners if runner.long]
+    moving = [artist for artist in moving if not any(artist in (r.path, r.halo) for r in long)]
     moving += [*made.marks, *made.outcomes, bar, counter]
     moving.sort(key=lambda artist: artist.get_zorder())
-    for artist in moving:
+    for artist in [*moving, *(artist for runner in long for artist in (runner.path, runner.halo))]:
         artist.set_animated(True)
     canvas.draw()
     still = canvas.copy_from_bbox(figure.bbox)
-    for step in shown:
+    for before, step in zip([0, *shown], shown, strict=False):
         made.show(step)
         cursor.set_xdata([step, step])
         bar.set_data(*_bar(foot, step / race.steps))
@@ -124,6 +132,11 @@ def _frames(figure: Figure, race: Race, page: Page, shown: list[int]) -> Iterato
         for runner, outcome in zip(made.runners, made.outcomes, strict=True):
             outcome.set_text(_fares(runner, step))
         canvas.restore_region(still)
+        for runner in long:
+            if runner.trace(min(before, runner.last), step):
+                figure.draw_artist(runner.path)
+        if long:
+            still = canvas.copy_from_bbox(figure.bbox)
         for artist in moving:
             figure.draw_artist(artist)
         yield np.asarray(canvas.buffer_rgba())
@@ -189,8 +202,8 @@ class _Nearest:
 def _write_gif(path: Path, frames: Iterator[Pixels], rate: int, count: int, palette: FloatArray) -> None:
     """Write a GIF of one palette, each frame only where it differs from the one before.
 
-    Pillow compresses; its own way of writing films keeps no pixel "as before" under a fixed palette, and makes
-    ten times the size.
+    Pillow compresses; its own way of writing films keeps no pixel "as before" under a fixed palette, which
+    makes eight times the size.
     """
     nearest = _Nearest(palette)
     before: NDArray[np.uint32] | None = None
@@ -202,8 +215,10 @@ def _write_gif(path: Path, frames: Iterator[Pixels], rate: int, count: int, pale
                 file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF7, 0, 0))
                 file.write(palette.astype(np.uint8).tobytes().ljust(768, b"\0"))
                 file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # again and again
-            changed = np.ones((height, width), bool) if before is None else pixels != before
-            (top, bottom), (left, right) = _reach(changed.any(axis=1)), _reach(changed.any(axis=0))
+            changed = np.full(pixels.shape, True)
+            if before is not None:
+                changed = np.asarray(pixels != before)
+            (top, bottom), (left, right) = _reach(changed, 1), _reach(changed, 0)
             changed = changed[top:bottom, left:right]
             indices = np.full(changed.shape, AS_BEFORE, np.uint8)
             indices[changed] = nearest(pixels[top:bottom, left:right][changed])
@@ -214,9 +229,9 @@ def _write_gif(path: Path, frames: Iterator[Pixels], rate: int, count: int, pale
         file.write(b";")
 
 
-def _reach(changed: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return from where to where something changed; one pixel where nothing did."""
-    where = np.flatnonzero(changed)
+def _reach(changed: NDArray[np.bool_], across: int) -> tuple[int, int]:
+    """Return from where to where something changed, seen across an axis; one pixel where nothing did."""
+    where = np.flatnonzero(np.any(changed, axis=across))
     return (int(where[0]), int(where[-1]) + 1) if where.size else (0, 1)
 
 

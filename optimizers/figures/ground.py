@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -20,7 +21,7 @@ LONG = 2.5  # a map this many times longer than wide is not drawn to one scale
 
 
 def framed(surface: Surface, start: tuple[float, float] | None, width: float, height: float) -> Bounds:
-    """Return what a map of this shape shows: the surface's bounds and the start, at one scale for both axes."""
+    """Return what a map of this shape shows: the surface's bounds and the start, both axes to one scale."""
     sides = list(surface.entry.bounds)
     if start is not None:
         for axis, (low, high) in enumerate(sides):
@@ -38,9 +39,9 @@ def framed(surface: Surface, start: tuple[float, float] | None, width: float, he
 def heights(values: FloatArray, lowest: float) -> tuple[FloatArray, float, float]:
     """Turn values of f into heights on the map, and say between which two heights the map has its tones.
 
-    The height is asinh((f − base)/soft), a logarithm that passes through zero. The base is the lowest value of
-    f; where it has none, zero if both signs occur (a saddle), else the lowest value on the map. What is not
-    finite is NaN.
+    The height is asinh((f − base)/soft), a logarithm that passes through zero. The base is the lowest value
+    of f; where it has none, zero if both signs occur (a saddle), else the lowest value on the map. What is
+    not finite is NaN.
     """
     known = values[np.isfinite(values)]
     if not known.size:
@@ -57,7 +58,7 @@ def heights(values: FloatArray, lowest: float) -> tuple[FloatArray, float, float
 
 
 def draw(axes: Axes, surface: Surface, bounds: Bounds, page: Page, *, tones: bool = True) -> bool:
-    """Draw a surface's tones, contour lines, minima and saddles; tell whether f is undefined somewhere here."""
+    """Draw a surface's tones and contour lines; tell whether f is undefined somewhere here."""
     (x0, x1), (y0, y1) = bounds
     longer = max(x1 - x0, y1 - y0)
     one_scale = 1 / LONG < (x1 - x0) / (y1 - y0) < LONG
@@ -82,7 +83,7 @@ def draw(axes: Axes, surface: Surface, bounds: Bounds, page: Page, *, tones: boo
         apart = (top - bottom) / bands
         last = int(min(2 * MOST_BANDS, (np.nanmax(height) - bottom) / apart))
         levels = bottom + apart * np.arange(0 if bottom else 1, last + 1)
-        if np.nanmin(height) < levels[-1] if levels.size else False:
+        if levels.size and np.nanmin(height) < levels[-1]:
             axes.contour(
                 x,
                 y,
@@ -111,7 +112,7 @@ def mark(axes: Axes, surface: Surface, page: Page) -> list[Artist]:
     """Mark the minima, and saddles, over whatever runs into them; return the marks."""
     marks: list[Artist] = []
     for color, wider in ((page.paper, 3), (page.ink, 0)):  # first what sets them off from paths
-        style = {"markeredgecolor": color, "markeredgewidth": 1 + wider, "zorder": 6}
+        style: dict[str, Any] = {"markeredgecolor": color, "markeredgewidth": 1 + wider, "zorder": 6}
         for minimum in surface.entry.minima:
             marks += axes.plot(*minimum, "o", markersize=9, markerfacecolor="none", **style)
             marks += axes.plot(*minimum, "+", markersize=15 + wider, **style)

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimizers.surfaces import FloatArray
 
 # (side, side, dislike), in order of liking: right, left, then the corners, above, below
-SIDES = ((1, 0, 0.0), (-1, 0, 0.35), (1, 1, 0.25), (1, -1, 0.25), (-1, 1, 0.5), (-1, -1, 0.5))
-SIDES += ((0, 1, 0.6), (0, -1, 0.6))
+SIDES: tuple[tuple[int, int, float], ...] = (
+    *((1, 0, 0.0), (-1, 0, 0.35), (1, 1, 0.25), (1, -1, 0.25)),
+    *((-1, 1, 0.5), (-1, -1, 0.5), (0, 1, 0.6), (0, -1, 0.6)),
+)
 RINGS = (0, 12, 26, 42, 62, 88, 120)  # points farther from the marker, only as far as needed
 MARGIN = 3.0  # points kept from the frame and between names
 
@@ -50,10 +53,11 @@ def place(
     placed: list[Box | None] = []
     taken = np.empty((0, 4))
     for index, ((x, y), size) in enumerate(zip(ends, sizes, strict=True)):
-        boxes, cost = _candidates(x, y, *size, gap)
+        width, height = map(float, size)
+        boxes, cost = _candidates(x, y, width, height, gap)
         free = _free(boxes, taken, frame)
         if not free.any():
-            boxes, cost = _anywhere(x, y, *size, frame)
+            boxes, cost = _anywhere(x, y, width, height, frame)
             free = _free(boxes, taken, frame)
         boxes, cost = boxes[free], cost[free]
         if not len(boxes):
@@ -94,22 +98,22 @@ def _anywhere(
     """Every place near the marker is taken: all of the frame, the nearest first."""
     left, bottom = np.meshgrid(np.arange(MARGIN, frame[0], 8), np.arange(MARGIN, frame[1], 4))
     boxes = np.stack([left.ravel(), bottom.ravel()], axis=-1)
-    cost = np.hypot(*(boxes + (width / 2, height / 2) - (x, y)).T) / 10
+    cost = np.hypot(left.ravel() + width / 2 - x, bottom.ravel() + height / 2 - y) / 10
     return np.hstack([boxes, np.broadcast_to((width, height), boxes.shape)]), cost
 
 
-def _free(boxes: FloatArray, taken: FloatArray, frame: tuple[float, float]) -> FloatArray:
+def _free(boxes: FloatArray, taken: FloatArray, frame: tuple[float, float]) -> NDArray[np.bool_]:
     x, y, width, height = boxes.T
     free = (x >= MARGIN) & (y >= MARGIN) & (x + width <= frame[0] - MARGIN)
     free &= y + height <= frame[1] - MARGIN
     for other in taken:
         free &= ~_overlap(boxes, other, MARGIN)
-    return free
+    return np.asarray(free)
 
 
-def _overlap(boxes: FloatArray, other: FloatArray, gap: float) -> FloatArray:
+def _overlap(boxes: FloatArray, other: FloatArray, gap: float) -> NDArray[np.bool_]:
     x, y, width, height = boxes.T
-    return (
+    return np.asarray(
         (x < other[0] + other[2] + gap)
         & (other[0] < x + width + gap)
         & (y < other[1] + other[3] + gap)

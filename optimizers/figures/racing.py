@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Affine2D, Transform
 from numpy.typing import NDArray
 
@@ -53,7 +56,7 @@ SMALL = 8.5  # points, of what is said in passing
 FOOT, MOST_LINES = 7.5, 4  # points and lines of the recipe
 FAR = 16  # points from a marker to its name from which on a line leads there
 CELLS = 2000  # a path is drawn to within this part of the map
-FEW = 4000  # a loss with more points is drawn by its extremes
+FEW = 1500  # a loss with more points is drawn by its extremes
 ARROW = Path([(1, 0), (-0.8, 0.7), (-0.4, 0), (-0.8, -0.7), (1, 0)])  # where a path leaves the map
 INK = 8  # a path longer than so many map diagonals is drawn finer, so that others are still seen
 LEAST = 1e-16  # a loss this much below the start's is below the chart
@@ -99,11 +102,21 @@ class Runner:
     gone: Line2D  # the arrow where it leaves the chart for good
     label: str
     shape: FloatArray  # the map's width and height
+    spot: FloatArray  # where its end is seen
+    long: bool  # whether its path is drawn finer
 
     @property
     def last(self) -> int:
         """The last step that has a point."""
         return _last(self.trajectory)
+
+    def trace(self, since: int, step: int) -> bool:
+        """Show only the part of the path from one step to another; tell whether there is any."""
+        now = min(step, self.last)
+        part = self.steps[np.searchsorted(self.steps, since) : np.searchsorted(self.steps, now)]
+        drawn = np.concatenate([[since], part, [now]]) if since < now else np.array([now])
+        self.path.set_data(*self.trajectory.path[drawn].T)
+        return since < now
 
     @property
     def artists(self) -> tuple[Line2D | Text, ...]:
@@ -118,8 +131,8 @@ class Runner:
             artist.set_data(*self.trajectory.path[drawn].T)
         upto = self.loss_steps <= now
         self.loss.set_data(self.loss_steps[upto], self.losses[upto])
-        spot, heading = _seen(self.trajectory.path, now, self.bounds, self.shape)
-        self.end.set_data([spot[0]], [spot[1]])
+        self.spot, heading = _seen(self.trajectory.path, now, self.bounds, self.shape)
+        self.end.set_data(self.spot[:1], self.spot[1:])
         arrow = None if heading is None else MarkerStyle(ARROW, transform=Affine2D().rotate_deg(heading))
         self.end.set_marker(arrow or "o")
         self.end.set_markersize(13 if arrow else 8)
@@ -157,14 +170,14 @@ class Board:
             return (self.map.transData.transform(data) - corner) * points
 
         names = [*(runner.name for runner in self.runners), self.start]
-        ends = on_map(np.array([*(runner.end.get_xydata()[0] for runner in self.runners), self.race.start]))
+        ends = on_map(np.array([*(runner.spot for runner in self.runners), self.race.start]))
         sizes = np.array([self._size(name) for name in names])
         inked = [np.asarray(runner.path.get_xydata()) for runner in self.runners]
         lines = np.concatenate([part[:: len(part) // 150 + 1] for part in inked])
         inside = np.all((lines > np.transpose(self._bounds)[0]) & (lines < np.transpose(self._bounds)[1]), 1)
-        frame = tuple(self.map.bbox.size * points)
+        width, height = np.array(self.map.bbox.size) * points
         self.places = labels.place(
-            ends, sizes, frame, on_map(lines[inside]), before=self.places, last_ends=self.ends
+            ends, sizes, (width, height), on_map(lines[inside]), before=self.places, last_ends=self.ends
         )
         self.ends = ends
         for name, end, place in zip(names, ends, self.places, strict=True):
@@ -173,7 +186,9 @@ class Board:
             if place is not None:
                 name.set_position((place.x, place.y))
         for runner, end, place in zip(self.runners, ends, self.places, strict=False):
-            runner.leader.set_visible(place is not None and place.away(*end) > FAR and bool(runner.name.get_text()))
+            runner.leader.set_visible(
+                place is not None and place.away(*end) > FAR and bool(runner.name.get_text())
+            )
             if place is not None:
                 runner.leader.set_data(*np.transpose([end, place.nearest(*end)]))
 
@@ -289,16 +304,16 @@ def panels(
     surfaces = {race.surface for race in shown}
     if len(surfaces) == 1:
         heading(figure, shown[0].surface, page, LEFT, wide - LEFT - 0.3)
-    scales = {surface: loss_scale([race for race in shown if race.surface == surface]) for surface in surfaces}
+    scales = {
+        surface: loss_scale([race for race in shown if race.surface == surface]) for surface in surfaces
+    }
     several = len({race.surface.entry.lowest for race in shown}) > 1
     for index, race in enumerate(shown):
         row, column = divmod(index, columns)
         left = LEFT + column * (side + 0.4)
         top = TOP + row * each
         color = page.color(race.looks[0]) if alone else page.ink
-        title = written(
-            figure, left, top, (titles or names)[index], color=color, weight="bold", fontsize=11
-        )
+        title = written(figure, left, top, (titles or names)[index], color=color, weight="bold", fontsize=11)
         fit(title, side)
         stage = boxed(figure, left, top + 0.3, side, tall)
         starts = [other.start for other in shown if other.surface == race.surface]
@@ -318,7 +333,9 @@ def panels(
         runners = _runners(stage, chart, race, bounds, page, scale)
         if alone:  # the title names it
             runners[0].label = ""
-        Board(figure, page, race, stage, chart, runners, [], {}, *_landmarks(stage, race, page)).show(race.steps)
+        Board(figure, page, race, stage, chart, runners, [], {}, *_landmarks(stage, race, page)).show(
+            race.steps
+        )
     footer(figure, recipe(given[0]) if alone else "; ".join(map(recipe, shown)), page, LEFT, wide - 0.8)
     return figure
 
@@ -381,7 +398,12 @@ def _key_row(figure: Figure, runner: Runner, top: float, row: float, size: float
         return name, written(figure, RIGHT + 0.6, top + 0.17, "", fontsize=SMALL, color=page.ink)
     fit(name, room - 1.45)
     name.set(y=y, va="center_baseline")
-    style = {"fontsize": size - 0.5, "color": page.ink, "ha": "right", "va": "center_baseline"}
+    style: dict[str, Any] = {
+        "fontsize": size - 0.5,
+        "color": page.ink,
+        "ha": "right",
+        "va": "center_baseline",
+    }
     return name, figure.text(1 - 0.3 / wide, y, "", **style)
 
 
@@ -444,9 +466,9 @@ def conditions_in_words(conditions: Conditions) -> list[str]:
 def loss_scale(races: Sequence[Race]) -> LossScale:
     """Return how the losses of races over one surface are drawn.
 
-    By its logarithm, counted from the lowest value there is; as it is where there is none, or none known, unless
-    it stays positive over decades. A racer that diverged is seen to leave the frame, and so is one that falls
-    for ever.
+    By its logarithm, counted from the lowest value there is; as it is where there is none, or none known,
+    unless it stays positive over decades. A racer that diverged is seen to leave the frame, and so is one
+    that falls for ever.
     """
     surface = races[0].surface
     lowest = surface.entry.lowest
@@ -472,7 +494,11 @@ def loss_scale(races: Sequence[Race]) -> LossScale:
         return LossScale(base, True, 0.1, 1.0)
     high = float(positive.max())
     # what is reached for a moment only may leave the chart, else one dip would press all the rest together
-    lows = [min(part[-1], float(np.quantile(part, 0.02))) for part in (s[s > base] - base for s in seen) if part.size]
+    lows = [
+        min(part[-1], float(np.quantile(part, 0.02)))
+        for part in (s[s > base] - base for s in seen)
+        if part.size
+    ]
     low = max(min(lows), LEAST * max(float(races[0].trajectories[0].loss[0] - base), high * 1e-6))
     room = (high / low) ** 0.05 if high > low else 2.0
     return LossScale(base, True, low / room, high * room)
@@ -482,12 +508,12 @@ def frame_losses(axes: Axes, race: Race, scale: LossScale, page: Page, *, titled
     """Make axes a chart of losses."""
     if scale.log:
         axes.set_yscale("log")
-        height = axes.get_position().height * axes.get_figure().get_size_inches()[1]
+        height = axes.bbox.height / axes.figure.dpi
         log_axis(axes.yaxis, scale.low, scale.high, most=max(2, min(7, int(height / 0.3))))
     else:
         axes.yaxis.set_major_formatter(lambda value, _: short(value))
     axes.set(ylim=(scale.low, scale.high), xlim=(-0.01 * race.steps, 1.01 * race.steps), xlabel="step")
-    axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.tick_params(labelsize=9, length=3)
     axes.xaxis.label.set(fontsize=9, color=page.mute)
@@ -550,13 +576,15 @@ def _runners(
                 gone,
                 look.label,
                 np.array(stage.bbox.size),
+                walk.path[0],
+                finer < 1,
             )
         )
     return runners
 
 
 def _landmarks(stage: Axes, race: Race, page: Page) -> tuple[Text, list[Artist]]:
-    """Mark minima, saddles and the start; return the start's name, which stands nowhere yet, and the marks."""
+    """Mark minima, saddles and start; return the start's name, which stands nowhere yet, and all marks."""
     marks = ground.mark(stage, race.surface, page)
     marks += stage.plot(*race.start, "o", color=page.ink, markersize=5, zorder=7)
     name = stage.text(0, 0, "start", fontsize=9, color=page.ink, transform=_points_from(stage), zorder=10)
@@ -597,15 +625,13 @@ def _loss_points(walk: Trajectory, scale: LossScale) -> tuple[NDArray[np.intp], 
         return np.arange(len(values)), values
     starts = np.linspace(0, len(values), FEW // 2 + 1).astype(int)
     kept = {0, len(values) - 1}
-    for a, b in zip(starts[:-1], starts[1:], strict=True):
+    for a, b in pairwise(starts):
         kept |= {a + int(np.argmin(values[a:b])), a + int(np.argmax(values[a:b]))}
     steps = np.array(sorted(kept))
     return steps, values[steps]
 
 
-def _seen(
-    path: FloatArray, now: int, bounds: Bounds, shape: FloatArray
-) -> tuple[FloatArray, float | None]:
+def _seen(path: FloatArray, now: int, bounds: Bounds, shape: FloatArray) -> tuple[FloatArray, float | None]:
     """Return where a path's end is seen; if it left the map, where, and in which direction (in degrees)."""
     if _within(path[now], bounds):
         return path[now], None
@@ -613,10 +639,10 @@ def _seen(
     before = int(inside[-1]) if inside.size else 0
     a, b = path[before], path[before + 1]
     low, high = np.transpose(bounds)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.where(b > a, (high - a) / (b - a), (low - a) / (b - a))  # where it meets each edge
+    edge, moved = np.where(b > a, high, low), np.where(b == a, np.inf, b - a)
+    share = np.min(np.where(b == a, 1.0, (edge - a) / moved))  # of the step that leaves the map
     inset = 0.014 * (high - low)
-    spot = np.clip(a + np.nanmin(shares) * (b - a), low + inset, high - inset)
+    spot = np.clip(a + share * (b - a), low + inset, high - inset)
     way = (b - a) / (high - low) * shape
     return spot, math.degrees(math.atan2(way[1], way[0]))
 
@@ -637,7 +663,8 @@ def _outcome(runner: Runner) -> str:
     steps = f"{len(walk.lr):,} step{'s' if len(walk.lr) > 1 else ''}"
     arrived = "" if walk.arrived is None else f"arrives at step {walk.arrived:,}"
     loss = f"loss {number(float(walk.loss[-1]))}"
-    return f"{arrived or left or f'on its way after {steps}'}, {loss}"
+    short_of = f"{'not arrived ' if walk.surface.entry.minima else ''}after {steps}"
+    return f"{arrived or left or short_of}, {loss}"
 
 
 def _ending(walk: Trajectory, label: str) -> str:
@@ -657,7 +684,8 @@ def _apart(races: Sequence[Race]) -> list[str]:
         conditions = conditions_in_words(race.trajectories[0].conditions)
         title = race.surface.entry.title if not race.surface.pairs else str(race.surface)
         racers = ", ".join(look.label for look in race.looks)
-        told.append((title, f"from ({x}, {y})", f"{race.steps:,} steps", ", ".join(conditions), racers))
+        start = "" if race.start == race.surface.entry.start else f"from ({x}, {y})"
+        told.append((title, start, f"{race.steps:,} steps", ", ".join(conditions), racers))
     differing = [len({parts[index] for parts in told}) > 1 for index in range(len(told[0]))]
     if len(races) == 1:
         differing[0] = True

@@ -204,7 +204,7 @@ def log_axis(axis: Any, low: float, high: float, most: int = 6) -> None:
 
 
 def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return powers of ten from `low` to `high`; where they are few their 2- and 5-fold too, or round numbers.
+    """Return powers of ten from `low` to `high`; where few, their 2- and 5-fold too, or round numbers.
 
     >>> log_ticks(1e-3, 20.0), log_ticks(1.5, 30.0), log_ticks(24.0, 29.0)
     ([0.001, 0.01, 0.1, 1.0, 10.0], [2.0, 5.0, 10.0, 20.0], [24.0, 25.0, 26.0, 27.0, 28.0, 29.0])
@@ -246,7 +246,7 @@ def extent(text: Text) -> tuple[float, float]:
     lines = text.get_text().split("\n")
     font = text.get_fontproperties()
     sizes = [text_to_path.get_text_width_height_descent(each, font, ismath=False) for each in lines]
-    return max(size[0] for size in sizes), 1.25 * font.get_size_in_points() * len(lines)
+    return max(size[0] for size in sizes), 1.25 * float(font.get_size_in_points()) * len(lines)
 
 
 def width_of(text: Text) -> float:
@@ -256,7 +256,7 @@ def width_of(text: Text) -> float:
 
 def fit(text: Text, width: float, *, least: float = 6.0) -> Text:
     """Make a text smaller until it is no wider than so many inches."""
-    size = text.get_fontsize()
+    size = float(text.get_fontsize())
     while width_of(text) > width and size > least:
         size -= 0.5
         text.set_fontsize(size)
