@@ -15,6 +15,8 @@ from optimizers.notation import unknown
 from optimizers.schedules import Schedule
 from optimizers.surfaces import FloatArray, Surface
 
+UNBOUNDED = ((-math.inf, math.inf), (-math.inf, math.inf))
+FARTHEST = 1e9  # a point farther from the origin than this has diverged
 MOST_DRAWS = 50_000_000  # rows all batches of a walk draw together
 
 
@@ -100,6 +102,21 @@ class Conditions:
         if rows.cyclic:
             return (np.arange(steps * size) % count).reshape(steps, size)
         return _epochs(np.random.default_rng([self.seed, 1]), count, size, steps)
+
+
+def walk_arguments(surface: Surface, under: Conditions, steps: int) -> tuple[Any, ...]:
+    """Return what every compiled walk takes of its conditions: noise, batches, rows, clipping, bounds."""
+    rows = surface.entry.rows
+    return (
+        under.gaussian(steps),
+        under.batches(surface, steps),
+        len(surface.pairs),
+        rows.values.shape[1] if rows else 0,
+        under.clip_norm or math.inf,
+        under.clip_value or math.inf,
+        np.array(surface.entry.box or UNBOUNDED, dtype=np.float64).ravel(),
+        FARTHEST,
+    )
 
 
 def agreed(given: Mapping[str, Any]) -> Conditions:
