@@ -125,15 +125,16 @@ def monkey_saddle(x: float, y: float) -> ValueAndGradient:
 
 
 def plateau(x: float, y: float) -> ValueAndGradient:
-    """1 − exp(−½(x² + y²)): a bowl in a plain on which the gradient vanishes, but is never zero."""
-    left = exp(-0.5 * (x * x + y * y))
-    return 1 - left, x * left, y * left
+    """1 − 1/(1 + x² + y²)³: a bowl in a plain on which the gradient vanishes, but is never zero."""
+    a = 1 + x * x + y * y
+    slope = 6 / (a * a * a * a)
+    return 1 - 1 / (a * a * a), slope * x, slope * y
 
 
 def cliff(x: float, y: float) -> ValueAndGradient:
     """½ log(1 + 2x² + ¼y²) + 1000(√(d² + 0.01²) − 0.01), d = max(0, x + ½y − ½).
 
-    A valley that flattens out far away, and a wall across it: a hundredth behind its foot the slope is 1000.
+    A valley that flattens out far away, and a wall across it: just behind its foot its slope is 1000.
     """
     size = 1 + 2 * x * x + 0.25 * y * y
     d = maximum(x + 0.5 * y - 0.5, 0)
@@ -212,7 +213,7 @@ class Rows:
 
     values: FloatArray  # (N, C)
     batch: int | None = None  # rows a step's gradient takes unless one asks otherwise; None: all
-    cyclic: bool = False  # batches take the rows in turn; else each is drawn anew
+    cyclic: bool = False  # batches take the rows in turn; else each epoch is shuffled anew
 
 
 @dataclass(frozen=True)
@@ -406,7 +407,7 @@ _ENTRIES = (
         "plateau",
         "Plateau",
         plateau,
-        bounds=((-6.0, 6.0), (-5.2, 5.2)),
+        bounds=((-5.2, 5.2), (-4.5, 4.5)),
         minima=((0.0, 0.0),),
         lowest=0.0,
         start=(-4.2, 2.0),
@@ -469,7 +470,7 @@ _ENTRIES = (
         minima=((-1.0, 0.0),),
         lowest=-10 / 101,
         start=(0.0, 0.8),
-        watch="With β₂ = 0.99 Adam drifts to x = 1, the worst point there is; AMSGrad, slowly, to x = −1.",
+        watch="With β₂ = 0.99 Adam drifts to the worst x there is, 1; AMSGrad, slowly, to the best, −1.",
         citation="Reddi, Kale and Kumar, ICLR 2018, arXiv:1904.09237",
         rows=Rows(_ONLINE, batch=1, cyclic=True),
         box=((-1.0, 1.0), (-1.0, 1.0)),
