@@ -95,7 +95,7 @@ class Conditions:
             raise ValueError(f"batch_size is {size}, but {surface.name} has {count} rows.")
         if size == count:
             return np.empty((0, 0), np.int64)
-        if size * steps > MOST_DRAWS:
+        if -(-steps // (count // size)) * count > MOST_DRAWS:  # what is left over of an epoch is drawn too
             raise ValueError(
                 f"{steps} steps with batches of {size} draw more than {MOST_DRAWS:,} rows; take fewer."
             )
@@ -132,8 +132,9 @@ def _epochs(random: np.random.Generator, count: int, size: int, steps: int) -> N
     """Draw batches as a training loop does: a fresh shuffle each epoch, what is left over dropped."""
     batches = count // size
     epochs = -(-steps // batches)
-    order = random.permuted(np.tile(np.arange(count), (epochs, 1)), axis=1)[:, : batches * size]
-    return np.ascontiguousarray(order.reshape(-1, size)[:steps])
+    order = np.tile(np.arange(count), (epochs, 1))
+    random.permuted(order, axis=1, out=order)
+    return np.ascontiguousarray(order[:, : batches * size].reshape(-1, size)[:steps])
 
 
 def _factors(schedule: Callable[[int], float], steps: int) -> FloatArray:

@@ -74,9 +74,13 @@ def _surface(axes: Axes, race: Race) -> None:
     x, y = (np.linspace(*bounds, 400) for bounds in entry.bounds)
     values = race.surface.value(x[None, :], y[:, None])
     if np.isfinite(entry.lowest):  # equal steps of the logarithm show a valley as well as its walls
-        values = np.log10(values - entry.lowest + 1e-2 * np.median(values - entry.lowest))
+        values = np.maximum(values - entry.lowest, 0)  # outside its box f may go on down
+        values = np.log10(values + 1e-2 * np.median(values))
     axes.contourf(x, y, values, levels=24, cmap=_PAPER)
     axes.contour(x, y, values, levels=24, colors="#3c5064", linewidths=0.5, alpha=0.35, linestyles="solid")
+    if entry.box:
+        (left, right), (low, high) = entry.box
+        axes.plot([left, right, right, left, left], [low, low, high, high, low], color="#1d1f24", linewidth=1)
     for minimum in entry.minima:
         axes.plot(*minimum, "+", color="#1d1f24", markersize=11, markeredgewidth=1.5)
     axes.set(xlim=entry.bounds[0], ylim=entry.bounds[1], aspect="equal", title=entry.title)
