@@ -81,10 +81,11 @@ def _split(rule: Callable[..., Any], own: list[str], common: list[str]) -> tuple
         lines = [text for line in steps for text in splitter.take(line)]
         parts, before, passed = [], splitter.before, splitter.passed
     else:  # with branches or loops in it, a rule stays whole
-        arguments = inspect.signature(rule).parameters
-        lines = [f"update, state, shown = {rule.__name__}({', '.join(arguments)})"]
+        passed = [f"_{name}" for name in common]
+        given = [f"_{name}" if name in common else name for name in inspect.signature(rule).parameters]
+        lines = [f"update, state, shown = {rule.__name__}({', '.join(given)})"]
         lines += [f"return update, state, shown, {_least([])}"]
-        parts, before, passed = [inlined(rule)], [], common
+        parts, before = [inlined(rule)], [f"{new} = {name}" for new, name in zip(passed, common, strict=True)]
     body = "".join(f"    {line}\n" for line in before)
     parts.append(inlined(f"def shared({', '.join(common)}):\n{body}    return ({', '.join(passed)},)"))
     body = "".join(f"    {line}\n" for line in lines)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from optimizers import Racer, Surface, simulate
+from optimizers import Racer, simulate
 from optimizers.catalog import OPTIMIZERS
 from optimizers.lanes import Kind, lanes_kernel
 from optimizers.maps import LOST, NOWHERE, BasinMap, SweepMap, basin_map, sweep_map
@@ -77,7 +77,7 @@ def test_every_condition_to_the_last_bit(racer: str, surface: str, conditions: d
 
 @pytest.mark.parametrize("eps", [0, 1e-8])
 def test_to_the_last_bit_where_numbers_are_too_small_for_the_quick_division(eps: float) -> None:
-    """m fades by 0.9 a step: after 6,500 steps at rest it is 10⁻²⁹⁷, and its quotient's remainder is nothing."""
+    """At rest m fades by 0.9 a step: after 6,500 it is 10⁻²⁹⁷, too small for its quotient's remainder."""
     racer = f"adam(lr=0.1, beta2=0.9, eps={eps})"
     found = basin_map(racer, "quadratic(condition=1)", size=5, steps=6_600)
     assert_is_what_simulate_says(found, cells=25)
@@ -98,7 +98,9 @@ def test_a_rule_with_branches_stays_whole() -> None:
     none = np.empty((0, 2)), np.empty((0, 0), np.int64), 0, 0, np.inf, np.inf
     box = np.array([-np.inf, np.inf] * 2)
     lr, one = np.full(10, 0.25), np.array([3.0])
-    kernel(0, 1, starts, lr, one, np.zeros(1), np.empty(0), np.zeros((1, 2)), 0.3, *none, box, 1e9, loss, ends)
+    kernel(
+        0, 1, starts, lr, one, np.zeros(1), np.empty(0), np.zeros((1, 2)), 0.3, *none, box, 1e9, loss, ends
+    )
     assert (loss == 2 * 0.5**6).all()  # three halvings of each coordinate
     assert (ends[:3, 0] == [3, 0, -1]).all()
 
@@ -163,14 +165,14 @@ def test_progress_counts_up_and_may_stop_the_map() -> None:
     assert [done for done, _ in told] == list(range(1, told[-1][1] + 1))
     assert len(told) > 3
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def stop(done: int, total: int) -> None:
-        raise Enough
+        raise EnoughError
 
     began = time.perf_counter()
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         basin_map("adam(lr=0.1)", "himmelblau", size=2048, steps=5_000, progress=stop)
     assert time.perf_counter() - began < 5  # all of it takes 20 s and more
 
