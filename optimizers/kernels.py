@@ -16,7 +16,6 @@ import os
 import shutil
 import sys
 import tempfile
-import textwrap
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -28,6 +27,9 @@ import numba
 import numpy as np
 import platformdirs
 from numba import float64, int32, int64, types, void
+from numba.core.errors import NumbaError
+
+from optimizers.source import source
 
 # step(k, record, state, hyper, lr): reads theta and g of step k from record[k], writes the rest of record[k],
 # and moves `state` on.  record (T + 1, K, 2), state (S, 2), hyper (H,)
@@ -126,8 +128,11 @@ def load(label: str, *parts: str) -> ModuleType:
             sys.modules[name] = importlib.util.module_from_spec(spec)
             try:
                 spec.loader.exec_module(sys.modules[name])
-            except BaseException:
+            except BaseException as problem:
                 del sys.modules[name]  # half a module would be taken for a whole one
+                if isinstance(problem, NumbaError):
+                    said = [line.strip() for line in str(problem).splitlines() if line.strip()]
+                    raise ValueError(f"{label} can't be compiled: {said[min(1, len(said) - 1)]}") from None
                 raise
         return sys.modules[name]
 
@@ -143,11 +148,6 @@ def _module(label: str, parts: tuple[str, ...]) -> tuple[str, str]:
     text = "\n\n".join([_HEADER.format(label=label), SCALAR, *parts]) + "\n"
     key = hashlib.sha256((numba.__version__ + text).encode()).hexdigest()[:16]
     return f"adamscope_kernel_{label}_{key}", text
-
-
-def source(function: Callable[..., Any]) -> str:
-    """Return a function's own source; one that was itself generated carries it along."""
-    return textwrap.dedent(getattr(function, "source", None) or inspect.getsource(function))
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from optimizers.kernels import clamp, inlined, is_loaded_or_on_disk, load, source
+from optimizers.kernels import clamp, inlined, is_loaded_or_on_disk, load
+from optimizers.source import source
 
 WIDTH = 64  # walks side by side: enough vectors for one to start while another waits for its square root
 
