@@ -1,18 +1,29 @@
 """Maps say of every cell what `simulate` says, to the last bit, however many threads share the work."""
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from optimizers import Racer, simulate
+from optimizers import Racer, lanes, maps, simulate
 from optimizers.catalog import OPTIMIZERS
+from optimizers.kernels import load
 from optimizers.lanes import Kind, lanes_kernel
 from optimizers.maps import LOST, NOWHERE, BasinMap, SweepMap, basin_map, sweep_map
 from optimizers.surfaces import SURFACES
 from tests.racers import VARIANTS
+
+QUOTIENTS = """
+@njit("int64(float64[::1], float64[::1])", error_model="numpy")
+def wrong(a, k):
+    count = 0
+    for i in range(a.size):
+        count += _quotient(a[i], k[i], 1.0 / k[i]) != a[i] / k[i]
+    return count"""
 
 
 def assert_says_the_same(cell: tuple[int, float, int], walk) -> None:
@@ -75,12 +86,35 @@ def test_every_condition_to_the_last_bit(racer: str, surface: str, conditions: d
     assert_is_what_simulate_says(basin_map(racer, surface, size=33, steps=120, **conditions))
 
 
-@pytest.mark.parametrize("eps", [0, 1e-8])
-def test_to_the_last_bit_where_numbers_are_too_small_for_the_quick_division(eps: float) -> None:
+def test_to_the_last_bit_where_numbers_are_too_small_for_the_quick_division(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """At rest m fades by 0.9 a step: after 6,500 it is 10⁻²⁹⁷, too small for its quotient's remainder."""
-    racer = f"adam(lr=0.1, beta2=0.9, eps={eps})"
-    found = basin_map(racer, "quadratic(condition=1)", size=5, steps=6_600)
+    taken_again = []
+    walk_again = maps._one_by_one
+
+    def spy(*arguments):
+        taken_again.append(arguments[2].shape[1])
+        return walk_again(*arguments)
+
+    monkeypatch.setattr(maps, "_one_by_one", spy)
+    found = basin_map("adam(lr=0.1, beta2=0.9, eps=0)", "quadratic(condition=1)", size=5, steps=6_600)
+    assert taken_again
     assert_is_what_simulate_says(found, cells=25)
+
+
+def test_the_quick_division_rounds_as_the_division_does() -> None:
+    """In one process's arithmetic: 10⁷ quotients by 1 − βᵗ, near and far from powers of two."""
+    module = load("quotients", lanes._QUOTIENT, QUOTIENTS)
+    random = np.random.default_rng(0)
+    t, beta = (
+        random.integers(1, 5_000, 10_000_000),
+        random.choice([0.5, 0.9, 0.99, 0.999, 0.9999], 10_000_000),
+    )
+    k = 1 - beta**t
+    a = random.normal(size=k.size) * 10.0 ** random.uniform(-280, 280, k.size)
+    a[::3] = 1 + random.integers(0, 1 << 20, a[::3].size) * 2.0**-52
+    assert module.wrong(a, k) == 0
 
 
 def test_a_rule_with_branches_stays_whole() -> None:
@@ -103,6 +137,22 @@ def test_a_rule_with_branches_stays_whole() -> None:
     )
     assert (loss == 2 * 0.5**6).all()  # three halvings of each coordinate
     assert (ends[:3, 0] == [3, 0, -1]).all()
+
+
+def test_another_process_draws_the_same() -> None:
+    script = """
+import hashlib
+from optimizers import basin_map, sweep_map
+found = basin_map("nadam(lr=0.3)", "himmelblau", size=80, steps=400, noise=1.0, threads={threads})
+swept = sweep_map("adam", "beale", steps=200, noise=1.0, threads={threads})
+parts = found.which_minimum, found.steps_to_converge, found.final_loss, swept.final_loss
+print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
+"""
+    hashes = {
+        subprocess.check_output([sys.executable, "-c", script.format(threads=threads)], text=True)
+        for threads in (1, 3)
+    }
+    assert len(hashes) == 1
 
 
 def test_the_threads_do_not_matter() -> None:
@@ -199,7 +249,7 @@ def test_other_threads_go_on_meanwhile() -> None:
 
 
 def test_a_preview_comes_before_what_has_to_be_compiled(monkeypatch, tmp_path) -> None:
-    from optimizers import kernels, lanes
+    from optimizers import kernels
 
     seen: list[BasinMap] = []
     wanted = ("lion(lr=0.1)", "beale")
