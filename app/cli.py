@@ -530,6 +530,26 @@ def lesson_command(
         kit.run(number, out, answers)
 
 
+@app.command(name="bench")
+def bench_command(
+    out: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file as well.")
+    ] = None,
+) -> None:
+    """Measure the engine on this machine: ratios to C and to plain torch.optim loops, in one run."""
+    import subprocess
+
+    root = Path(__file__).parents[1]
+    if not (root / "tests" / "benchmarks" / "engine.py").exists():
+        raise RuntimeError("The benchmarks are not installed; run this in a copy of the repository.")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise ValueError(f"--json is {str(out)!r}, but that folder does not exist.")
+    command = [sys.executable, "-m", "tests.benchmarks.engine"]
+    command += [] if out is None else ["--json", str(out.absolute())]
+    if subprocess.run(command, cwd=root, check=False).returncode:
+        raise RuntimeError("The benchmark broke off; what it said stands above.")
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     try:

@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from optimizers.catalog import OPTIMIZERS, Racer, equivalents
+from optimizers.own import add_optimizer, add_surface
 
 if TYPE_CHECKING:
+    from optimizers.maps import BasinMap, SweepMap, basin_map, sweep_map
     from optimizers.surfaces import SURFACES, Surface
     from optimizers.trajectory import CONVERGED, DIVERGED, MAX_STEPS, Race, Trajectory, race, simulate
 
@@ -20,19 +22,29 @@ __all__ = [
     "MAX_STEPS",
     "OPTIMIZERS",
     "SURFACES",
+    "BasinMap",
     "Race",
     "Racer",
     "Surface",
+    "SweepMap",
     "Trajectory",
+    "add_optimizer",
+    "add_surface",
+    "basin_map",
     "equivalents",
     "race",
     "simulate",
+    "sweep_map",
 ]
 
 # Loaded at first use: the network lab runs on machines without Numba.
-_LAZY = {"SURFACES": "surfaces", "Surface": "surfaces"} | dict.fromkeys(
-    ("CONVERGED", "DIVERGED", "MAX_STEPS", "Race", "Trajectory", "race", "simulate"), "trajectory"
-)
+_LAZY = {
+    **dict.fromkeys(("SURFACES", "Surface"), "surfaces"),
+    **dict.fromkeys(
+        ("CONVERGED", "DIVERGED", "MAX_STEPS", "Race", "Trajectory", "race", "simulate"), "trajectory"
+    ),
+    **dict.fromkeys(("BasinMap", "SweepMap", "basin_map", "sweep_map"), "maps"),
+}
 
 
 def __getattr__(name: str) -> object:

@@ -128,6 +128,29 @@ def _flag(name: str, symbol: str, word: str) -> Hyperparameter:
     return Hyperparameter(name, symbol, False, choices=(no, yes), aside=True)
 
 
+_SYMBOLS = {"beta": "β", "beta1": "β₁", "beta2": "β₂", "beta3": "β₃", "alpha": "α", "gamma": "γ", "rho": "ρ"}
+
+
+def hyperparameter(name: str, default: Value) -> Hyperparameter:
+    """Return a hyperparameter as the catalogue would have it, by what its name says.
+
+    >>> hyperparameter("beta1", 0.9).takes
+    'a number at least 0 and below 1'
+    """
+    if isinstance(default, bool):
+        return replace(_flag(name, name, name), default=default, aside=False)
+    value, symbol = float(default), _SYMBOLS.get(name, name)
+    if name == "lr":
+        return _lr(value)
+    if name == "momentum":
+        return _momentum(value)
+    if name == "eps":
+        return _eps(value)
+    if name in _SYMBOLS and value < 1:
+        return _decay(name, symbol, value)
+    return Hyperparameter(name, symbol, value, high=1e6, slider=(0.0, max(1.0, 4 * value)))
+
+
 def _digits(value: float) -> float:
     """Round to 15 digits: 0.1/(1 − 0.9) is 1, whatever 1 − 0.9 is in binary."""
     return float(f"{value:.15g}")

@@ -15,6 +15,8 @@ from optimizers.notation import unknown
 from optimizers.schedules import Schedule
 from optimizers.surfaces import FloatArray, Surface
 
+UNBOUNDED = ((-math.inf, math.inf), (-math.inf, math.inf))
+FARTHEST = 1e9  # a point farther from the origin than this has diverged
 MOST_DRAWS = 50_000_000  # rows all batches of a walk draw together
 
 
@@ -93,13 +95,28 @@ class Conditions:
             raise ValueError(f"batch_size is {size}, but {surface.name} has {count} rows.")
         if size == count:
             return np.empty((0, 0), np.int64)
-        if size * steps > MOST_DRAWS:
+        if -(-steps // (count // size)) * count > MOST_DRAWS:  # what is left over of an epoch is drawn too
             raise ValueError(
                 f"{steps} steps with batches of {size} draw more than {MOST_DRAWS:,} rows; take fewer."
             )
         if rows.cyclic:
             return (np.arange(steps * size) % count).reshape(steps, size)
         return _epochs(np.random.default_rng([self.seed, 1]), count, size, steps)
+
+
+def walk_arguments(surface: Surface, under: Conditions, steps: int) -> tuple[Any, ...]:
+    """Return what every compiled walk takes of its conditions: noise, batches, rows, clipping, bounds."""
+    rows = surface.entry.rows
+    return (
+        under.gaussian(steps),
+        under.batches(surface, steps),
+        len(surface.pairs),
+        rows.values.shape[1] if rows else 0,
+        under.clip_norm or math.inf,
+        under.clip_value or math.inf,
+        np.array(surface.entry.box or UNBOUNDED, dtype=np.float64).ravel(),
+        FARTHEST,
+    )
 
 
 def agreed(given: Mapping[str, Any]) -> Conditions:
@@ -115,8 +132,9 @@ def _epochs(random: np.random.Generator, count: int, size: int, steps: int) -> N
     """Draw batches as a training loop does: a fresh shuffle each epoch, what is left over dropped."""
     batches = count // size
     epochs = -(-steps // batches)
-    order = random.permuted(np.tile(np.arange(count), (epochs, 1)), axis=1)[:, : batches * size]
-    return np.ascontiguousarray(order.reshape(-1, size)[:steps])
+    order = np.tile(np.arange(count), (epochs, 1))
+    random.permuted(order, axis=1, out=order)
+    return np.ascontiguousarray(order[:, : batches * size].reshape(-1, size)[:steps])
 
 
 def _factors(schedule: Callable[[int], float], steps: int) -> FloatArray:

@@ -6,13 +6,15 @@ shared test proves of each entry that its minima are minima and that the gradien
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import cos, pi, sin
+from itertools import product
+from math import cos, exp, log, pi, sin, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from optimizers.elementwise import maximum, where
 from optimizers.kernels import evaluate, surface_kernel
 from optimizers.notation import Hyperparameter, Value, check_values, parse_call, unknown, write_call
 
@@ -56,6 +58,33 @@ def himmelblau(x: float, y: float) -> ValueAndGradient:
     return a * a + b * b, 4 * a * x + 2 * b, 2 * a + 4 * b * y
 
 
+def booth(x: float, y: float, condition: float, angle: float) -> ValueAndGradient:
+    """u² + κw², (u, w) the way from (1, 3) turned by −angle degrees.
+
+    κ = 9 and −45° make it (x + 2y − 7)² + (2x + y − 5)².
+    """
+    c = cos(angle * pi / 180)
+    s = sin(angle * pi / 180)
+    u = c * (x - 1) + s * (y - 3)
+    w = c * (y - 3) - s * (x - 1)
+    return u * u + condition * w * w, 2 * (c * u - s * condition * w), 2 * (s * u + c * condition * w)
+
+
+def three_hump_camel(x: float, y: float) -> ValueAndGradient:
+    """2x² − 1.05x⁴ + x⁶/6 + xy + y²."""
+    a = x * x
+    return 2 * a - 1.05 * a * a + a * a * a / 6 + x * y + y * y, x * (4 - 4.2 * a + a * a) + y, x + 2 * y
+
+
+def styblinski_tang(x: float, y: float) -> ValueAndGradient:
+    """½(x⁴ − 16x² + 5x + y⁴ − 16y² + 5y)."""
+    return (
+        0.5 * (x * (x * (x * x - 16) + 5) + y * (y * (y * y - 16) + 5)),
+        x * (2 * x * x - 16) + 2.5,
+        y * (2 * y * y - 16) + 2.5,
+    )
+
+
 def rastrigin(x: float, y: float) -> ValueAndGradient:
     """20 + x² − 10 cos 2πx + y² − 10 cos 2πy."""
     return (
@@ -65,9 +94,117 @@ def rastrigin(x: float, y: float) -> ValueAndGradient:
     )
 
 
-def saddle(x: float, y: float) -> ValueAndGradient:
-    """x² − y²: a minimum across, a maximum along, and no bottom."""
-    return x * x - y * y, 2 * x, -2 * y
+def ackley(x: float, y: float) -> ValueAndGradient:
+    """20 − 20 exp(−r/5) + e − exp(½(cos 2πx + cos 2πy)), r = √(½(x² + y²)).
+
+    At the minimum r has a tip, and f no gradient; it is given as zero there.
+    """
+    r = sqrt(0.5 * (x * x + y * y))
+    cone = exp(-0.2 * r)
+    waves = exp(0.5 * (cos(2 * pi * x) + cos(2 * pi * y)))
+    slope = 2 * cone / where(r > 0, r, 1)
+    return (
+        20 - 20 * cone + (exp(1) - waves),
+        slope * x + pi * sin(2 * pi * x) * waves,
+        slope * y + pi * sin(2 * pi * y) * waves,
+    )
+
+
+def saddle(x: float, y: float, condition: float, angle: float) -> ValueAndGradient:
+    """κu² − w², (u, w) the point turned by −angle degrees: a minimum along u, a maximum along w."""
+    c = cos(angle * pi / 180)
+    s = sin(angle * pi / 180)
+    u = c * x + s * y
+    w = c * y - s * x
+    return condition * u * u - w * w, 2 * (c * condition * u + s * w), 2 * (s * condition * u - c * w)
+
+
+def monkey_saddle(x: float, y: float) -> ValueAndGradient:
+    """x³ − 3xy²: three ways down and three up, and no curvature where they meet."""
+    return x * x * x - 3 * x * y * y, 3 * (x * x - y * y), -6 * x * y
+
+
+def plateau(x: float, y: float) -> ValueAndGradient:
+    """1 − 1/(1 + x² + y²)³: a bowl in a plain on which the gradient vanishes, but is never zero."""
+    a = 1 + x * x + y * y
+    slope = 6 / (a * a * a * a)
+    return 1 - 1 / (a * a * a), slope * x, slope * y
+
+
+def cliff(x: float, y: float) -> ValueAndGradient:
+    """½ log(1 + 2x² + ¼y²) + 1000(√(d² + 0.01²) − 0.01), d = max(0, x + ½y − ½).
+
+    A valley that flattens out far away, and a wall across it: just behind its foot its slope is 1000.
+    """
+    size = 1 + 2 * x * x + 0.25 * y * y
+    d = maximum(x + 0.5 * y - 0.5, 0)
+    height = sqrt(d * d + 0.0001)
+    steep = 1000 * d / height
+    return 0.5 * log(size) + 1000 * (height - 0.01), 2 * x / size + steep, 0.25 * y / size + 0.5 * steep
+
+
+def logistic(x: float, y: float, data: Sequence[float]) -> ValueAndGradient:
+    """Mean of log(1 + exp η) − hη over rows (z, h), η = x + yz: the cross-entropy of h = 0 or 1 given z.
+
+    Its logarithm and its logistic function never take exp of a number above zero.
+    """
+    f, gx, gy = 0.0, 0.0, 0.0
+    for i in range(0, len(data), 2):
+        z = data[i]
+        h = data[i + 1]
+        eta = x + y * z
+        small = exp(-abs(eta))
+        error = where(eta > 0, 1, small) / (1 + small) - h
+        f += maximum(eta, 0) - h * eta + log(1 + small)
+        gx += error
+        gy += error * z
+    count = len(data) / 2
+    return f / count, gx / count, gy / count
+
+
+def noisy_ravine(
+    x: float, y: float, condition: float, angle: float, data: Sequence[float]
+) -> ValueAndGradient:
+    """Least squares: the mean of ½(pu + √κ·qw − e)² over rows (p, q, e), (u, w) turned by −angle degrees.
+
+    As p, q and e do not correlate, over all rows it is ½(u² + κw²) + ½ mean e².
+    """
+    c = cos(angle * pi / 180)
+    s = sin(angle * pi / 180)
+    u = c * x + s * y
+    w = c * y - s * x
+    k = sqrt(condition)
+    f, gu, gw = 0.0, 0.0, 0.0
+    for i in range(0, len(data), 3):
+        residual = data[i] * u + k * data[i + 1] * w - data[i + 2]
+        f += 0.5 * residual * residual
+        gu += residual * data[i]
+        gw += residual * k * data[i + 1]
+    count = len(data) / 3
+    return f / count, (c * gu - s * gw) / count, (s * gu + c * gw) / count
+
+
+def sharp_flat(x: float, y: float) -> ValueAndGradient:
+    """½|θ − b|²·(1 − exp(−½|θ − a|²/0.2²)), a = (−1, −1), b = (1, 1): curvature 100 at a and 1 at b."""
+    bowl = 0.5 * ((x - 1) * (x - 1) + (y - 1) * (y - 1))
+    hole = exp(-12.5 * ((x + 1) * (x + 1) + (y + 1) * (y + 1)))
+    return (
+        bowl * (1 - hole),
+        (x - 1) * (1 - hole) + 25 * bowl * hole * (x + 1),
+        (y - 1) * (1 - hole) + 25 * bowl * hole * (y + 1),
+    )
+
+
+def counterexample(x: float, y: float, data: Sequence[float]) -> ValueAndGradient:
+    """Mean of cx over the rows c, plus 0.1y².
+
+    Along x stands the paper's problem, one linear loss after the other; y is a bowl beside it.
+    """
+    slope = 0.0
+    for c in data:
+        slope += c
+    slope /= len(data)
+    return slope * x + 0.1 * y * y, slope, 0.2 * y
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +213,7 @@ class Rows:
 
     values: FloatArray  # (N, C)
     batch: int | None = None  # rows a step's gradient takes unless one asks otherwise; None: all
-    cyclic: bool = False  # batches take the rows in turn; else each is drawn anew
+    cyclic: bool = False  # batches take the rows in turn; else each epoch is shuffled anew
 
 
 @dataclass(frozen=True)
@@ -87,7 +224,7 @@ class Entry:
     title: str
     function: Callable[..., ValueAndGradient]
     bounds: tuple[Point, Point]  # ((x low, x high), (y low, y high)) of the map
-    minima: tuple[Point, ...]  # every global minimum; empty where f has no bottom
+    minima: tuple[Point, ...]  # every global minimum, in the box if there is one; empty where f has no bottom
     lowest: float  # f at the minima; −inf where f has no bottom
     start: Point
     watch: str  # one line on what to look at
@@ -96,6 +233,38 @@ class Entry:
     saddles: tuple[Point, ...] = ()  # stationary points that are no minima, worth marking
     rows: Rows | None = None  # handed to the function as its last parameter, `data`, one row after the other
     box: tuple[Point, Point] | None = None  # a step that leaves it is projected back onto it
+
+
+def _quadratic(condition: float, angle: float) -> tuple[Hyperparameter, Hyperparameter]:
+    """What every quadratic offers: the ratio of its curvatures, and by how many degrees it is turned."""
+    return (
+        Hyperparameter("condition", "κ", condition, low=1.0, high=1e4, slider=(1.0, 1000.0), scale="log"),
+        Hyperparameter("angle", "angle", angle, low=-180.0, high=180.0, slider=(-90.0, 90.0)),
+    )
+
+
+# The space shuttle's flights before Challenger's last: °F at launch, and whether an O-ring was in distress.
+_CHALLENGER = np.array(
+    [
+        *((53, 1), (57, 1), (58, 1), (63, 1), (66, 0), (67, 0), (67, 0), (67, 0), (68, 0), (69, 0), (70, 1)),
+        *((70, 0), (70, 1), (70, 0), (72, 0), (73, 0), (75, 0), (75, 1), (76, 0), (76, 0), (78, 0), (79, 0)),
+        (81, 0),
+    ],
+    dtype=np.float64,
+)
+
+
+def _standardised(rows: FloatArray) -> FloatArray:
+    """Return the rows with their first column at mean 0 and standard deviation 1."""
+    first, *others = rows.T
+    return np.column_stack([(first - first.mean()) / first.std(), *others])
+
+
+# Two features of mean square 1 on four levels and a target of ±1, in every combination: nothing correlates.
+_LEVELS = [level / sqrt(1.25) for level in (-1.5, -0.5, 0.5, 1.5)]
+_RAVINE = np.array(list(product(_LEVELS, _LEVELS, (-1.0, 1.0))))
+
+_ONLINE = np.array([[1010.0], *100 * [[-10.0]]])
 
 
 _ENTRIES = (
@@ -109,10 +278,7 @@ _ENTRIES = (
         start=(-2.5, 1.0),
         watch="A bowl with one steep and one shallow axis. Turn it: Adam minds, gradient descent does not.",
         citation="Goh, Why Momentum Really Works, Distill (2017)",
-        hyperparameters=(
-            Hyperparameter("condition", "κ", 10.0, low=1.0, high=1e4, slider=(1.0, 1000.0), scale="log"),
-            Hyperparameter("angle", "angle", 0.0, low=-180.0, high=180.0, slider=(-90.0, 90.0)),
-        ),
+        hyperparameters=_quadratic(condition=10.0, angle=0.0),
     ),
     Entry(
         "rosenbrock",
@@ -153,6 +319,44 @@ _ENTRIES = (
         citation="Himmelblau, Applied Nonlinear Programming (1972)",
     ),
     Entry(
+        "booth",
+        "Booth",
+        booth,
+        bounds=((-5.0, 7.0), (-2.0, 8.4)),
+        minima=((1.0, 3.0),),
+        lowest=0.0,
+        start=(-3.6, 5.0),
+        watch="A ravine across both axes. Turn it to 0°: Adam arrives sooner, gradient descent when it did.",
+        citation="Jamil and Yang, arXiv:1308.4008",
+        hyperparameters=_quadratic(condition=9.0, angle=-45.0),
+    ),
+    Entry(
+        "three_hump_camel",
+        "Three-hump camel",
+        three_hump_camel,
+        bounds=((-2.6, 2.6), (-2.2, 2.2)),
+        minima=((0.0, 0.0),),
+        lowest=0.0,
+        start=(-2.3, 1.6),
+        watch="A shallow hollow on the way to the minimum: gradient descent rests in it, momentum rolls on.",
+        citation="Jamil and Yang, arXiv:1308.4008",
+        saddles=(
+            (-1.07054229182366, 0.53527114591183),
+            (1.07054229182366, -0.53527114591183),
+        ),
+    ),
+    Entry(
+        "styblinski_tang",
+        "Styblinski–Tang",
+        styblinski_tang,
+        bounds=((-5.0, 5.0), (-4.3, 4.3)),
+        minima=((-2.903534027771177, -2.903534027771177),),
+        lowest=-78.33233140754282,
+        start=(4.4, -1.7),
+        watch="Four bowls, one the deepest: gradient descent takes the first, momentum rolls on to the best.",
+        citation="Styblinski and Tang, Neural Networks 3 (1990)",
+    ),
+    Entry(
         "rastrigin",
         "Rastrigin",
         rastrigin,
@@ -164,6 +368,17 @@ _ENTRIES = (
         citation="Rastrigin, Systems of Extremal Control (1974)",
     ),
     Entry(
+        "ackley",
+        "Ackley",
+        ackley,
+        bounds=((-5.4, 5.4), (-4.7, 4.7)),
+        minima=((0.0, 0.0),),
+        lowest=0.0,
+        start=(-2.6, 1.6),
+        watch="A funnel full of dents: gradient descent rests in the first, momentum rolls over them.",
+        citation="Ackley, A Connectionist Machine for Genetic Hillclimbing (1987)",
+    ),
+    Entry(
         "saddle",
         "Saddle",
         saddle,
@@ -173,7 +388,92 @@ _ENTRIES = (
         start=(-1.6, 0.001),
         watch="Downhill leads to a pass, not a minimum. Who notices the way out first?",
         citation="Dauphin et al., arXiv:1406.2572",
+        hyperparameters=_quadratic(condition=1.0, angle=0.0),
         saddles=((0.0, 0.0),),
+    ),
+    Entry(
+        "monkey_saddle",
+        "Monkey saddle",
+        monkey_saddle,
+        bounds=((-2.1, 2.1), (-1.85, 1.85)),
+        minima=(),
+        lowest=-np.inf,
+        start=(1.6, 0.001),
+        watch="Three ways down, and where they meet no curvature at all: harder to leave than a saddle.",
+        citation="Anandkumar and Ge, arXiv:1602.05908",
+        saddles=((0.0, 0.0),),
+    ),
+    Entry(
+        "plateau",
+        "Plateau",
+        plateau,
+        bounds=((-5.2, 5.2), (-4.5, 4.5)),
+        minima=((0.0, 0.0),),
+        lowest=0.0,
+        start=(-4.2, 2.0),
+        watch="Here the slope is 0.0001: gradient descent hardly moves, Adam divides by its size and walks.",
+        citation="Glorot and Bengio, AISTATS 2010",
+    ),
+    Entry(
+        "cliff",
+        "Cliff",
+        cliff,
+        bounds=((-3.0, 3.0), (-2.6, 2.6)),
+        minima=((0.0, 0.0),),
+        lowest=0.0,
+        start=(-2.2, 2.0),
+        watch="One touch of the wall throws gradient descent off the map; with clipping it slides along.",
+        citation="Pascanu, Mikolov and Bengio, ICML 2013, arXiv:1211.5063",
+    ),
+    Entry(
+        "logistic",
+        "Logistic regression",
+        logistic,
+        bounds=((-4.6, 2.4), (-4.6, 1.5)),
+        minima=((-1.1075501240260095, -1.6023779606000994),),
+        lowest=0.44163462364927886,
+        start=(1.6, 0.7),
+        watch="A fit to 23 shuttle flights, intercept x and slope y. In mini-batches the path never rests.",
+        citation="Dalal, Fowlkes and Hoadley, JASA 84 (1989)",
+        rows=Rows(_standardised(_CHALLENGER)),
+    ),
+    Entry(
+        "noisy_ravine",
+        "Noisy ravine",
+        noisy_ravine,
+        bounds=((-3.0, 3.0), (-2.6, 2.6)),
+        minima=((0.0, 0.0),),
+        lowest=0.5,
+        start=(-2.5, 1.0),
+        watch="One row of data a step: noise, most of it across the ravine. A smaller lr leaves less.",
+        citation="Bottou, Curtis and Nocedal, arXiv:1606.04838",
+        hyperparameters=_quadratic(condition=20.0, angle=20.0),
+        rows=Rows(_RAVINE, batch=1),
+    ),
+    Entry(
+        "sharp_flat",
+        "Sharp and flat minima",
+        sharp_flat,
+        bounds=((-3.0, 3.0), (-2.6, 2.6)),
+        minima=((-1.0, -1.0), (1.0, 1.0)),
+        lowest=0.0,
+        start=(-1.9, -1.8),
+        watch="Equally deep, curved 100 to 1: above lr 2/100 gradient descent can't rest in the sharp one.",
+        citation="Keskar et al., arXiv:1609.04836",
+        saddles=((-0.6720740607402799, -0.6720740607402799),),
+    ),
+    Entry(
+        "counterexample",
+        "AMSGrad's counterexample",
+        counterexample,
+        bounds=((-1.3, 1.3), (-1.1, 1.1)),
+        minima=((-1.0, 0.0),),
+        lowest=-10 / 101,
+        start=(0.0, 0.8),
+        watch="With β₂ = 0.99 Adam drifts to the worst x there is, 1; AMSGrad, slowly, to the best, −1.",
+        citation="Reddi, Kale and Kumar, ICLR 2018, arXiv:1904.09237",
+        rows=Rows(_ONLINE, batch=1, cyclic=True),
+        box=((-1.0, 1.0), (-1.0, 1.0)),
     ),
 )
 

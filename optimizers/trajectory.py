@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 
 from optimizers.catalog import Look, Racer, distinct
-from optimizers.conditions import Conditions, agreed, whole
+from optimizers.conditions import FARTHEST, Conditions, agreed, walk_arguments, whole
 from optimizers.kernels import rule_kernel, surface_kernel, walk
 from optimizers.surfaces import FloatArray, Point, Surface
 
-UNBOUNDED = ((-math.inf, math.inf), (-math.inf, math.inf))
-FARTHEST = 1e9  # a point farther from the origin than this has diverged
 ARRIVED = 0.01  # of the map's diagonal: within it of a minimum, and staying there, counts as arrived
 MOST_STEPS = 1_000_000
 
@@ -37,6 +35,12 @@ class Outcome(StrEnum):
 
 
 CONVERGED, MAX_STEPS, DIVERGED = Outcome
+
+
+def reach(surface: Surface) -> float:
+    """Return how near to a minimum counts as there: 1 % of the map's diagonal."""
+    (x0, x1), (y0, y1) = surface.entry.bounds
+    return ARRIVED * math.hypot(x1 - x0, y1 - y0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +104,12 @@ class Trajectory:
 
         A walk whose last step is longer than that distance is passing through, and has not arrived.
         """
-        (x0, x1), (y0, y1) = self.surface.entry.bounds
-        radius = ARRIVED * math.hypot(x1 - x0, y1 - y0)
-        outside = ~(self.distance <= radius)  # NaN counts as outside
-        if outside[-1] or np.hypot(*self.update[-1]) > radius:
+        radius = reach(self.surface)
+        square, last = np.full(len(self.path), np.inf), np.square(self.update[-1]).sum()
+        for minimum in self.surface.entry.minima:
+            square = np.minimum(square, np.square(self.path - minimum).sum(axis=1))
+        outside = ~(square <= radius * radius)  # NaN counts as outside
+        if outside[-1] or last > radius * radius:
             return None
         return int(np.flatnonzero(outside)[-1]) + 1 if outside.any() else 0
 
@@ -184,7 +190,7 @@ def simulate(
     racer, surface = Racer.parse(racer), Surface.parse(surface)
     steps = whole("steps", steps, 1, MOST_STEPS)
     under = agreed(conditions)
-    theta = _point("start", surface.entry.start if start is None else start)
+    theta = point("start", surface.entry.start if start is None else start)
     entry = racer.optimizer
     step, hyper = rule_kernel(entry.rule, len(entry.state), len(entry.shown))
     arguments = racer.arguments
@@ -201,14 +207,7 @@ def simulate(
         lr,
         surface.parameters,
         loss,
-        under.gaussian(steps),
-        under.batches(surface, steps),
-        len(surface.pairs),
-        surface.entry.rows.values.shape[1] if surface.entry.rows else 0,
-        under.clip_norm or math.inf,
-        under.clip_value or math.inf,
-        np.array(surface.entry.box or UNBOUNDED, dtype=np.float64).ravel(),
-        FARTHEST,
+        *walk_arguments(surface, under, steps),
     )
     return Trajectory(racer, surface, record, loss, lr, diverged if diverged >= 0 else None, under)
 
@@ -232,7 +231,8 @@ def race(
     return Race(walks[0].surface, walks, tuple(distinct(walk.racer for walk in walks)))
 
 
-def _point(name: str, value: Sequence[float]) -> Point:
+def point(name: str, value: Sequence[float]) -> Point:
+    """Return two finite numbers, or raise a ValueError that names what should have been."""
     try:
         x, y = (float(number) for number in value)
     except (TypeError, ValueError, OverflowError):

@@ -26,9 +26,9 @@ print(hyper, record[0, 2].tolist(), state.tolist())
 """
 
 
-def _run(folder: Path, factor: str) -> str:
+def _run(folder: Path, factor: str, program: str = RULE) -> str:
     script = folder / "mine.py"
-    script.write_text(RULE.format(factor=factor))
+    script.write_text(program.format(factor=factor))
     environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
     done = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, env=environment, check=True
@@ -48,6 +48,26 @@ def test_an_edited_rule_is_compiled_anew_and_an_unchanged_one_is_not(tmp_path: P
     assert _compiled(tmp_path) == first
     assert _run(tmp_path, "3") == "['momentum'] [-0.30000000000000004, -0.6000000000000001] [[1.0, 2.0]]"
     assert len(_compiled(tmp_path)) == 2 * len(first)
+
+
+MAP = """
+from optimizers import add_optimizer, basin_map, simulate
+
+def mine(theta, g, t, m, lr, momentum):
+    m = momentum * m + g
+    return -{factor} * lr * m, (m,), ({factor} * lr,)
+
+add_optimizer(mine, {{"lr": 0.01, "momentum": 0.5}})
+found = basin_map("mine", "booth", size=3, steps=2)
+walk = simulate("mine", "booth", start=(found.x[0], found.y[0]), steps=2)
+assert found.final_loss[0, 0] == walk.loss[-1], (found.final_loss[0, 0], walk.loss[-1])
+print(walk.loss[-1])
+"""
+
+
+def test_an_edited_rule_draws_another_map(tmp_path: Path) -> None:
+    losses = [float(_run(tmp_path, factor, MAP)) for factor in ("1", "1", "2")]
+    assert losses[0] == losses[1] > losses[2]
 
 
 def test_nowhere_to_keep_compiled_results_is_no_hindrance() -> None:

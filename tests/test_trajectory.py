@@ -8,7 +8,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizers import CONVERGED, DIVERGED, MAX_STEPS, OPTIMIZERS, SURFACES, race, simulate
+from optimizers import CONVERGED, DIVERGED, MAX_STEPS, OPTIMIZERS, SURFACES, Trajectory, race, simulate
+
+
+def batch_gradients(walk: Trajectory) -> np.ndarray:
+    """Each step's gradient, (T, 2), from the surface's source and the rows of the step's batch."""
+    entry = walk.surface.entry
+    batches = walk.conditions.batches(walk.surface, len(walk.lr))
+    values = walk.surface.values.values()
+    return np.array(
+        [
+            entry.function(*theta.tolist(), *values, entry.rows.values[rows].ravel().tolist())[1:]
+            for theta, rows in zip(walk.path[:-1], batches, strict=True)
+        ]
+    )
 
 
 @given(
@@ -37,7 +50,10 @@ def test_invariants(name, surface, lr, x, y, steps, noise, clip_norm) -> None:
     assert np.isnan(walk.path[last + 1 :]).all()
     assert np.isnan(walk.loss[last + 1 :]).all()
     if not noise and clip_norm is None:
-        assert np.array_equal(walk.grad[:last], walk.surface.gradient(*walk.path[:last].T))
+        if walk.conditions.batches(walk.surface, steps).size:
+            assert walk.grad[:last] == pytest.approx(batch_gradients(walk)[:last], rel=1e-12, abs=1e-12)
+        else:
+            assert np.array_equal(walk.grad[:last], walk.surface.gradient(*walk.path[:last].T))
     if clip_norm is not None:
         assert np.hypot(*walk.grad[:last].T).max(initial=0) <= clip_norm * (1 + 1e-15)
     assert (walk.outcome == DIVERGED) == (walk.diverged is not None)
@@ -123,6 +139,91 @@ def test_schedule_equals_lambda_lr() -> None:
     assert theta.detach().numpy() == pytest.approx(walk.path[-1], rel=1e-12)
 
 
+class TestBatches:
+    @pytest.mark.parametrize(
+        ("surface", "batch_size", "epoch"),
+        [
+            ("logistic", 1, 23),
+            ("noisy_ravine", 4, 8),
+            ("noisy_ravine", None, 32),
+            ("counterexample", None, 101),
+        ],
+    )
+    def test_an_epochs_mean_is_the_full_gradient(
+        self, surface: str, batch_size: int | None, epoch: int
+    ) -> None:
+        walk = simulate("gd(lr=0)", surface, (0.3, -0.7), steps=3 * epoch, batch_size=batch_size)
+        full = walk.surface.gradient(0.3, -0.7)
+        assert np.std(walk.grad[:epoch, 0]) > 0.1 * abs(full[0])
+        for part in np.split(walk.grad, 3):
+            assert part.mean(axis=0) == pytest.approx(full, rel=1e-12)
+
+    def test_an_epoch_takes_each_row_at_most_once_and_the_next_in_another_order(self) -> None:
+        walk = simulate("gd(lr=0.1)", "logistic", steps=12, batch_size=4)  # 5 batches of 23, 3 rows left over
+        batches = walk.conditions.batches(walk.surface, 12)
+        one, other = batches[:5].ravel(), batches[5:10].ravel()
+        assert len(set(one)) == len(set(other)) == 20
+        assert set(one) | set(other) <= set(range(23))
+        assert not np.array_equal(one, other)
+        assert walk.grad == pytest.approx(batch_gradients(walk), rel=1e-12)
+
+    def test_in_turn(self) -> None:
+        walk = simulate("gd(lr=0.001)", "counterexample", steps=203)
+        assert walk.grad[:, 0].tolist() == 2 * [1010, *100 * [-10]] + [1010]
+
+    def test_have_a_seed(self) -> None:
+        one, same, other = (
+            simulate("gd(lr=0.1)", "logistic", batch_size=4, seed=seed).path for seed in (1, 1, 2)
+        )
+        assert np.array_equal(one, same)
+        assert not np.array_equal(one, other)
+
+    def test_are_the_same_with_and_without_noise(self) -> None:
+        """So that one can be changed and the other kept."""
+        calm, noisy = (
+            simulate("gd(lr=0)", "logistic", batch_size=4, noise=noise).grad for noise in (0.0, 1e-3)
+        )
+        assert 0 < np.abs(calm - noisy).max() < 6e-3
+
+    @pytest.mark.parametrize(("surface", "rows"), [("logistic", 23), ("noisy_ravine", 32)])
+    def test_of_all_rows_are_the_full_gradient(self, surface: str, rows: int) -> None:
+        walk = simulate("adam(lr=0.1)", surface, batch_size=rows)
+        assert np.array_equal(walk.grad, walk.surface.gradient(*walk.path[:-1].T))
+        if surface == "logistic":
+            assert np.array_equal(walk.path, simulate("adam(lr=0.1)", surface).path)
+
+    def test_equal_a_training_loop_in_torch(self) -> None:
+        walk = simulate("momentum(lr=0.1)", "logistic", steps=200, batch_size=4, seed=5)
+        rows = torch.from_numpy(walk.surface.entry.rows.values)
+        theta = torch.tensor(walk.path[0], requires_grad=True)
+        optimizer = torch.optim.SGD([theta], lr=0.1, momentum=0.9)
+        path = [theta.detach().clone().numpy()]
+        for batch in walk.conditions.batches(walk.surface, 200):
+            z, label = rows[torch.from_numpy(batch)].T
+            optimizer.zero_grad()
+            torch.nn.functional.binary_cross_entropy_with_logits(theta[0] + theta[1] * z, label).backward()
+            optimizer.step()
+            path.append(theta.detach().clone().numpy())
+        assert np.abs(walk.path - path).max() < 1e-12
+
+
+class TestBox:
+    def test_a_step_that_leaves_it_is_projected_back(self) -> None:
+        walk = simulate("gd(lr=0.01)", "counterexample", steps=500)
+        assert np.abs(walk.path).max() == pytest.approx(1, abs=1e-15)
+        assert walk.update[0, 0] == -1  # −10.1, cut short at the edge
+        assert np.array_equal(walk.path[1:], walk.path[:-1] + walk.update)
+
+    def test_a_start_outside_is_kept_and_left(self) -> None:
+        walk = simulate("gd(lr=0)", "counterexample", (3.0, -2.0), steps=2)
+        assert walk.path.tolist() == [[3, -2], [1, -1], [1, -1]]
+
+    def test_does_not_hide_what_is_no_number(self) -> None:
+        walk = simulate("rmsprop(eps=0)", "counterexample", (0.0, 0.0), steps=5)  # g is 0 along y: 0/0
+        assert walk.outcome == DIVERGED
+        assert walk.diverged == 1
+
+
 def test_a_race_has_one_start_and_distinct_looks() -> None:
     result = race(["adam", "adam(lr=0.1)", "adam(lr=0.1, bias_correction=False)"], "beale", steps=20)
     assert {tuple(walk.path[0]) for walk in result} == {result.start}
@@ -151,6 +252,10 @@ def test_a_race_has_one_start_and_distinct_looks() -> None:
         ({"noise": -1.0}, "noise is -1.0, but takes a finite number from 0."),
         ({"clip_norm": 0}, "clip_norm is 0, but takes a finite number above 0."),
         ({"seed": -1}, "seed is -1"),
+        ({"batch_size": 4}, "batch_size is 4, but rosenbrock has no data to take batches of."),
+        ({"surface": "logistic", "batch_size": 0}, "batch_size is 0, but takes a whole number from 1"),
+        ({"surface": "logistic", "batch_size": 24}, "batch_size is 24, but logistic has 23 rows."),
+        ({"surface": "logistic", "batch_size": 2.0}, "batch_size is 2.0"),
         ({"schedule": 0.5}, "schedule is 0.5, but takes None, a schedule"),
         ({"schedule": lambda k: None}, "schedule gives None at step 0"),
         ({"schedule": lambda k: "x"}, "schedule gives 'x' at step 0"),

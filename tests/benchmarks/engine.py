@@ -1,9 +1,9 @@
-"""How fast the engine walks, against a plain torch.optim loop in the same run.
+"""How fast the engine is, against plain torch.optim loops and hand-written C in the same run.
 
-    python -m tests.benchmarks.engine [--json FILE]
+    adamscope bench [--json FILE]          or: python -m tests.benchmarks.engine [--json FILE]
 
-Reports simulate() of 1,000 steps for each optimizer, its ratio to torch.optim doing the same 1,000 steps, and
-the first use of each rule and surface in a fresh process whose compiled kernels are on disk.
+Reports simulate() of 1,000 steps for each optimizer, its ratio to torch.optim doing the same 1,000 steps, the
+first use of each rule and surface in a fresh process whose compiled kernels are on disk, and maps (`maps`).
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from optimizers import OPTIMIZERS, SURFACES, Racer, simulate
+from tests.benchmarks import maps
 from tests.benchmarks.machine import machine
 
 STEPS = 1_000
@@ -85,6 +86,7 @@ def main() -> None:
         result["first_use"][f"{racer} on {surface}"] = seconds * 1e3
     slowest = max(result["first_use"], key=result["first_use"].get)
     print(f"first use in a fresh process, slowest: {result['first_use'][slowest]:.1f} ms ({slowest})")
+    result["maps"] = maps.measure()
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n")
 

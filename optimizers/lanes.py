@@ -1,0 +1,336 @@
+"""Many walks side by side: a rule and a surface compiled together, for maps.
+
+What all walks share at a step (lr, 1 − βᵗ) is taken out of the rule and computed once; what is left is a
+straight line of arithmetic, which LLVM turns into vector instructions. Nothing is reassociated or
+approximated: every walk is, to the last bit, the one `kernels.walk` takes. A division by a shared number is
+done as a product with its reciprocal, corrected by two fused multiply-adds, which rounds as the division does
+(Brisebarre, Muller and Raina, IEEE Trans. Computers 53 (2004)) as long as nothing underflows or overflows; a
+walk in which something might is marked, to be taken again by `kernels.walk_many`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import struct
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+from optimizers.kernels import clamp, inlined, is_loaded_or_on_disk, load
+from optimizers.source import source
+
+WIDTH = 64  # walks side by side: enough vectors for one to start while another waits for its square root
+
+
+class Kind(NamedTuple):
+    """What the code of a kernel depends on beside its rule and its surface."""
+
+    states: int
+    minima: int
+    noise: bool
+    batches: bool
+    clip_norm: bool
+    clip_value: bool
+    box: bool
+
+
+@cache
+def lanes_kernel(
+    rule: Callable[..., Any], surface: Callable[..., Any], kind: Kind
+) -> tuple[Callable[..., None], list[str]]:
+    """Compile a rule on a surface; return the kernel and the hyperparameters it takes beside lr, in order."""
+    label, parts, hyper = _module(rule, surface, kind)
+    return load(label, *parts).kernel, hyper
+
+
+def is_compiled(rule: Callable[..., Any], surface: Callable[..., Any], kind: Kind) -> bool:
+    """Tell whether `lanes_kernel` would find its result rather than compile for a second."""
+    label, parts, _ = _module(rule, surface, kind)
+    return is_loaded_or_on_disk(label, *parts)
+
+
+@cache
+def _module(
+    rule: Callable[..., Any], surface: Callable[..., Any], kind: Kind
+) -> tuple[str, list[str], list[str]]:
+    """Write the module of a kernel: its label, its parts, and the names of its hyperparameters."""
+    names = list(inspect.signature(rule).parameters)
+    own = [*names[:2], *names[3 : 3 + kind.states]]  # of each walk: θ, g and the state
+    common = [name for name in names if name not in own]
+    hyper = [name for name in common if name not in ("t", "lr")]
+    parts, passed = _split(rule, own, common)
+    exact = not any("_quotient(" in part for part in parts)
+    text = _kernel(surface, kind, common, hyper, passed, exact)
+    parts = [_QUOTIENT, inlined(source(clamp)), *parts, inlined(surface), text]
+    return f"{rule.__name__}_on_{surface.__name__}", parts, hyper
+
+
+def _split(rule: Callable[..., Any], own: list[str], common: list[str]) -> tuple[list[str], list[str]]:
+    """Split a rule into what all walks share at a step and what each does with it.
+
+    Returns:
+        parts: sources, among them `shared(*common)`, which returns a tuple of numbers, and `lane(*own,
+            *numbers)`, which returns what the rule returns, and the least `_size` of what it divided.
+        passed: the names of those numbers.
+    """
+    [function] = ast.parse(source(rule)).body
+    assert isinstance(function, ast.FunctionDef)
+    steps = [line for line in function.body if not isinstance(line, ast.Expr)]  # all but the docstring
+    if all(isinstance(line, ast.Assign | ast.Return) for line in steps):
+        splitter = _Splitter(own, common)
+        lines = [text for line in steps for text in splitter.take(line)]
+        parts, before, passed = [], splitter.before, splitter.passed
+    else:  # with branches or loops in it, a rule stays whole
+        passed = [f"_{name}" for name in common]
+        given = [f"_{name}" if name in common else name for name in inspect.signature(rule).parameters]
+        lines = [f"update, state, shown = {rule.__name__}({', '.join(given)})"]
+        lines += [f"return update, state, shown, {_least([])}"]
+        parts, before = [inlined(rule)], [f"{new} = {name}" for new, name in zip(passed, common, strict=True)]
+    body = "".join(f"    {line}\n" for line in before)
+    parts.append(inlined(f"def shared({', '.join(common)}):\n{body}    return ({', '.join(passed)},)"))
+    body = "".join(f"    {line}\n" for line in lines)
+    parts.append(inlined(f"def lane({', '.join([*own, *passed])}):\n{body}"))
+    return parts, passed
+
+
+class _Splitter(ast.NodeTransformer):
+    """Takes out of a rule, line by line, what is the same for all walks."""
+
+    def __init__(self, own: list[str], common: list[str]) -> None:
+        self.own = set(own)  # names that differ from walk to walk
+        self.now = {name: name for name in common}  # each other name -> what it is called in `shared`
+        self.before: list[str] = []  # the lines of `shared`
+        self.passed: list[str] = []  # what it returns
+        self.known: dict[str, str] = {}  # an expression -> its name among them
+        self.ahead: list[str] = []  # what has to stand before the line that is being taken
+        self.quotients: list[tuple[str, str]] = []  # numerator and divisor
+
+    def take(self, line: ast.stmt) -> list[str]:
+        """Take one line of the rule; return the lines that stand for it in `lane`."""
+        self.ahead = []
+        if isinstance(line, ast.Return):
+            assert isinstance(line.value, ast.Tuple)
+            parts = [ast.unparse(self.visit(part)) for part in line.value.elts]
+            sizes = [f"_size({a}, {k})" for a, k in self.quotients]
+            return [*self.ahead, f"return {', '.join(parts)}, {_least(sizes)}"]
+        assert isinstance(line, ast.Assign)
+        targets = [node for target in line.targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+        if self._shared(line.value):
+            value = self._shared_text(line.value)
+            for target in targets:
+                self.own.discard(target.id)
+                self.now[target.id] = target.id = f"{target.id}_{len(self.before)}"
+            self.before.append(" = ".join([*map(ast.unparse, line.targets), value]))
+            return []
+        value = ast.unparse(self.visit(line.value))
+        self.own.update(target.id for target in targets)
+        return [*self.ahead, " = ".join([*map(ast.unparse, line.targets), value])]
+
+    def visit(self, node: ast.AST) -> Any:
+        """Replace what is shared by its name, and a division by it by `_quotient`."""
+        if isinstance(node, ast.Tuple):
+            return self.generic_visit(node)
+        if isinstance(node, ast.expr) and not isinstance(node, ast.Constant) and self._shared(node):
+            return self._pass(self._shared_text(node))
+        if isinstance(node, ast.Call):
+            node.args = [self.visit(argument) for argument in node.args]
+            return node
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and self._shared(node.right):
+            divisor = self._shared_text(node.right)
+            numerator, k = f"_numerator_{len(self.quotients)}", self._pass(divisor)
+            self.ahead.append(f"{numerator} = {ast.unparse(self.visit(node.left))}")
+            self.quotients.append((numerator, k.id))
+            arguments: list[ast.expr] = [ast.Name(numerator), k, self._pass(f"1.0 / ({divisor})")]
+            return ast.Call(ast.Name("_quotient"), arguments, [])
+        return self.generic_visit(node)
+
+    def _shared(self, node: ast.AST) -> bool:
+        return not any(isinstance(part, ast.Name) and part.id in self.own for part in ast.walk(node))
+
+    def _shared_text(self, node: ast.expr) -> str:
+        """Write a shared expression in the names of `shared`."""
+        renamed = ast.parse(ast.unparse(node), mode="eval").body
+        for part in ast.walk(renamed):
+            if isinstance(part, ast.Name):
+                part.id = self.now.get(part.id, part.id)
+        return ast.unparse(renamed)
+
+    def _pass(self, text: str) -> ast.Name:
+        if text not in self.known:
+            self.known[text] = f"_{len(self.passed)}"
+            self.passed.append(self.known[text])
+            self.before.append(f"{self.known[text]} = {text}")
+        return ast.Name(self.known[text])
+
+
+def _least(sizes: list[str]) -> str:
+    return f"min({', '.join(sizes)}, _SMALL)" if sizes else "_SMALL"
+
+
+_QUOTIENT = (
+    '''\
+@intrinsic
+def _fma(context, a, b, c):
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+    return float64(float64, float64, float64), generate
+
+
+@njit(error_model="numpy")
+def _quotient(a, k, reciprocal):
+    q = a * reciprocal
+    return _fma(_fma(-q, k, a), reciprocal, q)
+
+
+@intrinsic
+def _bits(context, a):
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(uint64))
+    return uint64(float64), generate
+
+
+@njit(error_model="numpy")
+def _size(a, k):
+    """Order of |a| as a whole number, 0 the greatest; the least where k is out of the ordinary."""
+    return (_bits(a) << uint64(1)) - uint64(1) if (abs(k) >= 1e-17) & (abs(k) <= 1e17) else uint64(0)
+
+
+'''
+    + f"_SMALL = uint64({(struct.unpack('<Q', struct.pack('<d', 1e-290))[0] << 1) - 1})  # the size of 1e-290"
+)
+
+# (first and last + 1 block, starts (2, N), lr (T,), hyper, initial, parameters, minima (M, 2), radius, noise,
+# batches, first row, columns, clip_norm, clip_value, box, farthest, loss (N,), ends (4, N))
+_SIGNATURE = (
+    "void(int64, int64, float64[:, ::1], float64[::1], float64[::1], float64[::1], float64[::1], "
+    "float64[:, ::1], float64, float64[:, ::1], int64[:, ::1], int64, int64, float64, float64, float64[::1], "
+    "float64, float64[::1], int32[:, ::1])"
+)
+
+
+def _kernel(
+    surface: Callable[..., Any],
+    kind: Kind,
+    common: list[str],
+    hyper: list[str],
+    passed: list[str],
+    exact: bool,
+) -> str:
+    """Write the kernel: blocks of walks, in each all steps, at each step all walks of the block."""
+    given = list(inspect.signature(surface).parameters)[2:]
+    on = [name for name in given if name != "data"]
+    at = f"{surface.__name__}(x, y{''.join(f', on_{name}' for name in given)})"
+    on_batch = at.replace("on_data", "on_batch")
+    arguments = {"t": "k + 1.0", "lr": "lr[k]"} | {name: f"hyper[{i}]" for i, name in enumerate(hyper)}
+    state = [(s, axis) for s in range(kind.states) for axis in (0, 1)]
+    rows = {"x": 0, "y": 1, "ux": 2, "uy": 3, "outside": 4, "lost": 5}
+    row = {name: f"lanes[{index}, j]" for name, index in rows.items()}
+    row |= {f"state {s} {axis}": f"lanes[{6 + 2 * s + axis}, j]" for s, axis in state}
+
+    def look(k: str) -> list[str]:
+        """What is asked of the point (x, y) at step k: is it lost, is it outside of every minimum's reach?"""
+        return [
+            f"x, y = {row['x']}, {row['y']}",
+            f"f, gx, gy = {at}",
+            "square = np.inf",
+            *(
+                line
+                for m in range(kind.minima)
+                for line in (
+                    f"there = (x - x_{m}) * (x - x_{m}) + (y - y_{m}) * (y - y_{m})",
+                    "square = there if there < square else square",
+                )
+            ),
+            f"outside, lost = {row['outside']}, {row['lost']}",
+            f"{row['outside']} = outside if square <= radius * radius else {k}",
+            "well = (abs(x) <= farthest) & (abs(y) <= farthest) & (f - f == 0.0)",
+            f"{row['lost']} = {k} if ({k} > 0.0) & (lost < 0.0) & (not well) else lost",
+        ]
+
+    def steps() -> list[str]:
+        lines = look("now")
+        if kind.batches:
+            lines += [f"_, gx, gy = {on_batch}"]
+        if kind.noise:
+            lines += ["gx, gy = gx + noise_x, gy + noise_y"]
+        if kind.clip_norm:
+            lines += ["factor = clip_norm / (sqrt(gx * gx + gy * gy) + 1e-6)"]
+            lines += [f"{g} = {g} if factor >= 1 else {g} * factor" for g in ("gx", "gy")]
+        if kind.clip_value:
+            lines += [f"{g} = clamp({g}, -clip_value, clip_value)" for g in ("gx", "gy")]
+        for axis, name in enumerate("xy"):
+            kept = [row[f"state {s} {axis}"] for s in range(kind.states)]
+            own = ", ".join([name, f"g{name}", *kept, *passed])
+            lines += [f"u{name}, new_{name}, _, size_{name} = lane({own})"]
+        if kind.box:
+            lines += ["x_next, y_next = x + ux, y + uy"]
+            lines += [
+                "inside = (box[0] <= x_next) & (x_next <= box[1]) & (box[2] <= y_next) & (y_next <= box[3])"
+            ]
+            lines += ["ux = ux if inside else clamp(x_next, box[0], box[1]) - x"]
+            lines += ["uy = uy if inside else clamp(y_next, box[2], box[3]) - y"]
+        lines += [f"{row[f'state {s} {axis}']} = new_{'xy'[axis]}[{s}]" for s, axis in state]
+        lines += [f"{row['ux']}, {row['uy']} = ux, uy", f"{row['x']}, {row['y']} = x + ux, y + uy"]
+        return [*lines, "least[j] = min(min(size_x, size_y), least[j])"]
+
+    def end() -> list[str]:
+        lines = [*look("float(lr.size)"), "nearest = -1", "square = np.inf"]
+        for m in range(kind.minima):
+            lines += [f"there = (x - x_{m}) * (x - x_{m}) + (y - y_{m}) * (y - y_{m})"]
+            lines += [f"nearest, square = ({m}, there) if there < square else (nearest, square)"]
+        return [
+            *lines,
+            f"ux, uy, lost = {row['ux']}, {row['uy']}, {row['lost']}",
+            "at_rest = ux * ux + uy * uy <= radius * radius",
+            "arrived = (lost < 0.0) & at_rest & (square <= radius * radius)",
+            "i = block * WIDTH + j",
+            "loss[i] = f if lost < 0.0 else np.nan",
+            f"ends[0, i] = {row['outside']} + 1.0 if arrived else -1.0",
+            "ends[1, i] = nearest if arrived else -1",
+            "ends[2, i] = lost",
+            # a quotient that overflows is NaN, and loses the walk
+            f"ends[3, i] = {0 if exact else '1 if (least[j] < _SMALL) | (lost >= 0.0) else 0'}",
+        ]
+
+    def indented(depth: int, lines: list[str]) -> str:
+        return "\n".join(" " * 4 * depth + line for line in lines)
+
+    batch = """
+        for i in range(batches.shape[1]):
+            for c in range(columns):
+                batch[i * columns + c] = parameters[first_row + batches[k, i] * columns + c]"""
+    return f"""\
+WIDTH = {WIDTH}
+
+
+@njit("{_SIGNATURE}", nogil=True, cache=True, error_model="numpy")
+def kernel(
+    first, last, starts, lr, hyper, initial, parameters, minima, radius, noise, batches, first_row, columns,
+    clip_norm, clip_value, box, farthest, loss, ends
+):
+    lanes = np.empty(({6 + 2 * kind.states}, WIDTH))
+    least = np.empty(WIDTH, np.uint64)
+    numbers = np.empty((lr.size, {len(passed)}))
+    for k in range(lr.size):
+        passed = shared({", ".join(arguments[name] for name in common)})
+{indented(2, [f"numbers[k, {i}] = passed[{i}]" for i in range(len(passed))])}
+{indented(1, [f"on_{name} = parameters[{i}]" for i, name in enumerate(on)])}
+{indented(1, [f"on_data = parameters[{len(on)}:]"] if "data" in given else [])}
+{indented(1, ["batch = np.empty(batches.shape[1] * columns)", "on_batch = batch"] if kind.batches else [])}
+{indented(1, [f"x_{m}, y_{m} = minima[{m}, 0], minima[{m}, 1]" for m in range(kind.minima)])}
+    for block in range(first, last):
+        for j in range(WIDTH):
+            {row["x"]}, {row["y"]} = starts[0, block * WIDTH + j], starts[1, block * WIDTH + j]
+            {row["ux"]}, {row["uy"]} = 0.0, 0.0
+            {row["outside"]}, {row["lost"]}, least[j] = -1.0, -1.0, _SMALL
+{indented(3, [f"{row[f'state {s} {axis}']} = initial[{s}]" for s, axis in state])}
+        for k in range(lr.size):
+            now = float(k)
+{indented(3, [f"{name} = numbers[k, {i}]" for i, name in enumerate(passed)])}
+{indented(3, ["noise_x, noise_y = noise[k, 0], noise[k, 1]"] if kind.noise else [])}
+{indented(1, batch.splitlines()) if kind.batches else ""}
+            for j in range(WIDTH):
+{indented(4, steps())}
+        for j in range(WIDTH):
+{indented(3, end())}"""

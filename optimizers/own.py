@@ -1,0 +1,272 @@
+"""A reader's own rule and own surface, added to the catalogues for as long as the program runs.
+
+Whatever takes an optimizer or a surface by name then takes them too: races, maps, pictures, explanations, the
+player, `RuleOptimizer`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from optimizers import catalog, elementwise
+from optimizers.catalog import OPTIMIZERS, Optimizer, Quantity
+from optimizers.notation import Hyperparameter, Value
+from optimizers.source import source
+
+if TYPE_CHECKING:
+    from optimizers.surfaces import Entry, Point
+
+_RULE_WORDS = ("sqrt", "maximum", "sign", "where", "abs")  # what every library's numbers have
+_SURFACE_WORDS = (*_RULE_WORDS, "cos", "exp", "log", "pi", "sin", "tanh", "len", "range")
+_OWN: set[str] = set()  # names of what has been added, which may be added anew
+
+# Colours no entry of the catalogue has, and that stand out from both pages.
+_LIGHT, _DARK, _DASH = "#a0307c", "#ee8fce", (7.0, 3.0, 7.0, 3.0, 0.1, 3.0)
+
+
+def add_optimizer(
+    rule: Callable[..., Any],
+    hyperparameters: Mapping[str, Value | Hyperparameter],
+    *,
+    shown: Sequence[str] = (),
+    title: str | None = None,
+    light: str = _LIGHT,
+    dark: str = _DARK,
+    dash: tuple[float, ...] = _DASH,
+    purpose: str = "",
+    citation: str = "your own rule",
+) -> Optimizer:
+    """Add an update rule to the catalogue, under its function's name.
+
+        update, new_state, shown = rule(theta, g, t, *state, **hyperparameters)
+
+    A rule is made of operators, of `sqrt, maximum, sign, where` from `optimizers.elementwise` and of `abs`,
+    so that NumPy, torch, Numba and SymPy can all run it. Its state starts at zero. The first thing it shows
+    is the factor on its direction: the update is −factor·direction, where the direction is g, a state or
+    something else it shows.
+
+    Args:
+        rule: see `optimizers.rules`; arguments behind t that are no hyperparameter are its state.
+        hyperparameters: default of each, or a Hyperparameter that also says its range and scale; one is lr.
+        shown: names of what it shows beside the factor.
+        title: how it is called; its name by default.
+        light, dark: its colour on paper and on a dark page, as #rrggbb.
+        dash: lengths on and off of its line.
+        purpose: one sentence on what it is for.
+        citation: where it comes from.
+
+    Returns:
+        The entry, which stands in OPTIMIZERS from now on. One's own may be added again, changed.
+
+    Raises:
+        ValueError: what can't be used, in one sentence that says why.
+    """
+    name = _new_name(rule, OPTIMIZERS)
+    names = list(signature(rule).parameters)
+    state = [other for other in names[3:] if other not in hyperparameters]
+    if names[:3] != ["theta", "g", "t"] or names[3:] != [*state, *hyperparameters]:
+        raise ValueError(
+            f"{name} takes {', '.join(names)}, but a rule takes theta, g, t, its state, then its "
+            f"hyperparameters, here {', '.join(hyperparameters)}."
+        )
+    if "lr" not in hyperparameters:
+        raise ValueError(f"{name} has no hyperparameter lr, but schedules and charts need one.")
+    _check_words(rule, _RULE_WORDS, elementwise)
+    entry = Optimizer(
+        name=name,
+        title=title or name.replace("_", " "),
+        rule=rule,
+        hyperparameters=tuple(_hyperparameter(key, value) for key, value in hyperparameters.items()),
+        light=light,
+        dark=dark,
+        dash=dash,
+        effective_label="factor",
+        direction="g",
+        purpose=purpose or (rule.__doc__ or "").strip().partition("\n")[0],
+        citation=citation,
+        states=tuple(Quantity(key, key) for key in state),
+        extras=tuple(Quantity(key, key) for key in shown),
+    )
+    direction = _direction(entry)
+    OPTIMIZERS[name] = replace(entry, direction=direction)
+    _OWN.add(name)
+    return OPTIMIZERS[name]
+
+
+def add_surface(
+    function: Callable[..., Any],
+    bounds: tuple[Point, Point],
+    *,
+    start: Point,
+    minima: Sequence[Point] = (),
+    saddles: Sequence[Point] = (),
+    hyperparameters: Mapping[str, float | Hyperparameter] | None = None,
+    title: str | None = None,
+    watch: str = "",
+    citation: str = "your own surface",
+) -> Entry:
+    """Add a surface to the catalogue, under its function's name.
+
+        f, ∂f/∂x, ∂f/∂y = function(x, y, **hyperparameters)
+
+    A function is made of operators and of `cos exp log pi sin sqrt tanh` from `math`, `maximum, sign, where`
+    from `optimizers.elementwise` and `abs`. Its gradient is compared with finite differences. For a formula
+    without a gradient see `formula("…")`.
+
+    Args:
+        function: f and its gradient at a point.
+        bounds: ((x low, x high), (y low, y high)) of the map.
+        start: where a race begins unless one says otherwise.
+        minima: every point of least f; none where f has no bottom.
+        saddles: other points worth marking.
+        hyperparameters: default of each number it takes, or a Hyperparameter.
+        title: how it is called; its name by default.
+        watch: one line on what to look at.
+        citation: where it comes from.
+
+    Returns:
+        The entry, which stands in SURFACES from now on. One's own may be added again, changed.
+
+    Raises:
+        ValueError: what can't be used, in one sentence that says why.
+    """
+    from optimizers.surfaces import SURFACES, Entry
+
+    name = _new_name(function, SURFACES)
+    given = dict(hyperparameters or {})
+    names = list(signature(function).parameters)
+    if names != ["x", "y", *given]:
+        raise ValueError(
+            f"{name} takes {', '.join(names)}, but a surface takes x, y"
+            f"{', then ' + ', '.join(given) if given else ' and no hyperparameter'}."
+        )
+    _check_words(function, _SURFACE_WORDS, elementwise, math)
+    hypers = tuple(_hyperparameter(key, value) for key, value in given.items())
+    defaults = [float(hyper.default) for hyper in hypers]
+    lowest = min((function(*point, *defaults)[0] for point in minima), default=-math.inf)
+    entry = Entry(
+        name=name,
+        title=title or name.replace("_", " ").capitalize(),
+        function=function,
+        bounds=bounds,
+        minima=tuple(minima),
+        lowest=lowest,
+        start=start,
+        watch=watch or (function.__doc__ or "").strip().partition("\n")[0],
+        citation=citation,
+        hyperparameters=hypers,
+        saddles=tuple(saddles),
+    )
+    _check_gradient(entry, defaults)
+    SURFACES[name] = entry
+    _OWN.add(name)
+    return entry
+
+
+def _new_name(function: Callable[..., Any], known: Mapping[str, object]) -> str:
+    name = function.__name__
+    if not name.isidentifier():
+        raise ValueError(f"{name} is no name; write it as a function of its own: def name(…).")
+    if name in known and name not in _OWN:
+        raise ValueError(f"{name} is in the catalogue already; give the function another name.")
+    return name
+
+
+def _hyperparameter(name: str, given: object) -> Hyperparameter:
+    """Return what is known of a hyperparameter by its name and its default."""
+    if isinstance(given, Hyperparameter):
+        return given
+    if not isinstance(given, bool | int | float) or not math.isfinite(given) or given < 0:
+        raise ValueError(f"{name} is {given!r}, but its default takes a number from 0, True or False.")
+    return catalog.hyperparameter(name, given)
+
+
+def _check_words(function: Callable[..., Any], words: Sequence[str], *modules: Any) -> None:
+    """Raise for a name the compiled form will not know, or that means something else there."""
+    tree = ast.parse(source(function))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    known = {node.id for node in nodes if isinstance(node.ctx, ast.Store)} | set(
+        signature(function).parameters
+    )
+    for node in nodes:
+        if not isinstance(node.ctx, ast.Load) or node.id in known or _is_annotation(tree, node):
+            continue
+        meant = getattr(function, "__globals__", {}).get(node.id, getattr(builtins, node.id, None))
+        offered = [getattr(module, node.id, None) for module in (*modules, builtins)]
+        if node.id not in words or not any(meant is thing for thing in offered if thing is not None):
+            places = " and ".join(module.__name__ for module in modules)
+            raise ValueError(
+                f"{function.__name__} uses {node.id}, but takes only its own arguments, operators, numbers "
+                f"and {', '.join(words)}, from {places}."
+            )
+
+
+def _is_annotation(tree: ast.AST, name: ast.Name) -> bool:
+    marked = [node.annotation for node in ast.walk(tree) if isinstance(node, ast.arg | ast.AnnAssign)]
+    marked += [node.returns for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return any(name in ast.walk(part) for part in marked if part is not None)
+
+
+def _direction(entry: Optimizer) -> str:
+    """Find by trying what the factor multiplies; raise where the rule does not give what it promises."""
+    draw = random.Random(0)
+    values = {hyper.name: hyper.default for hyper in entry.hyperparameters}
+    fits = ["g", *entry.state, *(quantity.name for quantity in entry.extras)]
+    for t in range(1, 6):
+        g = (-1) ** t * draw.uniform(0.5, 2.0)
+        state = [draw.uniform(0.5, 2.0) for _ in entry.state]  # above zero, as many a square is
+        try:
+            update, new, shown = entry.rule(draw.gauss(0, 1), g, t, *state, **entry.arguments(values))
+            new, shown = tuple(map(float, new)), tuple(map(float, shown))
+        except (TypeError, ValueError, ArithmeticError) as problem:
+            raise ValueError(
+                f"{entry.name} fails on plain numbers ({problem}), but a rule returns update, (new state,), "
+                "(shown,)."
+            ) from None
+        if len(new) != len(entry.state) or len(shown) != 1 + len(entry.extras):
+            raise ValueError(
+                f"{entry.name} returns {len(new)} of state and shows {len(shown)}, but has "
+                f"{len(entry.state)} of state and shows the factor and {len(entry.extras)} more."
+            )
+        there = {"g": g, **dict(zip(entry.state, new, strict=True))}
+        there |= dict(zip([quantity.name for quantity in entry.extras], shown[1:], strict=True))
+        fits = [name for name in fits if math.isclose(update, -shown[0] * there[name], rel_tol=1e-9)]
+    if not fits:
+        raise ValueError(
+            f"{entry.name} shows a factor that gives its update on nothing it names; show the direction d "
+            'for which the update is −factor·d as well: return update, (…,), (factor, d), with shown=["d"].'
+        )
+    return fits[0]
+
+
+def _check_gradient(entry: Entry, values: Sequence[float]) -> None:
+    """Raise where the gradient is not that of f, or a minimum is none."""
+    draw, h = random.Random(0), 1e-5
+
+    def f(x: float, y: float) -> float:
+        return float(entry.function(x, y, *values)[0])
+
+    (x0, x1), (y0, y1) = entry.bounds
+    greatest = 0.0
+    for _ in range(20):
+        x, y = draw.uniform(x0, x1), draw.uniform(y0, y1)
+        _, *exact = entry.function(x, y, *values)
+        seen = (f(x + h, y) - f(x - h, y)) / (2 * h), (f(x, y + h) - f(x, y - h)) / (2 * h)
+        greatest = max(greatest, *map(abs, exact))
+        for axis, ours, numeric in zip("xy", exact, seen, strict=True):
+            if abs(ours - numeric) > 1e-4 * max(1.0, abs(numeric), abs(f(x, y))):
+                raise ValueError(
+                    f"∂f/∂{axis} of {entry.name} at ({x:.4g}, {y:.4g}) is {ours:.6g}, but f itself "
+                    f"changes by {numeric:.6g}."
+                )
+    for point in entry.minima:
+        _, *slope = entry.function(*point, *values)
+        if max(map(abs, slope)) > 1e-6 * max(1.0, greatest):
+            raise ValueError(f"{entry.name} has no minimum at {point}: its slope there is {tuple(slope)}.")
