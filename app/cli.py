@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -204,16 +203,16 @@ def _picture(result: Race, out: Path, picture: Picture, step: int | None, dark: 
 def _film(result: Race, out: Path, dark: bool) -> str:
     from optimizers import figures
 
-    with _progress("frames") as progress:
+    with _progress("film") as progress:
         return str(figures.animate(result, out, dark=dark, progress=progress))
 
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar; yield what moves it on, to be called with how much is done of how much."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -286,9 +285,11 @@ def basin_command(
     dark: Annotated[bool, typer.Option("--dark", help="A picture on a dark page.")] = False,
 ) -> None:
     """Map which minimum a racer reaches from every start, and how fast."""
+    from optimizers import basin_map
+
     write = None if out is None else _map_writer(out, "basin", dark)
-    with _progress("starts") as progress:
-        found = _maps().basin_map(
+    with _progress("map") as progress:
+        found = basin_map(
             optimizer,
             surface,
             size,
@@ -309,7 +310,7 @@ def sweep_command(
     optimizer: Racer,
     surface: SurfaceName = "rosenbrock",
     x: Annotated[
-        str, typer.Option(help="name,low,high,count; or the name alone of a choice.")
+        str, typer.Option(help="name,from,to,count; or a choice's name alone. One of the surface's, too.")
     ] = "lr,1e-4,1,64",
     y: Annotated[str, typer.Option(help="The same, upwards.")] = "beta2,0.9,0.9999,64",
     start: Start = None,
@@ -324,14 +325,18 @@ def sweep_command(
     dark: Annotated[bool, typer.Option("--dark", help="A picture on a dark page.")] = False,
 ) -> None:
     """Map how a racer fares with every pair of values of two hyperparameters."""
+    from optimizers import sweep_map
+
     write = None if out is None else _map_writer(out, "sweep", dark)
-    given = {"x": _side("x", x), "y": _side("y", y), "start": _start(start)}
-    with _progress("pairs") as progress:
-        found = _maps().sweep_map(
+    across, up, where = _side("x", x), _side("y", y), _start(start)
+    with _progress("map") as progress:
+        found = sweep_map(
             optimizer,
             surface,
-            **given,
-            steps=steps,
+            across,
+            up,
+            where,
+            steps,
             progress=progress,
             schedule=schedule,
             clip_norm=clip_norm,
@@ -341,10 +346,6 @@ def sweep_command(
             seed=seed,
         )
     _finish_map(found, "sweep", out, write)
-
-
-def _maps() -> Any:
-    return import_module("optimizers.maps")
 
 
 def _side(name: str, text: str) -> tuple[Any, ...]:
@@ -375,7 +376,9 @@ def _map_writer(out: Path, kind: str, dark: bool) -> Callable[[Any, Path], str]:
     return chosen
 
 
-def _finish_map(found: Any, kind: str, out: Path | None, write: Callable[[Any, Path], str] | None) -> None:
+def _finish_map(
+    found: BasinMap | SweepMap, kind: str, out: Path | None, write: Callable[[Any, Path], str] | None
+) -> None:
     from optimizers import figures
 
     words: list[tuple[str, str]] = getattr(figures, f"{kind}_words")(found)

@@ -28,12 +28,12 @@ from optimizers import (
     simulate,
 )
 from optimizers.conditions import Conditions
-from optimizers.figures import film, ground, inside
-from optimizers.figures.charts import HUES, axis_ticks, best_cell
+from optimizers.figures import film, ground, inside, racing
+from optimizers.figures.charts import HUES, axis_ticks
 from optimizers.figures.racing import LEFT, MAP_WIDTH, TOP
 from optimizers.figures.style import DARK, LIGHT, number, short
 from optimizers.files import whole
-from optimizers.maps import LOST, NOWHERE, Axis, BasinMap, SweepMap
+from optimizers.maps import LOST, NOWHERE, Axis, BasinMap, SweepMap, sweep_map
 from optimizers.surfaces import Entry
 
 FOUR = ["momentum(lr=0.0008)", "rmsprop(lr=0.02)", "adam(lr=0.1)", "adam(lr=0.1, bias_correction=False)"]
@@ -271,7 +271,7 @@ def test_panels_of_races_say_what_sets_them_apart() -> None:
     assert "as it is" in said
     assert {"calm", "noisy"} <= set(texts(figures.panels(races, titles=["calm", "noisy"])))
     other = figures.panels([race(["adam"], "beale", steps=5), race(["adam"], "saddle", steps=5)])
-    assert {"Beale", "Saddle"} <= set(texts(other))
+    assert {"Beale", "Saddle, κ 1, angle 0"} <= set(texts(other))
     assert len(figures.panels(race(EIGHT, "saddle", steps=3)).axes) == 16
     with pytest.raises(ValueError, match="at least one"):
         figures.panels([])
@@ -283,7 +283,39 @@ def test_a_long_walk_is_drawn_by_what_can_be_seen_of_it() -> None:
     result = race(["adam(lr=0.1)", "lion(lr=0.01)"], "rosenbrock", steps=50_000)
     figure = figures.paths(result)
     assert max(len(line.get_xdata()) for line in figure.axes[1].lines) <= 1502
-    assert max(len(line.get_xdata()) for line in lines_of(figure.axes[0], result.looks[0].light)) < 20_000
+    for look, walk in zip(result.looks, result, strict=True):
+        path = max(lines_of(figure.axes[0], look.light), key=lambda line: len(line.get_xdata()))
+        points = path.get_xydata()
+        assert len(points) < 15_000
+        assert path.get_linewidth() == 2.2
+        points = points[np.isfinite(points[:, 0])]
+        for step in (0, 10, 200, 400, 49_999):  # every place it was at is drawn
+            assert np.hypot(*(points - walk.path[step]).T).min() < 4 / 1000
+
+
+def test_no_line_is_drawn_that_was_not_walked() -> None:
+    random = np.random.default_rng(1)
+    corners = np.array([[0.1, 0.1], [0.9, 0.2], [0.5, 0.8], [0.2, 0.7]])
+    path = corners[random.integers(0, 4, 5000)]
+    steps, points = racing._thinned(path, ((0.0, 1.0), (0.0, 1.0)))
+    walked = {frozenset([tuple(a), tuple(b)]) for a, b in itertools.pairwise(path)}
+    drawn = {
+        frozenset([tuple(a), tuple(b)]) for a, b in itertools.pairwise(points) if np.isfinite([*a, *b]).all()
+    }
+    assert drawn == {line for line in walked if len(line) == 2}
+    assert len(points) < 40
+    assert (np.diff(steps) >= 0).all()
+    for step in (1, 3, 10):  # up to any step, nothing that comes later
+        early = points[steps <= step]
+        early = {tuple(point) for point in early if np.isfinite(point[0])}
+        assert early <= {tuple(point) for point in path[: step + 1]}
+
+
+def test_a_path_that_covers_the_map_is_drawn_finer() -> None:
+    result = race(["gd(lr=0.0199)", "adam(lr=0.1)"], "quadratic(condition=100)", steps=300)
+    stage = figures.paths(result).axes[0]
+    widths = [max(line.get_linewidth() for line in lines_of(stage, look.light)) for look in result.looks]
+    assert widths[0] < 1.3 < widths[1] == 2.2
 
 
 @pytest.mark.parametrize(
@@ -547,7 +579,7 @@ def test_a_sweep_map_names_its_best_cell() -> None:
     loss[2, 3] = 1e-6
     loss[:, 4] = np.nan
     found = sweep_of(loss)
-    assert best_cell(found) == (2, 3)
+    assert found.best == (2, 3)
     figure = figures.sweep(found)
     assert "best: lr 0.1, β₂ 0.999, loss 1.000×10⁻⁶, converged at step 50" in texts(figure)
     assert "diverged, 20 %" in texts(figure)
@@ -573,16 +605,20 @@ def color_at_cell(image: np.ndarray, row: int, column: int, shape: tuple[int, in
     return image[row * times : (row + 1) * times, column * times : (column + 1) * times].reshape(-1, 3)
 
 
-def test_of_equal_cells_the_quickest_is_best_and_of_none_none() -> None:
-    loss = np.zeros((4, 5))
-    found = sweep_of(loss)
-    found.steps_to_converge[3, 1] = 10
-    assert best_cell(found) == (3, 1)
+def test_a_sweep_where_all_diverge_has_no_best() -> None:
     lost = sweep_of(np.full((4, 5), np.nan))
-    assert best_cell(lost) is None
     assert "best: none, all diverged" in texts(figures.sweep(lost))
     assert figures.sweep_words(lost)[0] == ("best", "none, all diverged")
     assert figures.sweep_words(lost)[2] == ("diverged", "100 % of pairs")
+
+
+def test_a_sweep_may_be_over_a_surfaces_hyperparameter() -> None:
+    found = sweep_map("gd", "quadratic", x=("lr", 0.01, 1, 9), y=("condition", 1, 100, 7), steps=40)
+    figure = figures.sweep(found)
+    axes = figure.axes[0]
+    assert axes.get_ylabel() == "κ (condition)"
+    assert any(line.startswith("best: lr ") and ", κ 1, loss" in line for line in texts(figure))
+    assert "+" not in {line.get_marker() for line in axes.lines}  # gd's own lr lies outside
 
 
 @pytest.mark.parametrize(

@@ -165,20 +165,9 @@ def sweep_words(found: SweepMap) -> list[tuple[str, str]]:
     ]
 
 
-def best_cell(found: SweepMap) -> tuple[int, int] | None:
-    """Return row and column of the least final loss, of equals the quickest; None where all diverged."""
-    if not np.isfinite(found.final_loss).any():
-        return None
-    steps = np.where(found.steps_to_converge >= 0, found.steps_to_converge, np.inf)
-    best = found.final_loss == np.nanmin(found.final_loss)
-    steps = np.where(best, np.minimum(steps, np.iinfo(np.int32).max), np.inf)
-    row, column = np.unravel_index(int(np.argmin(steps)), steps.shape)
-    return int(row), int(column)
-
-
 def best_in_words(found: SweepMap) -> str:
     """Say the best pair of values, and its loss."""
-    cell = best_cell(found)
+    cell = found.best
     if cell is None:
         return "none, all diverged"
     pair = ((found.x, found.x.values[cell[1]]), (found.y, found.y.values[cell[0]]))
@@ -375,10 +364,10 @@ def _draw_cells(axes: Axes, found: SweepMap, scale: _Scale, page: Page) -> None:
 
 def _mark_cells(axes: Axes, found: SweepMap, page: Page) -> bool:
     """Ring the best cell, and mark where the racer's own values lie; tell whether they lie on the map."""
-    cell = best_cell(found)
+    cell = found.best
     if cell is not None:
         _symbol(axes, cell[1], cell[0], "o", page)
-    values = found.racer.values
+    values = found.racer.values | found.surface.values
     own = [_position(axis, values[axis.name]) for axis in (found.x, found.y)]
     if own[0] is None or own[1] is None:
         return False

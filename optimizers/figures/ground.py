@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from optimizers.figures.style import Page, short
 from optimizers.surfaces import FloatArray, Surface
@@ -99,6 +100,10 @@ def draw(axes: Axes, surface: Surface, bounds: Bounds, page: Page, *, tones: boo
         axes.contourf(
             x, y, undefined.astype(float), levels=[0.5, 1.5], colors="none", hatches=["////"], zorder=0.6
         ).set_edgecolor(page.edge)
+    if surface.entry.box:
+        (left, right), (low, high) = surface.entry.box
+        frame = Rectangle((left, low), right - left, high - low, fill=False, edgecolor=page.mute, zorder=0.7)
+        axes.add_patch(frame)
     axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect="equal" if one_scale else "auto")
     axes.grid(False)
     axes.tick_params(length=3, labelsize=9)

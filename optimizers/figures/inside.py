@@ -177,11 +177,15 @@ def _before(walk: Trajectory, state: Quantity, step: int) -> FloatArray:
 def _faded(walk: Trajectory, state: Quantity, step: int, value: FloatArray) -> FloatArray:
     """Return what becomes of a state without a gradient: the rule itself is asked, with all else at zero."""
     entry = walk.racer.optimizer
-    given = [value if name == state.name else np.zeros(2) for name in entry.state]
     arguments = walk.racer.arguments | {"lr": walk.lr[step]}
-    with np.errstate(all="ignore"):
-        _, new, _ = entry.rule(np.zeros(2), np.zeros(2), float(step + 1), *given, **arguments)
-    return np.broadcast_to(np.asarray(new[entry.state.index(state.name)], dtype=float), (2,))
+    zero, index = np.float64(0), entry.state.index(state.name)  # NumPy's, whose division by zero is no error
+    faded = []
+    for one in value:
+        given = [np.float64(one) if name == state.name else zero for name in entry.state]
+        with np.errstate(all="ignore"):
+            _, new, _ = entry.rule(zero, zero, float(step + 1), *given, **arguments)
+        faded.append(float(new[index]))
+    return np.array(faded)
 
 
 def _fade(walk: Trajectory, state: Quantity, factor: float) -> str:

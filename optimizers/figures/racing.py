@@ -55,7 +55,8 @@ ROW = 0.37  # inches a racer takes in the key
 SMALL = 8.5  # points, of what is said in passing
 FOOT, MOST_LINES = 7.5, 4  # points and lines of the recipe
 FAR = 16  # points from a marker to its name from which on a line leads there
-CELLS = 2000  # a path is drawn to within this part of the map
+CELLS = 2000  # a path is drawn to within this part of the map …
+MANY = 3000  # … and one of more points has no line twice
 FEW = 1500  # a loss with more points is drawn by its extremes
 ARROW = Path([(1, 0), (-0.8, 0.7), (-0.4, 0), (-0.8, -0.7), (1, 0)])  # where a path leaves the map
 INK = 8  # a path longer than so many map diagonals is drawn finer, so that others are still seen
@@ -90,7 +91,8 @@ class Runner:
     look: Look
     page: Page
     bounds: Bounds
-    steps: NDArray[np.intp]  # of the path's points that are drawn
+    steps: NDArray[np.intp]  # of what is drawn of the path …
+    points: FloatArray  # … and its points; NaN where it breaks off
     path: Line2D
     halo: Line2D
     end: Line2D
@@ -112,11 +114,10 @@ class Runner:
 
     def trace(self, since: int, step: int) -> bool:
         """Show only the part of the path from one step to another; tell whether there is any."""
-        now = min(step, self.last)
-        part = self.steps[np.searchsorted(self.steps, since) : np.searchsorted(self.steps, now)]
-        drawn = np.concatenate([[since], part, [now]]) if since < now else np.array([now])
-        self.path.set_data(*self.trajectory.path[drawn].T)
-        return since < now
+        part = self.points[(self.steps > since) & (self.steps <= step)]
+        before = self.points[self.steps <= since][-1:]
+        self.path.set_data(*np.concatenate([before, part]).T)
+        return bool(part.size)
 
     @property
     def artists(self) -> tuple[Line2D | Text, ...]:
@@ -126,9 +127,8 @@ class Runner:
     def show(self, step: int) -> None:
         """Show the path and the loss up to a step."""
         now = min(step, self.last)
-        drawn = np.append(self.steps[self.steps < now], now)
         for artist in (self.halo, self.path):
-            artist.set_data(*self.trajectory.path[drawn].T)
+            artist.set_data(*self.points[self.steps <= step].T)
         upto = self.loss_steps <= now
         self.loss.set_data(self.loss_steps[upto], self.losses[upto])
         self.spot, heading = _seen(self.trajectory.path, now, self.bounds, self.shape)
@@ -300,18 +300,19 @@ def panels(
     tall = side / 1.15
     each = tall + 0.32 + 1.5 + 0.85  # a row: title, map, loss
     wide = max(LEFT + columns * (side + 0.4), 6.0)
-    figure = plt.figure(figsize=(wide, TOP + rows * each + 0.35))
     surfaces = {race.surface for race in shown}
+    head = TOP if len(surfaces) == 1 else 0.25
+    text = recipe(given[0]) if alone else "; ".join(map(recipe, shown))
+    figure = plt.figure(figsize=(wide, head + rows * each + footer_height(text, wide - 0.8)))
     if len(surfaces) == 1:
         heading(figure, shown[0].surface, page, LEFT, wide - LEFT - 0.3)
     scales = {
         surface: loss_scale([race for race in shown if race.surface == surface]) for surface in surfaces
     }
-    several = len({race.surface.entry.lowest for race in shown}) > 1
     for index, race in enumerate(shown):
         row, column = divmod(index, columns)
         left = LEFT + column * (side + 0.4)
-        top = TOP + row * each
+        top = head + row * each
         color = page.color(race.looks[0]) if alone else page.ink
         title = written(figure, left, top, (titles or names)[index], color=color, weight="bold", fontsize=11)
         fit(title, side)
@@ -325,9 +326,11 @@ def panels(
             for other in given[0]:
                 chart.plot(*_loss_points(other, scale), color=page.edge, linewidth=1)
         frame_losses(chart, race, scale, page, titled=False)
-        if column and not several:
+        if column and len(surfaces) == 1:
             chart.tick_params(labelleft=False)
             stage.tick_params(labelleft=False)
+        else:
+            chart.set_title(scale.title, fontsize=9, pad=4)
         longest = max(other.steps for other in shown)
         chart.set_xlim(-0.01 * longest, longest * 1.01)
         runners = _runners(stage, chart, race, bounds, page, scale)
@@ -336,7 +339,7 @@ def panels(
         Board(figure, page, race, stage, chart, runners, [], {}, *_landmarks(stage, race, page)).show(
             race.steps
         )
-    footer(figure, recipe(given[0]) if alone else "; ".join(map(recipe, shown)), page, LEFT, wide - 0.8)
+    footer(figure, text, page, LEFT, wide - 0.8)
     return figure
 
 
@@ -396,7 +399,10 @@ def _key_row(figure: Figure, runner: Runner, top: float, row: float, size: float
     if row >= 0.33:  # two lines
         fit(name, room)
         return name, written(figure, RIGHT + 0.6, top + 0.17, "", fontsize=SMALL, color=page.ink)
-    fit(name, room - 1.45)
+    walk = runner.trajectory
+    ended = walk.arrived if walk.diverged is None else walk.diverged
+    longest = "1.234×10⁻²⁸" if ended is None else f"diverged at step {ended:,}"
+    fit(name, room - 0.15 - width_of(Text(text=longest, fontsize=size - 0.5)))
     name.set(y=y, va="center_baseline")
     style: dict[str, Any] = {
         "fontsize": size - 0.5,
@@ -407,16 +413,18 @@ def _key_row(figure: Figure, runner: Runner, top: float, row: float, size: float
     return name, figure.text(1 - 0.3 / wide, y, "", **style)
 
 
+def titled(surface: Surface) -> str:
+    """Write a surface's title, and the values of its hyperparameters where it has any."""
+    values = [
+        f"{hyper.symbol} {value if hyper.choices else short(float(value))}"
+        for hyper, (_, value) in zip(surface.entry.hyperparameters, surface.pairs, strict=True)
+    ]
+    return ", ".join([surface.entry.title, *values])
+
+
 def heading(figure: Figure, surface: Surface, page: Page, left: float, width: float) -> None:
-    """Write the surface's title, its hyperparameters where it has any, and what to watch."""
-    title = surface.entry.title
-    if surface.pairs:
-        values = ", ".join(
-            f"{hyper.symbol} {value if hyper.choices else short(float(value))}"
-            for hyper, (_, value) in zip(surface.entry.hyperparameters, surface.pairs, strict=True)
-        )
-        title += f", {values}"
-    bold = written(figure, left, 0.2, title, weight="bold", fontsize=13)
+    """Write a surface's title and what to watch."""
+    bold = written(figure, left, 0.2, titled(surface), weight="bold", fontsize=13)
     fit(bold, width)
     used = width_of(bold) + 0.2
     watch = written(figure, left + used, 0.235, surface.entry.watch, fontsize=9.5, color=page.mute)
@@ -542,7 +550,8 @@ def _runners(
     inches = _points_from(stage)
     for walk, look in zip(race, race.looks, strict=True):
         color = page.color(look)
-        finer = min(1.0, max(0.3, (INK / max(_diagonals(walk.path[: _last(walk) + 1], bounds), INK)) ** 0.5))
+        drawn, points = _thinned(walk.path[: _last(walk) + 1], bounds)
+        finer = max(0.3, min(1.0, INK / max(_diagonals(points, bounds), INK)) ** 0.5)
         (halo,) = stage.plot([], [], color=page.paper, linewidth=5 * finer, alpha=0.6, zorder=1 + finer)
         (path,) = stage.plot([], [], zorder=2 + finer, **line(look, width=2.2 * finer, page=page))
         (end,) = stage.plot([], [], zorder=9, clip_on=False, **marker(look, page))
@@ -564,7 +573,8 @@ def _runners(
                 look,
                 page,
                 bounds,
-                _thinned(walk.path[: _last(walk) + 1], bounds),
+                drawn,
+                points,
                 path,
                 halo,
                 end,
@@ -610,12 +620,28 @@ def _within(points: FloatArray, bounds: Bounds) -> NDArray[np.bool_]:
     return np.asarray(((points >= low) & (points <= high)).all(axis=-1))
 
 
-def _thinned(path: FloatArray, bounds: Bounds) -> NDArray[np.intp]:
-    """Return the steps at which a path moves on by more than the eye can see."""
+def _thinned(path: FloatArray, bounds: Bounds) -> tuple[NDArray[np.intp], FloatArray]:
+    """Return steps and points of what can be seen of a path: a line already drawn is not drawn again."""
     low, high = np.transpose(bounds)
-    cells = np.round((path - low) / (high - low) * CELLS)
+    cells = np.clip(np.round((path - low) / (high - low) * CELLS), -1e6, 1e6).astype(np.int64)
     moved = (np.diff(cells, axis=0) != 0).any(axis=1)
-    return np.append(0, np.flatnonzero(moved) + 1)
+    steps = np.append(0, np.flatnonzero(moved) + 1)
+    if len(steps) <= MANY:
+        steps = np.append(steps[steps < len(path) - 1], len(path) - 1)
+        return steps, path[steps]
+    place = cells[steps] @ [4_000_003, 1]  # a number for each cell
+    ends = np.sort(np.stack([place[:-1], place[1:]], axis=1), axis=1)
+    new = np.zeros(len(ends), bool)
+    lines = ends @ [1_000_000_007, 1]  # a number for each line; that it may overflow does no harm
+    new[np.unique(lines, return_index=True)[1]] = True
+    first = np.flatnonzero(new)
+    resumes = (first > 0) & ~new[first - 1]
+    # of each new line its end; of one that does not continue the last, a break and its begin before
+    rows = np.stack([steps[first]] * 2 + [steps[first + 1]], axis=1)
+    use = np.stack([resumes, resumes | (first == 0), np.ones_like(resumes)], axis=1)
+    points = np.stack([np.full((len(first), 2), np.nan), path[rows[:, 1]], path[rows[:, 2]]], axis=1)
+    rows[:, :2] += resumes[:, None]  # a line appears with its end
+    return rows[use], points[use]
 
 
 def _loss_points(walk: Trajectory, scale: LossScale) -> tuple[NDArray[np.intp], FloatArray]:
@@ -647,11 +673,11 @@ def _seen(path: FloatArray, now: int, bounds: Bounds, shape: FloatArray) -> tupl
     return spot, math.degrees(math.atan2(way[1], way[0]))
 
 
-def _diagonals(path: FloatArray, bounds: Bounds) -> float:
-    """Return how long a path is on the map, in diagonals of it."""
+def _diagonals(points: FloatArray, bounds: Bounds) -> float:
+    """Return how long what is drawn of a path is on the map, in diagonals of it."""
     low, high = np.transpose(bounds)
-    shares = np.clip((path - low) / (high - low), 0, 1)
-    return float(np.hypot(*np.diff(shares, axis=0).T).sum() / math.sqrt(2))
+    shares = np.clip((points - low) / (high - low), 0, 1)
+    return float(np.nansum(np.hypot(*np.diff(shares, axis=0).T)) / math.sqrt(2))
 
 
 def _outcome(runner: Runner) -> str:
@@ -682,10 +708,9 @@ def _apart(races: Sequence[Race]) -> list[str]:
     for race in races:
         x, y = map(short, race.start)
         conditions = conditions_in_words(race.trajectories[0].conditions)
-        title = race.surface.entry.title if not race.surface.pairs else str(race.surface)
         racers = ", ".join(look.label for look in race.looks)
         start = "" if race.start == race.surface.entry.start else f"from ({x}, {y})"
-        told.append((title, start, f"{race.steps:,} steps", ", ".join(conditions), racers))
+        told.append((titled(race.surface), start, f"{race.steps:,} steps", ", ".join(conditions), racers))
     differing = [len({parts[index] for parts in told}) > 1 for index in range(len(told[0]))]
     if len(races) == 1:
         differing[0] = True
