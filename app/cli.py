@@ -61,7 +61,7 @@ def race_command(
     ] = "rosenbrock",
     start: Annotated[str | None, typer.Option(help="x,y; the surface's own start by default.")] = None,
     steps: Annotated[int, typer.Option(help="How many steps each racer takes.")] = 500,
-    out: Annotated[Path | None, typer.Option(help="Write .html, .png, .svg, .csv or .json.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write .html, .png, .svg, .csv, .json or .py.")] = None,
 ) -> None:
     """Race optimizers over a surface; print how each ends, and write the race to a file."""
     from rich.console import Console
@@ -107,6 +107,7 @@ def _race_writer(out: Path) -> Callable[[Race, Path], None]:
         ".svg": _write_figure,
         ".csv": _write_csv,
         ".json": _write_json,
+        ".py": _write_program,
     }
     if out.suffix not in writers:
         raise ValueError(f"--out is {str(out)!r}, but takes a name ending in {', '.join(writers)}.")
@@ -158,6 +159,12 @@ def _write_json(result: Race, out: Path) -> None:
     ]
     head = {"surface": str(result.surface), "start": result.start, "steps": result.steps}
     out.write_text(json.dumps(head | {"racers": racers}, allow_nan=False), encoding="utf-8")
+
+
+def _write_program(result: Race, out: Path) -> None:
+    from optimizers.explain import program
+
+    out.write_text(program(result), encoding="utf-8")
 
 
 @data_app.command(name="cifar10")

@@ -65,7 +65,7 @@ def test_race_to_pictures(tmp_path: Path, suffix: str, head: bytes) -> None:
         (
             ["race", "-o", "adam", "--out", "race.doc"],
             2,
-            "takes a name ending in .html, .png, .svg, .csv, .json.",
+            "takes a name ending in .html, .png, .svg, .csv, .json",
         ),
         (
             ["race", "-o", "adam", "--out", "/nowhere/race.csv"],
