@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from torch.optim import Optimizer, lr_scheduler
 
 from optimizers.schedules import ALL, SCHEDULES, Schedule
+from tests.racers import values_of
 
 
 def _cosine(optimizer, steps, lr, T_max, end_factor):  # noqa: N803 - torch's name
@@ -32,18 +33,6 @@ def torch_scheduler(schedule: str | Schedule, optimizer: Optimizer, steps: int) 
         made.append(TWINS[part.name](optimizer, steps - begins[-1], lr, **part.values))
         begins.append(begins[-1] + (part.length or 0))
     return made[0] if len(made) == 1 else lr_scheduler.SequentialLR(optimizer, made, milestones=begins[1:-1])
-
-
-def values_of(hyper) -> st.SearchStrategy:
-    """Any value a hyperparameter takes."""
-    if hyper.choices:
-        return st.sampled_from([choice.value for choice in hyper.choices])
-    if hyper.whole:
-        low, high = int(hyper.low), int(hyper.high)
-        numbers = st.integers(low, high) | st.integers(low, min(high, 400))
-    else:
-        numbers = st.floats(hyper.low, hyper.high, exclude_max=hyper.below_high) | st.floats(*hyper.slider)
-    return numbers | st.just(hyper.word) if hyper.word else numbers
 
 
 def parts(name: str, **given: st.SearchStrategy) -> st.SearchStrategy[str]:
