@@ -241,7 +241,7 @@ def walk(
         step(k, record, state, hyper, lr[k])
         x = record[k, 0, 0] + record[k, 2, 0]
         y = record[k, 0, 1] + record[k, 2, 1]
-        if x < box[0] or x > box[1] or y < box[2] or y > box[3]:  # NaN is not
+        if x < box[0] or x > box[1] or y < box[2] or y > box[3]:  # NaN is not outside
             record[k, 2, 0] = min(max(x, box[0]), box[1]) - record[k, 0, 0]
             record[k, 2, 1] = min(max(y, box[2]), box[3]) - record[k, 0, 1]
             x = record[k, 0, 0] + record[k, 2, 0]
