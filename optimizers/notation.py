@@ -76,8 +76,9 @@ class Hyperparameter:
             return f"{', '.join(most)} or {last}"
         if self.below_high:
             return f"a number at least {self.low:g} and below {self.high:g}"
-        kind = f"{self.word} or " * bool(self.word) + ("a whole number" if self.whole else "a number")
-        return f"{kind} from {self.low:g} to {self.high:,.10g}"
+        word = f"{self.word} or " if self.word else ""
+        kind = "a whole number" if self.whole else "a number"
+        return f"{word}{kind} from {self.low:g} to {self.high:,.10g}"
 
     def check(self, value: object, owner: str) -> Value:
         """Return `value` as this hyperparameter holds it, or raise a ValueError that says what it takes."""

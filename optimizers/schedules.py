@@ -30,7 +30,6 @@ from optimizers.notation import (
 )
 
 ALL = "all"  # as many steps as there are
-MOST_STEPS = 1_000_000
 
 # A plus or a blank before a name, but not inside parentheses.
 _THEN = re.compile(r"(?:\s*\+\s*|\s+)(?=[A-Za-z_])(?![^(]*\))")
@@ -112,7 +111,7 @@ def _count(name: str, symbol: str, default: int | str) -> Hyperparameter:
         symbol,
         default,
         low=1.0,
-        high=MOST_STEPS,
+        high=1e6,
         whole=True,
         word=default if isinstance(default, str) else "",
         slider=(1.0, 1000.0),

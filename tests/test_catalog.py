@@ -102,13 +102,7 @@ def good(hyper: Hyperparameter) -> list:
     if hyper.choices:
         return [hyper.default, *(choice.value for choice in hyper.choices)]
     top = math.nextafter(hyper.high, -math.inf) if hyper.below_high else hyper.high
-    return [
-        hyper.default,
-        hyper.low,
-        top,
-        *hyper.slider,
-        *[hyper.word][: bool(hyper.word)],
-    ]
+    return [hyper.default, hyper.low, top, *hyper.slider]
 
 
 def bad(hyper: Hyperparameter) -> list:

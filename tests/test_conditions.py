@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizers import DIVERGED, OPTIMIZERS, Surface, race, simulate
@@ -39,6 +39,7 @@ def test_axes_steps_and_seeds_are_independent() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1), size=st.floats(1e-6, 1e6), steps=st.integers(1, 50))
+@settings(deadline=None)
 def test_a_seed_says_all_of_it(seed: int, size: float, steps: int) -> None:
     drawn = Conditions(noise=size, seed=seed).gaussian(steps)
     assert np.array_equal(drawn, Conditions(noise=size, seed=seed).gaussian(steps))

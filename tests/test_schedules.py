@@ -139,6 +139,7 @@ def test_a_walk_takes_it() -> None:
 
 
 @given(notation=st.lists(FIRST, max_size=2), last=st.one_of(*ANY.values()))
+@settings(deadline=None)
 def test_reads_back(notation: list[str], last: str) -> None:
     schedule = Schedule.parse("+".join([*notation, last]))
     assert Schedule.parse(str(schedule)) == schedule
