@@ -24,21 +24,28 @@ FIRST = st.one_of(
 AFTER = st.one_of(*(ANY[name] for name in SCHEDULES if name != "one_cycle"))  # it overrules those before it
 
 
-def torchs(notation: str, lr: float, steps: int = STEPS) -> np.ndarray:
+def torchs(notation: str, lr: float) -> np.ndarray:
     """Return the lr of each step of a real optimizer under the torch scheduler."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=lr)
-    scheduler = torch_scheduler(notation, optimizer, steps)
+    scheduler = torch_scheduler(notation, optimizer, STEPS)
     used = [optimizer.param_groups[0]["lr"]]
-    for _ in range(steps - 1):
+    for _ in range(STEPS - 1):
         optimizer.step()
         scheduler.step()
         used.append(optimizer.param_groups[0]["lr"])
     return np.array(used)
 
 
-def close(ours: np.ndarray, theirs: np.ndarray) -> bool:
-    """Tell whether they agree to 1e-12 of the greatest lr: what is almost nothing is a difference."""
-    return bool(np.abs(ours - theirs).max() <= 1e-12 * theirs.max())
+def equals_torch(notation: str, lr: float) -> bool:
+    """Tell whether they agree to 1e-12 of the greatest lr: what is almost nothing is a difference.
+
+    torch works out each lr from the one before. Past the lowest point of a cosine the rounding of that one
+    grows with the square of the steps, so there it is 1e-11.
+    """
+    schedule = Schedule.parse(notation)
+    ours, theirs = lr * schedule.factors(STEPS), torchs(notation, lr)
+    past_its_end = isinstance(schedule.parts[-1].values.get("T_max"), int)
+    return bool(np.abs(ours - theirs).max() <= (1e-11 if past_its_end else 1e-12) * theirs.max())
 
 
 def test_every_schedule_has_a_twin() -> None:
@@ -47,7 +54,7 @@ def test_every_schedule_has_a_twin() -> None:
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_equals_torch_at_its_defaults(name: str) -> None:
-    assert close(0.1 * Schedule.parse(name).factors(STEPS), torchs(name, 0.1))
+    assert equals_torch(name, 0.1)
 
 
 @pytest.mark.parametrize("name", [name for name, entry in SCHEDULES.items() if entry.hyperparameters])
@@ -55,14 +62,14 @@ def test_equals_torch_at_its_defaults(name: str) -> None:
 @settings(max_examples=50, deadline=None)
 def test_equals_torch(name: str, data: st.DataObject, lr: float) -> None:
     notation = data.draw(ANY[name])
-    assert close(lr * Schedule.parse(notation).factors(STEPS), torchs(notation, lr))
+    assert equals_torch(notation, lr)
 
 
 @given(first=st.lists(FIRST, min_size=1, max_size=2), last=AFTER, lr=st.floats(1e-6, 10))
 @settings(max_examples=60, deadline=None)
 def test_one_after_another_equals_torchs_sequence(first: list[str], last: str, lr: float) -> None:
     notation = "+".join([*first, last])
-    assert close(lr * Schedule.parse(notation).factors(STEPS), torchs(notation, lr))
+    assert equals_torch(notation, lr)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
