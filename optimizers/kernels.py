@@ -266,7 +266,7 @@ def walk(
         step(k, record, state, hyper, lr[k])
         x = record[k, 0, 0] + record[k, 2, 0]
         y = record[k, 0, 1] + record[k, 2, 1]
-        if not (box[0] <= x <= box[1] and box[2] <= y <= box[3]):
+        if x < box[0] or x > box[1] or y < box[2] or y > box[3]:  # NaN is not outside
             record[k, 2, 0] = _clamp(x, box[0], box[1]) - record[k, 0, 0]
             record[k, 2, 1] = _clamp(y, box[2], box[3]) - record[k, 0, 1]
             x = record[k, 0, 0] + record[k, 2, 0]

@@ -7,6 +7,7 @@ that nothing a stranger types is ever run.
 import ast
 import math
 import numbers
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -39,6 +40,8 @@ class Hyperparameter:
     low: float = 0.0  # accepted range, ends included …
     high: float = 1.0
     below_high: bool = False  # … but for the upper end where this is true
+    whole: bool = False  # whole numbers only
+    word: str = ""  # taken in place of a number: "all", the steps there are
     slider: tuple[float, float] = (0.0, 1.0)
     scale: str = "linear"  # "linear", "log", or "one_minus_log": logarithmic in 1 − value, for decay rates
     choices: tuple[Choice, ...] = ()
@@ -73,16 +76,20 @@ class Hyperparameter:
             return f"{', '.join(most)} or {last}"
         if self.below_high:
             return f"a number at least {self.low:g} and below {self.high:g}"
-        return f"a number from {self.low:g} to {self.high:,.10g}"
+        word = f"{self.word} or " if self.word else ""
+        kind = "a whole number" if self.whole else "a number"
+        return f"{word}{kind} from {self.low:g} to {self.high:,.10g}"
 
     def check(self, value: object, owner: str) -> Value:
         """Return `value` as this hyperparameter holds it, or raise a ValueError that says what it takes."""
-        problem = ValueError(f"{self.name} of {owner} is {value!r}, but takes {self.takes}.")
+        problem = ValueError(f"{self.name} of {owner} is {reprlib.repr(value)}, but takes {self.takes}.")
         if self.choices:
             for choice in self.choices:
                 if str(choice.value).lower() == str(value).lower():
                     return choice.value
             raise problem
+        if self.word and value == self.word:
+            return self.word
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise problem
         try:
@@ -92,7 +99,11 @@ class Hyperparameter:
         too_high = number >= self.high if self.below_high else number > self.high
         if not math.isfinite(number) or number < self.low or too_high:
             raise problem
-        return number
+        if not self.whole:
+            return number
+        if not number.is_integer():
+            raise problem
+        return int(number)
 
 
 @lru_cache(maxsize=1024)  # a slider asks for the same few racers again and again

@@ -462,7 +462,10 @@ def surface(x, y, **options):
 
 def _recipe(schedule: Schedule, steps: int) -> list[tuple[Callable[..., Any], dict[str, Any]]]:
     """Return the functions, and their arguments, whose results in turn are a schedule's factors."""
-    return [(schedule.entry.factors, {"steps": steps, **schedule.values})]
+    return [
+        (part.entry.factors, {"steps": takes, **part.entry.arguments(part.values, takes)})
+        for part, takes in schedule.spans(steps)
+    ]
 
 
 def _start(value: float) -> str:
