@@ -1,7 +1,7 @@
 """The few functions a rule needs beside operators, for floats, NumPy, torch, SymPy and formulas.
 
 The compiled rules have the same names with the same meaning for floats (`kernels.SCALAR`). Each rounds
-correctly wherever it runs, so that all walk the same path.
+correctly, so that all walk the same path, but for torch's √, which may be a last digit off.
 """
 
 import math
