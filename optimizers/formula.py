@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -28,8 +29,8 @@ from optimizers.notation import Hyperparameter, unknown
 from optimizers.surfaces import Entry, FloatArray, Point, ValueAndGradient
 
 LONGEST = 240  # characters
-DEEPEST = 40  # operations within one another
-LARGEST = 1_000  # operations of f and its gradient together: about a second of compiling
+DEEPEST = 30  # operations within one another
+LARGEST = 600  # operations of f and its gradient together: about half a second of compiling
 HIGHEST = 100  # an exponent, and the product of exponents of powers within powers
 SMALLEST, GREATEST = 1e-100, 1e100  # size of a constant that is not 0
 
@@ -322,11 +323,13 @@ def _sampler(text: str) -> Sampler:
 
 
 def _start(axis: FloatArray, f: FloatArray, slope: FloatArray, usable: NDArray[np.bool_]) -> Point:
-    """Return the grid point nearest to up left that lies neither high nor flat, where there is one."""
+    """Return a grid point, up left, that lies neither high nor flat nor beside where f ends, if one does."""
     reach = axis[-1]
     x, y = np.meshgrid(axis, axis)
     away = np.hypot(x + 0.6 * reach, y - 0.5 * reach)
-    good = usable & (np.maximum(abs(x), abs(y)) < 0.9 * reach)
+    good = usable & (np.maximum(np.abs(x), np.abs(y)) <= 0.9 * reach)
+    for cells, side in itertools.product((-CELLS // 10, CELLS // 10), (0, 1)):
+        good &= np.roll(usable, cells, side)
     good &= (f <= np.median(f[usable])) & (slope >= 0.01 * np.median(slope[usable]))
     at = np.argmin(np.where(good if good.any() else usable, away, np.inf))
     return float(x.flat[at]), float(y.flat[at])
@@ -472,10 +475,9 @@ class _Program:
             self.uses[node] = self.uses.get(node, 0) + 1
             if self.uses[node] == 1:
                 waiting += node.args
-        if len(self.uses) > LARGEST:
-            raise _UnusableError(
-                f"f and its gradient take {len(self.uses):,} operations, at most {LARGEST:,} do"
-            )
+        operations = sum(max(1, len(node.args) - 1) for node in self.uses if node.args)
+        if operations > LARGEST:
+            raise _UnusableError(f"f and its gradient take {operations:,} operations, more than {LARGEST}")
 
     def write(self) -> list[str]:
         """Return the lines that work out f, ∂f/∂x and ∂f/∂y, and return them."""

@@ -15,6 +15,7 @@ Sampler = Callable[[FloatArray, FloatArray], FloatArray]  # x (…), y (…) -> 
 
 CELLS = 80  # of the grid, from its middle to each side
 MOST_CANDIDATES = 400  # low points of the grid that are followed down
+TURNS = 150  # of a compass search
 MOST_MINIMA = 100  # that are told; a map with more of them shows nothing
 
 
@@ -102,15 +103,29 @@ def _descend(sample: Sampler, points: FloatArray, reach: float, tolerance: float
         value, *slope = sample(*trial)
         better = (np.hypot(*slope) < np.hypot(*g)) & (np.hypot(*(trial - points)) < 1e-4 * reach)
         points = np.where(better, trial, points)
-    sloping = np.flatnonzero(~(np.hypot(*sample(*points)[1:]) * reach / CELLS <= tolerance))
-    each, step = np.arange(len(sloping)), np.full(len(sloping), reach / CELLS)
-    for turn in range(110 if sloping.size else 0):
-        trial = _ring(points[:, sloping], step, 9 + turn % 4)
+    f, *g = sample(*points)
+    sloping = np.flatnonzero(~(np.hypot(*g) * reach / CELLS <= tolerance))
+    points[:, sloping] = _compass(sample, points[:, sloping], reach / CELLS)
+    return points
+
+
+def _compass(sample: Sampler, points: FloatArray, step: float) -> FloatArray:
+    """Try the directions around each point (2, M), ever closer where none is lower, and the last one again.
+
+    Along a crease few directions lead down, and one that did is worth a second and longer step.
+    """
+    each, steps, last = np.arange(points.shape[1]), np.full(points.shape[1], step), np.zeros_like(points)
+    for turn in range(TURNS if points.size else 0):
+        trial = np.concatenate(
+            [_ring(points, steps, 17 + turn % 5), points[..., None] + last[..., None] * [0.5, 1, 2]], axis=-1
+        )
         value = _finite(sample(*trial)[0])
         best = value.argmin(axis=1)
-        lower = value[each, best] < sample(*points[:, sloping])[0]
-        points[:, sloping[lower]] = trial[:, each, best][:, lower]
-        step = np.where(lower, step, 0.6 * step)
+        lower = value[each, best] < sample(*points)[0]
+        better = np.where(lower, trial[:, each, best], points)
+        last = np.where(lower, better - points, last)
+        steps = np.where(lower, steps, 0.7 * steps)
+        points = better
     return points
 
 
@@ -149,10 +164,22 @@ def _tidy(sample: Sampler, points: FloatArray, reach: float) -> FloatArray:
 def _are_minima(sample: Sampler, points: FloatArray, reach: float, tolerance: float) -> NDArray[np.bool_]:
     """Tell of each point (2, M) whether f rises from it in every direction, and nowhere near is as low."""
     f = sample(*points)[0]
-    near = _ring(np.stack([points] * 2, axis=-1), reach * np.array([1e-5, 1e-3]), 180)
-    rising = (sample(*near)[0] >= f[:, None, None] - tolerance).all(axis=(1, 2))  # else a saddle, or an edge
-    around = _ring(points, 1e-2 * reach, 180)
-    lowest = _finite(sample(*around)[0]).argmin(axis=1)
-    ended = _descend(sample, around[:, np.arange(len(f)), lowest], reach, tolerance)
+    rising = np.isfinite(sample(*_ring(points, 1e-3 * reach, 36))[0]).all(axis=1)  # not where f ends
+    for radius in (1e-5 * reach, 1e-3 * reach):
+        rising &= (
+            sample(*_lowest_on_circle(sample, points, radius))[0] >= f - tolerance
+        )  # no saddle, no crease
+    ended = _descend(sample, _lowest_on_circle(sample, points, 1e-2 * reach), reach, tolerance)
     back = np.hypot(*(ended - points)) < 5e-3 * reach
-    return rising & (back | (sample(*ended)[0] > f + 1e3 * tolerance))  # else the floor of a valley
+    return rising & (back | (sample(*ended)[0] > f + 1e3 * tolerance))  # no floor of a valley
+
+
+def _lowest_on_circle(sample: Sampler, points: FloatArray, radius: float) -> FloatArray:
+    """Return the lowest of the points at this distance, (2, M); a crease is narrow, so ever closer angles."""
+    middle, half = np.zeros((points.shape[1], 1)), math.pi
+    for _ in range(5):
+        angle = middle + half * np.linspace(-1, 1, 41)
+        around = points[..., None] + radius * np.stack([np.cos(angle), np.sin(angle)])
+        best = _finite(sample(*around)[0]).argmin(axis=1)[:, None]
+        middle, half = np.take_along_axis(angle, best, axis=1), 0.06 * half
+    return np.take_along_axis(around, best[None], axis=2)[..., 0]

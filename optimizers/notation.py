@@ -96,16 +96,18 @@ class Hyperparameter:
 
 
 @lru_cache(maxsize=1024)  # a slider asks for the same few racers again and again
-def parse_call(text: str, kind: str, first: str = "") -> tuple[str, Mapping[str, object]]:
+def parse_call(
+    text: str, kind: str, first: str = "", like: str = "name or name(key=value, key=value)"
+) -> tuple[str, Mapping[str, object]]:
     """Split `name(key=value, …)` into its name and keywords; raise ValueError with one clear sentence.
 
-    `first` names what may be given in quotes before the keywords: a formula.
+    `first` names what may be given in quotes before the keywords, as a formula is; `like` is an example.
 
     >>> parse_call("adam(lr=0.05, bias_correction=first)", "optimizer")
     ('adam', mappingproxy({'lr': 0.05, 'bias_correction': 'first'}))
     """
     shown = text if len(text) <= 60 else text[:57] + "…"
-    problem = ValueError(f"{shown!r} is no {kind}; write it like name or name(key=value, key=value).")
+    problem = ValueError(f"{shown!r} is no {kind}; write it like {like}.")
     if len(text) > LONGEST:
         raise ValueError(f"{shown!r} is too long for a {kind}: at most {LONGEST} characters.")
     try:

@@ -180,6 +180,7 @@ _ENTRIES = (
 SURFACES: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 FORMULA = "formula"  # the one surface that has no entry above: see formula.py
+LIKE = 'rosenbrock, quadratic(condition=10) or formula("x**2 + y**2")'
 
 
 @dataclass(frozen=True)
@@ -227,10 +228,8 @@ class Surface:
         if isinstance(notation, Surface):
             return notation
         if not isinstance(notation, str):
-            raise ValueError(
-                f"{notation!r} is no surface; write it like rosenbrock or quadratic(condition=10)."
-            )
-        name, given = parse_call(notation, "surface", first="f")
+            raise ValueError(f"{notation!r} is no surface; write it like {LIKE}.")
+        name, given = parse_call(notation, "surface", first="f", like=LIKE)
         pairs = tuple((key, value) for key, value in given.items() if key != "f")
         return cls(name, pairs, given.get("f", ""))  # type: ignore[arg-type]
 
