@@ -72,17 +72,21 @@ _SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"
 Term = Any
 
 
-@lru_cache(maxsize=1024)
-def read(text: str) -> str:
+def read(text: object) -> str:
     """Return the one way to write a formula, which reads back as the same; raise a ValueError for no formula.
 
     >>> read("(1 - x)^2 + 100·(y − x²)²")
     '(1-x)**2 + 100*(y-x**2)**2'
     """
     if not isinstance(text, str):
-        raise ValueError(f'f of formula is {text!r}, but takes text such as "x**2 + y**2".')
+        raise ValueError(f'f of formula is {text!r:.60}, but takes text such as "x**2 + y**2".')
     if len(text) > LONGEST:
         raise _too_long(text)
+    return _read(text)
+
+
+@lru_cache(maxsize=1024)  # a slider asks for the same few surfaces again and again
+def _read(text: str) -> str:
     written = _write(_tokens(text.translate(_PAPER), text))
     if len(written) > LONGEST:
         raise _too_long(text)
@@ -117,13 +121,11 @@ def _tokens(text: str, shown: str) -> list[str]:
         token = match.group(match.lastindex or 0)
         if match.lastindex == 2:
             _known(token, called=text[at:].lstrip().startswith("("))
-        if (
-            tokens
-            and _ends(tokens[-1])
-            and (match.lastindex != 3 or (token == "(" and tokens[-1] not in FUNCTIONS))
-        ):
+        last = tokens[-1] if tokens else ""
+        begins = match.lastindex in (1, 2) or (token == "(" and last not in FUNCTIONS)
+        if begins and last and _ends(last):
             raise ValueError(
-                f"{_shown(shown)} lacks a sign between {tokens[-1]!r} and {token!r}; write a product with *, "
+                f"{_shown(shown)} lacks a sign between {last!r} and {token!r}; write a product with *, "
                 "as in 2*x."
             )
         tokens.append(token)

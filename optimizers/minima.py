@@ -45,7 +45,7 @@ def find_minima(
     points = points[:, np.abs(points).max(axis=0) < 0.999 * reach]
     value = sample(*points)[0]
     seen = np.fmin.reduce([*f.ravel(), *sample(*_outside(reach))[0].ravel()])
-    if not value.size or seen < value.min() - 1e-9 * spread:
+    if not value.size or not math.isfinite(spread) or seen < value.min() - 1e-9 * spread:
         return (), -math.inf
     best = float(value.min())
     points = _tidy(sample, points[:, value <= best + 1e-9 * spread], reach)

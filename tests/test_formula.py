@@ -18,6 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sympy.core.parameters import distribute
 
+from app.cli import run
 from app.request import RaceRequest
 from optimizers import SURFACES, Surface, formula, simulate
 from optimizers.player import grid, payload
@@ -150,6 +151,8 @@ def test_a_bad_formula_is_one_sentence_at_once(text: str, words: str) -> None:
         ("formula(x**2)", "'formula(x**2)' is no surface; write it like"),
         ("formula(3)", 'or formula("x**2 + y**2").'),
         ("formula(f=3)", "f of formula is 3, but takes text such as"),
+        ("formula(f=[1, 2])", "f of formula is [1, 2], but takes text"),
+        ("formula(f=b'x')", "f of formula is b'x', but takes text"),
         ('formula("x", "y")', "is no surface"),
         ('formula("x", f="y")', "f is given twice"),
         ('formula("x", reach=0)', "reach of formula is 0, but takes a number from 0.001 to 1,000,000."),
@@ -450,6 +453,16 @@ def test_the_next_process_needs_no_sympy(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert said == [f"{first} ((1.0, 0.0),) [-2.0, 0.0]" for first in (True, False)]
+
+
+def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "race.json"
+    arguments = ["race", "-o", "adam(lr=0.1)", "--steps", "20", "--surface"]
+    assert run([*arguments, 'formula("x^2 + y^2", reach=2)', "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["surface"] == 'formula("x**2 + y**2", reach=2)'
+    capsys.readouterr()
+    assert run([*arguments, 'formula("2x")']) == 2
+    assert capsys.readouterr().err.startswith("adamscope: '2x' lacks a sign between '2' and 'x'")
 
 
 def test_it_is_no_entry_of_the_catalogue() -> None:
