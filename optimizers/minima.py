@@ -44,7 +44,8 @@ def find_minima(
     points = _descend(sample, _low_points(axis, f), reach, tolerance)
     points = points[:, np.abs(points).max(axis=0) < 0.999 * reach]
     value = sample(*points)[0]
-    seen = np.fmin.reduce([*f.ravel(), *sample(*_outside(reach))[0].ravel()])
+    outside = sample(*_outside(reach))[0]
+    seen = np.fmin.reduce(np.concatenate([f.ravel(), outside.ravel()]))
     if not value.size or not math.isfinite(spread) or seen < value.min() - 1e-9 * spread:
         return (), -math.inf
     best = float(value.min())
