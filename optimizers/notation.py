@@ -107,14 +107,18 @@ class Hyperparameter:
 
 
 @lru_cache(maxsize=1024)  # a slider asks for the same few racers again and again
-def parse_call(text: str, kind: str) -> tuple[str, Mapping[str, object]]:
+def parse_call(
+    text: str, kind: str, first: str = "", like: str = "name or name(key=value, key=value)"
+) -> tuple[str, Mapping[str, object]]:
     """Split `name(key=value, …)` into its name and keywords; raise ValueError with one clear sentence.
+
+    `first` names what may be given in quotes before the keywords, as a formula is; `like` is an example.
 
     >>> parse_call("adam(lr=0.05, bias_correction=first)", "optimizer")
     ('adam', mappingproxy({'lr': 0.05, 'bias_correction': 'first'}))
     """
     shown = text if len(text) <= 60 else text[:57] + "…"
-    problem = ValueError(f"{shown!r} is no {kind}; write it like name or name(key=value, key=value).")
+    problem = ValueError(f"{shown!r} is no {kind}; write it like {like}.")
     if len(text) > LONGEST:
         raise ValueError(f"{shown!r} is too long for a {kind}: at most {LONGEST} characters.")
     try:
@@ -123,9 +127,15 @@ def parse_call(text: str, kind: str) -> tuple[str, Mapping[str, object]]:
         raise problem from None
     if isinstance(node, ast.Name):
         return node.id, MappingProxyType({})
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise problem
     keywords: dict[str, object] = {}
+    if node.args:
+        match node.args:
+            case [ast.Constant(value=str(quoted))] if first:
+                keywords[first] = quoted
+            case _:
+                raise problem
     for keyword in node.keywords:
         if keyword.arg is None:
             raise problem
@@ -168,10 +178,13 @@ def check_values(
     )
 
 
-def write_call(name: str, values: Iterable[tuple[str, Value]], known: Iterable[Hyperparameter]) -> str:
-    """Write the shortest notation that reads back the same, defaults left out."""
+def write_call(
+    name: str, values: Iterable[tuple[str, Value]], known: Iterable[Hyperparameter], first: str = ""
+) -> str:
+    """Write the shortest notation that reads back the same, defaults left out; `first` goes in quotes."""
     defaults = {hyper.name: hyper.default for hyper in known}
-    parts = [f"{key}={write_value(value)}" for key, value in values if value != defaults[key]]
+    parts = [f'"{first}"'] if first else []
+    parts += [f"{key}={write_value(value)}" for key, value in values if value != defaults[key]]
     return f"{name}({', '.join(parts)})" if parts else name
 
 
