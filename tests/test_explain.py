@@ -19,6 +19,7 @@ from optimizers.catalog import Optimizer, Quantity
 from optimizers.elementwise import maximum, sqrt, where
 from optimizers.explain import Line, formula, formula_lines, formulas, latex, program, worked
 from optimizers.notation import Hyperparameter
+from optimizers.schedules import SCHEDULES
 from optimizers.surfaces import Entry, Rows
 from tests.racers import VARIANTS
 
@@ -441,6 +442,8 @@ def races() -> Iterator[Race]:
     yield race(["gd(lr=0.4)", "adam(lr=0.3)"], "boxed", steps=40, noise=0.1)
     yield race(["gd(lr=0.3)", "signsgd(lr=0.3)"], "edge", steps=40)
     yield race(["walk"], "f", steps=5)
+    for schedule in (*SCHEDULES, "warmup+cosine", "warmup(total_iters=9)+cosine(T_max=12)+exponential"):
+        yield race(["adam(lr=0.1)"], 'formula("(1-x)^2 + 9*(y-x^2)^2")', steps=35, schedule=schedule)
     yield race(
         ["radam(lr=0.1)"], "quadratic(condition=30, angle=20)", start=(1, -2), steps=30, clip_value=0.5
     )
