@@ -94,7 +94,7 @@ def race_command(
     batch_size: BatchSize = None,
     seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option(help="Write .png, .svg, .pdf, .gif, .mp4, .html, .csv or .json.")
+        Path | None, typer.Option(help="Write .png, .svg, .pdf, .gif, .mp4, .html, .csv, .json or .py.")
     ] = None,
     picture: Annotated[Picture, typer.Option(help="What a .png, .svg or .pdf shows.")] = Picture.PATHS,
     step: Annotated[int | None, typer.Option(help="The step that --picture stages looks inside.")] = None,
@@ -159,6 +159,7 @@ def _race_writer(
         ".html": _write_html,
         ".csv": _write_csv,
         ".json": _write_json,
+        ".py": _write_program,
     }
     chosen = _writer(out, writers)
     if picture is Picture.STAGES and (step is None or racers > 1):
@@ -425,6 +426,13 @@ def _write_npz(found: BasinMap | SweepMap, out: Path, arrays: dict[str, Any]) ->
 
     recipe = {name: str(getattr(found, name)) for name in ("racer", "surface", "steps", "conditions")}
     np.savez_compressed(out, **arrays | recipe)
+    return ""
+
+
+def _write_program(result: Race, out: Path) -> str:
+    from optimizers.explain import program
+
+    out.write_text(program(result), encoding="utf-8")
     return ""
 
 

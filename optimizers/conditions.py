@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -25,8 +26,8 @@ class Conditions:
     """Learning-rate schedule, clipping, noise and batches of a walk.
 
     Args:
-        schedule: in schedule notation, e.g. `cosine` or `step(step_size=100)`; or a function from step index
-            (from 0) to a factor on lr, as torch.optim.lr_scheduler.LambdaLR takes it.
+        schedule: in schedule notation, e.g. `warmup+cosine` or `step(step_size=100)`; or a function from step
+            index (from 0) to a factor on lr, as torch.optim.lr_scheduler.LambdaLR takes it.
         clip_norm: greatest norm of the gradient, as torch.nn.utils.clip_grad_norm_.
         clip_value: greatest size of each entry of the gradient, as torch.nn.utils.clip_grad_value_.
         noise: standard deviation of Gaussian noise added to each entry of the gradient, before clipping.
@@ -54,7 +55,7 @@ class Conditions:
             and not isinstance(self.schedule, Schedule)
         ):
             raise ValueError(
-                f"schedule is {self.schedule!r}, but takes None, a schedule such as cosine, "
+                f"schedule is {self.schedule!r}, but takes None, a schedule such as warmup+cosine, "
                 "or a function from step index to factor."
             )
         for name in ("clip_norm", "clip_value"):
@@ -72,7 +73,8 @@ class Conditions:
         if isinstance(self.schedule, Schedule):
             return base * self.schedule.factors(steps)
         assert callable(self.schedule)
-        return base * _factors(self.schedule, steps)
+        with np.errstate(over="ignore"):  # an lr that overflows is a walk that diverges
+            return base * _factors(self.schedule, steps)
 
     def gaussian(self, steps: int) -> FloatArray:
         """Return the noise on the gradient of each step, (T, 2); (0, 2) for none."""
@@ -137,12 +139,27 @@ def _epochs(random: np.random.Generator, count: int, size: int, steps: int) -> N
     return np.ascontiguousarray(order[:, : batches * size].reshape(-1, size)[:steps])
 
 
+def _float(value: object) -> float:
+    """Return a number as a float; NaN for what is none, or is too large for one."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
 def _factors(schedule: Callable[[int], float], steps: int) -> FloatArray:
-    factors = [schedule(k) for k in range(steps)]
-    for k, factor in enumerate(factors):
-        if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
-            raise ValueError(f"schedule gives {factor!r} at step {k}, but its factor on lr takes a number.")
-    return np.array(factors, dtype=np.float64)
+    factors = np.empty(steps)
+    for k in range(steps):
+        given = schedule(k)
+        factors[k] = _float(given)
+        if not math.isfinite(factors[k]):
+            shown = reprlib.repr(given)
+            raise ValueError(
+                f"schedule gives {shown} at step {k}, but its factor on lr takes a finite number."
+            )
+    return factors
 
 
 def whole(name: str, value: object, low: int, high: int) -> int:
@@ -154,8 +171,8 @@ def whole(name: str, value: object, low: int, high: int) -> int:
 
 def number(name: str, value: object, *, allow_zero: bool = False) -> float:
     """Return a finite number above (or from) 0, or raise a ValueError that names it."""
-    if not isinstance(value, bool) and isinstance(value, numbers.Real):
-        result = float(value)
-        if math.isfinite(result) and (result > 0 or (allow_zero and result == 0)):
-            return result
-    raise ValueError(f"{name} is {value!r}, but takes a finite number {'from' if allow_zero else 'above'} 0.")
+    result = _float(value)
+    if math.isfinite(result) and (result > 0 or (allow_zero and result == 0)):
+        return result
+    given, above = reprlib.repr(value), "from" if allow_zero else "above"
+    raise ValueError(f"{name} is {given}, but takes a finite number {above} 0.")

@@ -1,7 +1,7 @@
-"""The few functions a rule needs beside operators, for whatever it is given: float, NumPy, torch or SymPy.
+"""The few functions a rule needs beside operators, for floats, NumPy, torch, SymPy and formulas.
 
 The compiled rules have the same names with the same meaning for floats (`kernels.SCALAR`). Each rounds
-correctly wherever it runs, so that all walk the same path.
+correctly, so that all walk the same path, but for torch's √, which may be a last digit off.
 """
 
 import math
@@ -10,8 +10,12 @@ from typing import Any
 
 
 def _library(*values: Any) -> ModuleType | None:
-    """Return the library whose numbers these are: torch, sympy or numpy; None for plain floats."""
+    """Return the library whose numbers these are: torch, sympy, numpy or our terms; None for plain floats."""
     names = {type(value).__module__.partition(".")[0] for value in values}
+    if "optimizers" in names:  # a rule being written as a formula
+        from optimizers.explain import trace
+
+        return trace
     if "torch" in names:
         import torch
 

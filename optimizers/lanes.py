@@ -266,10 +266,10 @@ def _kernel(
         if kind.box:
             lines += ["x_next, y_next = x + ux, y + uy"]
             lines += [
-                "inside = (box[0] <= x_next) & (x_next <= box[1]) & (box[2] <= y_next) & (y_next <= box[3])"
+                "beyond = (x_next < box[0]) | (x_next > box[1]) | (y_next < box[2]) | (y_next > box[3])"
             ]
-            lines += ["ux = ux if inside else clamp(x_next, box[0], box[1]) - x"]
-            lines += ["uy = uy if inside else clamp(y_next, box[2], box[3]) - y"]
+            lines += ["ux = clamp(x_next, box[0], box[1]) - x if beyond else ux"]
+            lines += ["uy = clamp(y_next, box[2], box[3]) - y if beyond else uy"]
         lines += [f"{row[f'state {s} {axis}']} = new_{'xy'[axis]}[{s}]" for s, axis in state]
         lines += [f"{row['ux']}, {row['uy']} = ux, uy", f"{row['x']}, {row['y']} = x + ux, y + uy"]
         return [*lines, "least[j] = min(min(size_x, size_y), least[j])"]

@@ -7,6 +7,7 @@ that nothing a stranger types is ever run.
 import ast
 import math
 import numbers
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -39,6 +40,8 @@ class Hyperparameter:
     low: float = 0.0  # accepted range, ends included …
     high: float = 1.0
     below_high: bool = False  # … but for the upper end where this is true
+    whole: bool = False  # whole numbers only
+    word: str = ""  # taken in place of a number: "all", the steps there are
     slider: tuple[float, float] = (0.0, 1.0)
     scale: str = "linear"  # "linear", "log", or "one_minus_log": logarithmic in 1 − value, for decay rates
     choices: tuple[Choice, ...] = ()
@@ -73,16 +76,20 @@ class Hyperparameter:
             return f"{', '.join(most)} or {last}"
         if self.below_high:
             return f"a number at least {self.low:g} and below {self.high:g}"
-        return f"a number from {self.low:g} to {self.high:,.10g}"
+        word = f"{self.word} or " if self.word else ""
+        kind = "a whole number" if self.whole else "a number"
+        return f"{word}{kind} from {self.low:g} to {self.high:,.10g}"
 
     def check(self, value: object, owner: str) -> Value:
         """Return `value` as this hyperparameter holds it, or raise a ValueError that says what it takes."""
-        problem = ValueError(f"{self.name} of {owner} is {value!r}, but takes {self.takes}.")
+        problem = ValueError(f"{self.name} of {owner} is {reprlib.repr(value)}, but takes {self.takes}.")
         if self.choices:
             for choice in self.choices:
                 if str(choice.value).lower() == str(value).lower():
                     return choice.value
             raise problem
+        if self.word and value == self.word:
+            return self.word
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise problem
         try:
@@ -92,18 +99,26 @@ class Hyperparameter:
         too_high = number >= self.high if self.below_high else number > self.high
         if not math.isfinite(number) or number < self.low or too_high:
             raise problem
-        return number
+        if not self.whole:
+            return number
+        if not number.is_integer():
+            raise problem
+        return int(number)
 
 
 @lru_cache(maxsize=1024)  # a slider asks for the same few racers again and again
-def parse_call(text: str, kind: str) -> tuple[str, Mapping[str, object]]:
+def parse_call(
+    text: str, kind: str, first: str = "", like: str = "name or name(key=value, key=value)"
+) -> tuple[str, Mapping[str, object]]:
     """Split `name(key=value, …)` into its name and keywords; raise ValueError with one clear sentence.
+
+    `first` names what may be given in quotes before the keywords, as a formula is; `like` is an example.
 
     >>> parse_call("adam(lr=0.05, bias_correction=first)", "optimizer")
     ('adam', mappingproxy({'lr': 0.05, 'bias_correction': 'first'}))
     """
     shown = text if len(text) <= 60 else text[:57] + "…"
-    problem = ValueError(f"{shown!r} is no {kind}; write it like name or name(key=value, key=value).")
+    problem = ValueError(f"{shown!r} is no {kind}; write it like {like}.")
     if len(text) > LONGEST:
         raise ValueError(f"{shown!r} is too long for a {kind}: at most {LONGEST} characters.")
     try:
@@ -112,9 +127,15 @@ def parse_call(text: str, kind: str) -> tuple[str, Mapping[str, object]]:
         raise problem from None
     if isinstance(node, ast.Name):
         return node.id, MappingProxyType({})
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise problem
     keywords: dict[str, object] = {}
+    if node.args:
+        match node.args:
+            case [ast.Constant(value=str(quoted))] if first:
+                keywords[first] = quoted
+            case _:
+                raise problem
     for keyword in node.keywords:
         if keyword.arg is None:
             raise problem
@@ -157,10 +178,13 @@ def check_values(
     )
 
 
-def write_call(name: str, values: Iterable[tuple[str, Value]], known: Iterable[Hyperparameter]) -> str:
-    """Write the shortest notation that reads back the same, defaults left out."""
+def write_call(
+    name: str, values: Iterable[tuple[str, Value]], known: Iterable[Hyperparameter], first: str = ""
+) -> str:
+    """Write the shortest notation that reads back the same, defaults left out; `first` goes in quotes."""
     defaults = {hyper.name: hyper.default for hyper in known}
-    parts = [f"{key}={write_value(value)}" for key, value in values if value != defaults[key]]
+    parts = [f'"{first}"'] if first else []
+    parts += [f"{key}={write_value(value)}" for key, value in values if value != defaults[key]]
     return f"{name}({', '.join(parts)})" if parts else name
 
 

@@ -174,7 +174,7 @@ def _new_name(function: Callable[..., Any], known: Mapping[str, object]) -> str:
     name = function.__name__
     if not name.isidentifier():
         raise ValueError(f"{name} is no name; write it as a function of its own: def name(…).")
-    if name in known and name not in _OWN:
+    if (name in known or name == "formula") and name not in _OWN:
         raise ValueError(f"{name} is in the catalogue already; give the function another name.")
     return name
 

@@ -325,11 +325,11 @@ def radam(
     v = beta2 * v + (1 - beta2) * decayed * decayed
     m_hat = m / (1 - beta1**t)
     kept_v = 1 - beta2**t
-    most = 2 / (1 - beta2) - 1
-    rho = most - 2 * t * beta2**t / kept_v
-    most, long = maximum(most, 5), maximum(rho, 5)  # below 5 r is not used, and would not be real
-    rectified = sqrt((long - 4) * (long - 2) * most / ((most - 4) * (most - 2) * long))
-    effective_lr = where(rho > 5, lr * rectified * sqrt(kept_v) / (sqrt(v) + eps), lr)
+    rho_inf = 2 / (1 - beta2) - 1
+    rho = rho_inf - 2 * t * beta2**t / kept_v
+    rho_inf, long = maximum(rho_inf, 5), maximum(rho, 5)  # below 5 r is not used, and would not be real
+    r = sqrt((long - 4) * (long - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * long))
+    effective_lr = where(rho > 5, lr * r * sqrt(kept_v) / (sqrt(v) + eps), lr)
     decay = where(decoupled_weight_decay, lr * weight_decay, 0) * theta
     return -effective_lr * m_hat - decay, (m, v), (effective_lr, decayed, m_hat, rho, decay)
 

@@ -479,28 +479,46 @@ _ENTRIES = (
 
 SURFACES: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
+FORMULA = "formula"  # the one surface that has no entry above: see formula.py
+LIKE = 'rosenbrock, quadratic(condition=10) or formula("x**2 + y**2")'
+
 
 @dataclass(frozen=True)
 class Surface:
-    """A surface with a value for each of its hyperparameters.
+    """A surface of the catalogue or a learner's own formula, with a value for each of its hyperparameters.
 
     >>> surface = Surface.parse("quadratic(condition=4)")
     >>> surface.value([1.0, 0.0], 1.0), surface.gradient(1.0, 1.0)
     (array([2.5, 2. ]), array([1., 4.]))
+    >>> Surface.parse('formula("x^2 + 2*y^2", reach=3)').gradient(1.0, 1.0)
+    array([2., 4.])
 
     Raises:
-        ValueError: an unknown surface or hyperparameter, or a value it does not take, in one sentence.
+        ValueError: an unknown surface or hyperparameter, a value it does not take, or a formula that can't be
+            used, in one sentence.
     """
 
     name: str
     pairs: tuple[tuple[str, Value], ...] = field(
         default=(), repr=False
     )  # what is not given takes its default
+    f: str = ""  # the formula, where the name is `formula`
 
     def __post_init__(self) -> None:
         """Check the values, and fill in the defaults."""
+        if self.name == FORMULA:
+            from optimizers import formula
+
+            object.__setattr__(self, "f", formula.read(self.f))
+            object.__setattr__(
+                self, "pairs", check_values(dict(self.pairs), formula.HYPERPARAMETERS, FORMULA)
+            )
+            formula.entry(self.f, self.pairs[0][1])  # it says where it can't be used
+            return
         if self.name not in SURFACES:
-            raise unknown("surface", self.name, SURFACES)
+            raise unknown("surface", self.name, [*SURFACES, FORMULA])
+        if self.f:
+            raise ValueError(f'{self.name} takes no formula; write formula("{self.f[:60]}").')
         checked = check_values(dict(self.pairs), self.entry.hyperparameters, self.name)
         object.__setattr__(self, "pairs", checked)
 
@@ -510,19 +528,22 @@ class Surface:
         if isinstance(notation, Surface):
             return notation
         if not isinstance(notation, str):
-            raise ValueError(
-                f"{notation!r} is no surface; write it like rosenbrock or quadratic(condition=10)."
-            )
-        name, given = parse_call(notation, "surface")
-        return cls(name, tuple(given.items()))  # type: ignore[arg-type]
+            raise ValueError(f"{notation!r} is no surface; write it like {LIKE}.")
+        name, given = parse_call(notation, "surface", first="f", like=LIKE)
+        pairs = tuple((key, value) for key, value in given.items() if key != "f")
+        return cls(name, pairs, given.get("f", ""))  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """Return the canonical notation, defaults left out."""
-        return write_call(self.name, self.pairs, self.entry.hyperparameters)
+        return write_call(self.name, self.pairs, self.entry.hyperparameters, first=self.f)
 
     @property
     def entry(self) -> Entry:
-        """The catalogue's entry."""
+        """The catalogue's entry, or one made for the formula."""
+        if self.name == FORMULA:
+            from optimizers import formula
+
+            return formula.entry(self.f, self.pairs[0][1])
         return SURFACES[self.name]
 
     @property

@@ -49,16 +49,17 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     Every hyperparameter is an option of each parameter group, so a learning-rate scheduler, or a group with
     values of its own, works as with any other optimizer; beta1 and beta2 stand in a group as the pair
-    `betas`, as torch's own optimizers have them. A parameter's state has the rule's own names beside
-    `step`, which
-    counts the steps this parameter has taken.
+    `betas`, as torch's own optimizers have them. A parameter's state has the rule's own names beside `step`,
+    which counts the steps this parameter has taken. What torch offers for speed alone (foreach, fused,
+    capturable) is not here, nor are maximize and differentiable.
 
     Args:
         params: parameters, or groups of them, as every torch optimizer takes.
         racer: an optimizer in the catalogue's notation.
 
     Raises:
-        ValueError: an unknown optimizer or hyperparameter, or a value it does not take, in one sentence.
+        ValueError: an unknown optimizer or hyperparameter, a value it does not take, or a state_dict of
+            another optimizer, in one sentence.
         TypeError: at a step, a gradient that is sparse or complex.
     """
 
@@ -77,6 +78,15 @@ class RuleOptimizer(torch.optim.Optimizer):
                     own[hyper.name] = hyper.check(own[hyper.name], f"a group of {entry.name}")
             param_group = _paired({name: value for name, value in own.items() if name != "optimizer"})
         super().add_param_group(param_group)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over saved groups and state, of the same optimizer: each rule has a state of its own."""
+        name = {**vars(self), **state}["defaults"]["optimizer"]
+        for group in state["param_groups"]:
+            saved = group.get("optimizer", "no RuleOptimizer")
+            if saved != name:
+                raise ValueError(f"state_dict is of {saved}, but takes one of {name}.")
+        super().__setstate__(state)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Step every parameter that has a gradient; return the closure's loss, if there is one."""
@@ -100,11 +110,11 @@ class RuleOptimizer(torch.optim.Optimizer):
                     )
                 kept = self.state[parameter]
                 if not kept:
-                    start = initial_state(entry, values, parameter.data)
+                    start = initial_state(entry, values, parameter)
                     kept.update(zip(entry.state, start, strict=True), step=0)
                 kept["step"] += 1
                 state = [kept[name] for name in entry.state]
-                apply_rule(entry.rule, parameter.data, g, kept["step"], state, arguments)
+                apply_rule(entry.rule, parameter, g, kept["step"], state, arguments)
                 kept.update(zip(entry.state, state, strict=True))
         return loss
 
@@ -122,4 +132,8 @@ def _unpaired(values: Mapping[str, Any]) -> dict[str, Any]:
     if "betas" not in values:
         return dict(values)
     others = {name: value for name, value in values.items() if name != "betas"}
-    return dict(zip(BETAS, values["betas"], strict=True)) | others
+    try:
+        beta1, beta2 = values["betas"]
+    except (TypeError, ValueError):
+        raise ValueError(f"betas is {values['betas']!r}, but takes a pair, e.g. (0.9, 0.999).") from None
+    return {"beta1": beta1, "beta2": beta2} | others

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from itertools import product
 
-from optimizers import OPTIMIZERS, Racer
+from hypothesis import strategies as st
+
+from optimizers import OPTIMIZERS, SURFACES, Racer, Surface
+from optimizers.notation import Hyperparameter
 
 
 def _variants() -> Iterator[Racer]:
@@ -55,3 +58,33 @@ def kept_by_twin(racer: Racer) -> dict[str, str]:
 
 def _buffered(racer: Racer) -> bool:
     return bool(racer.values.get("momentum", 1.0))  # without momentum torch.optim.SGD keeps no buffer
+
+
+def values_of(hyper: Hyperparameter) -> st.SearchStrategy:
+    """Any value a hyperparameter takes, and more often one its slider offers."""
+    if hyper.choices:
+        return st.sampled_from([choice.value for choice in hyper.choices])
+    if hyper.whole:
+        low, high = int(hyper.low), int(hyper.high)
+        numbers = st.integers(low, high) | st.integers(low, min(high, 400))
+    else:
+        numbers = st.floats(hyper.low, hyper.high, exclude_max=hyper.below_high) | st.floats(*hyper.slider)
+    return numbers | st.just(hyper.word) if hyper.word else numbers
+
+
+def _any(hyperparameters: tuple[Hyperparameter, ...]) -> st.SearchStrategy[tuple]:
+    return st.tuples(*(st.tuples(st.just(hyper.name), values_of(hyper)) for hyper in hyperparameters))
+
+
+def any_racer() -> st.SearchStrategy[Racer]:
+    """Any optimizer with any values it takes."""
+    return st.sampled_from(list(OPTIMIZERS.values())).flatmap(
+        lambda entry: _any(entry.hyperparameters).map(lambda pairs: Racer(entry.name, pairs))
+    )
+
+
+def any_surface() -> st.SearchStrategy[Surface]:
+    """Any surface with any values it takes."""
+    return st.sampled_from(list(SURFACES.values())).flatmap(
+        lambda entry: _any(entry.hyperparameters).map(lambda pairs: Surface(entry.name, pairs))
+    )

@@ -3,14 +3,17 @@
 import inspect
 import itertools
 import math
+import reprlib
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizers import OPTIMIZERS, Racer
+from optimizers import OPTIMIZERS, SURFACES, Racer, Surface
 from optimizers.catalog import Look, distinct
+from optimizers.notation import Hyperparameter
+from optimizers.schedules import SCHEDULES, Part, Schedule
 
 # What a dichromat sees, for linear RGB: Viénot, Brettel and Mollon, Color Res. & Appl. 24 (1999).
 PROTANOPIA = ((0.11238, 0.88762, 0.0), (0.11238, 0.88762, 0.0), (0.00401, -0.00401, 1.0))
@@ -78,10 +81,82 @@ def test_entries_fit_their_rules(name: str) -> None:
     assert entry.direction in ("g", *entry.state, *entry.shown)
     assert entry.purpose.endswith(".")
     assert entry.citation
-    for hyper in entry.hyperparameters:
-        assert hyper.check(hyper.default, name) == hyper.default
-        if not hyper.choices:
-            assert all(hyper.check(end, name) == end for end in hyper.slider)
+
+
+# Everything with hyperparameters: how it is made and read, and what it takes. New entries join by themselves.
+OWNERS = {
+    **{entry.name: (Racer, Racer.parse, entry.hyperparameters) for entry in OPTIMIZERS.values()},
+    **{entry.name: (Surface, Surface.parse, entry.hyperparameters) for entry in SURFACES.values()},
+    **{entry.name: (Part, Schedule.parse, entry.hyperparameters) for entry in SCHEDULES.values()},
+}
+HYPERPARAMETERS = [(owner, hyper) for owner, (*_, known) in OWNERS.items() for hyper in known]
+IDS = [f"{owner}-{hyper.name}" for owner, hyper in HYPERPARAMETERS]
+
+
+def test_no_two_owners_share_a_name() -> None:
+    assert len(OWNERS) == len(OPTIMIZERS) + len(SURFACES) + len(SCHEDULES)
+
+
+def good(hyper: Hyperparameter) -> list:
+    """What it takes, at the very ends of its range and its slider."""
+    if hyper.choices:
+        return [hyper.default, *(choice.value for choice in hyper.choices)]
+    top = math.nextafter(hyper.high, -math.inf) if hyper.below_high else hyper.high
+    return [hyper.default, hyper.low, top, *hyper.slider]
+
+
+def bad(hyper: Hyperparameter) -> list:
+    """What it does not take, just outside its range and of every wrong kind."""
+    wrong = [math.nan, math.inf, -math.inf, 10**400, "", "most", "1", "adam" * 30, None, 1j, [0.5], (), {}]
+    if hyper.choices:
+        return [*wrong, "Tru", 2, -1]
+    edges = [math.nextafter(hyper.low, -math.inf), math.nextafter(hyper.high, math.inf)]
+    return [*wrong, *edges, True, False, *[hyper.high] * hyper.below_high, *[hyper.low + 0.5] * hyper.whole]
+
+
+@pytest.mark.parametrize(("owner", "hyper"), HYPERPARAMETERS, ids=IDS)
+def test_a_hyperparameter_takes_its_range(owner: str, hyper: Hyperparameter) -> None:
+    make, parse, _ = OWNERS[owner]
+    for value in good(hyper):
+        made = make(owner, ((hyper.name, value),))
+        assert made.values[hyper.name] == value
+        assert str(parse(str(made))) == str(made)
+    assert hyper.scale in ("linear", "log", "one_minus_log")
+    assert hyper.symbol
+    if hyper.choices:
+        assert len({choice.button for choice in hyper.choices}) == len(hyper.choices)
+        return
+    low, high = hyper.slider
+    assert hyper.low <= low < high <= hyper.high
+    assert hyper.scale != "log" or low > 0
+    assert hyper.scale != "one_minus_log" or high < 1
+
+
+@pytest.mark.parametrize(("owner", "hyper"), HYPERPARAMETERS, ids=IDS)
+def test_a_hyperparameter_refuses_the_rest_in_one_sentence(owner: str, hyper: Hyperparameter) -> None:
+    make, parse, _ = OWNERS[owner]
+    for value in bad(hyper):
+        sentence = f"{hyper.name} of {owner} is {reprlib.repr(value)}, but takes {hyper.takes}."
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - the words are checked below
+            make(owner, ((hyper.name, value),))
+        assert str(caught.value) == sentence
+        assert len(sentence) < 200
+        assert "\n" not in sentence
+        # as text, inf is a word, and so is nan: what is not a number is refused alike, by its name
+        if isinstance(value, complex):
+            continue
+        with pytest.raises(ValueError, match=f"^({hyper.name} of {owner} is |'{owner}\\()"):
+            parse(f"{owner}({hyper.name}={value!r})")
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_an_unknown_hyperparameter_is_named_with_those_there_are(owner: str) -> None:
+    make, parse, known = OWNERS[owner]
+    names = f"Known: {', '.join(hyper.name for hyper in known)}." if known else "it takes none."
+    for attempt in (lambda: make(owner, (("colour", 1.0),)), lambda: parse(f"{owner}(colour=1)")):
+        with pytest.raises(ValueError, match=f"^{owner} has no hyperparameter 'colour'") as caught:
+            attempt()
+        assert str(caught.value).endswith(names)
 
 
 def test_notation_reads_back() -> None:

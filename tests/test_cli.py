@@ -216,7 +216,7 @@ def test_ctrl_c_stops_a_map(
         (
             ["race", "-o", "adam", "--out", "race.doc"],
             2,
-            "takes a name ending in .png, .svg, .pdf, .gif, .mp4, .html, .csv, .json",
+            "takes a name ending in .png, .svg, .pdf, .gif, .mp4, .html, .csv, .json, .py.",
         ),
         (
             ["race", "-o", "adam", "--out", "/nowhere/race.csv"],

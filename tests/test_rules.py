@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 
 from optimizers import DIVERGED, OPTIMIZERS, Racer, Trajectory, equivalents, simulate
 from tests.papers import PAPERS, follow
-from tests.racers import TWIN_VARIANTS, VARIANTS, kept_by_twin, twin_arguments
+from tests.racers import TWIN_VARIANTS, VARIANTS, any_racer, any_surface, kept_by_twin, twin_arguments
+from tests.schedulers import torch_scheduler
 
-SURFACES = ("quadratic(condition=30, angle=20)", "rosenbrock", "himmelblau", "beale")
+SURFACES = {  # and what a walk there is taken under, schedule and clipping, where it is not bare
+    "quadratic(condition=30, angle=20)": {"schedule": "warmup(total_iters=50)+cosine", "clip_norm": 10.0},
+    "rosenbrock": {"schedule": "one_cycle", "clip_norm": 5.0, "clip_value": 4.0},
+    "himmelblau": {"schedule": "exponential(gamma=0.995)", "clip_value": 8.0},
+    "beale": {"schedule": "step(step_size=60, gamma=0.5)", "clip_norm": 8.0, "clip_value": 7.0},
+}
 STEPS = 300
 
 
@@ -26,13 +32,21 @@ def torch_twin(walk: Trajectory, *, anew: bool) -> tuple[np.ndarray, dict[str, n
     assert arguments is not None
     theta = torch.tensor(walk.path[0], requires_grad=True)
     optimizer = getattr(torch.optim, twin.name)([theta], **arguments)
+    under = walk.conditions
+    scheduler = under.schedule and torch_scheduler(under.schedule, optimizer, STEPS)
     kept = kept_by_twin(racer)
     path, states = [theta.detach().clone().numpy()], {name: [] for name in kept}
     for k in range(STEPS if walk.diverged is None else walk.diverged - 1):
+        if k and scheduler:
+            scheduler.step()
         if anew:
             with torch.no_grad():
                 theta.copy_(torch.from_numpy(walk.path[k]))
         theta.grad = torch.from_numpy(walk.surface.gradient(*theta.detach().numpy()))
+        if under.clip_norm:
+            torch.nn.utils.clip_grad_norm_([theta], under.clip_norm)
+        if under.clip_value:
+            torch.nn.utils.clip_grad_value_([theta], under.clip_value)
         optimizer.step()
         path.append(theta.detach().clone().numpy())
         for name, torchs in kept.items():
@@ -56,10 +70,12 @@ def _double() -> Iterator[None]:
 
 # Centered RMSprop divides by √(v − ḡ²), which on a slope that hardly changes is all rounding: on its own path
 # no two programs agree for long, so it is compared below, where each step leaves from our point.
+@pytest.mark.parametrize("bare", [True, False], ids=["bare", "scheduled-and-clipped"])
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("racer", [r for r in TWIN_VARIANTS if not r.values.get("centered")], ids=str)
-def test_equals_torch(racer: Racer, surface: str) -> None:
-    walk = simulate(racer.change(lr=min(racer.values["lr"] / 20, 0.05)), surface, steps=STEPS)
+def test_equals_torch(racer: Racer, surface: str, bare: bool) -> None:
+    racer = racer.change(lr=min(racer.values["lr"] / 20, 0.05))
+    walk = simulate(racer, surface, steps=STEPS, **{} if bare else SURFACES[surface])
     path, states = torch_twin(walk, anew=False)
     assert len(path) > 100
     assert close(walk.path, path)
@@ -67,12 +83,13 @@ def test_equals_torch(racer: Racer, surface: str) -> None:
         assert close(walk.state[name], series), name
 
 
+@pytest.mark.parametrize("bare", [True, False], ids=["bare", "scheduled-and-clipped"])
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("racer", TWIN_VARIANTS, ids=str)
-def test_equals_torch_step_by_step_where_the_walk_is_chaotic(racer: Racer, surface: str) -> None:
+def test_equals_torch_step_by_step_where_the_walk_is_chaotic(racer: Racer, surface: str, bare: bool) -> None:
     # At a large lr a racer bounces, and the last bit of one step decides where the hundredth lands. So here
     # torch leaves from our point at each step; its state is still its own, over all 300.
-    walk = simulate(racer.change(lr=0.05), surface, steps=STEPS)
+    walk = simulate(racer.change(lr=0.05), surface, steps=STEPS, **{} if bare else SURFACES[surface])
     path, states = torch_twin(walk, anew=True)
     assert close(walk.path, path)
     for name, series in states.items():
@@ -132,23 +149,65 @@ def test_update_is_effective_lr_times_direction(racer: Racer) -> None:
     assert np.array_equal(walk.update, expected, equal_nan=True)
 
 
+STARTS = st.tuples(*[st.floats(-5, 5) | st.floats(-1e9, 1e9)] * 2)
+SCHEDULED = st.sampled_from([None, "warmup+cosine", "one_cycle"])
+
+
 @given(
-    racer=st.sampled_from(VARIANTS),
-    lr=st.floats(1e-5, 1e3),
-    start=st.tuples(st.floats(-100, 100), st.floats(-100, 100)),
-    surface=st.sampled_from(SURFACES),
+    racer=any_racer(),
+    surface=any_surface(),
+    start=STARTS,
+    steps=st.integers(1, 60),
+    schedule=SCHEDULED,
+    clip_norm=st.none() | st.floats(1e-9, 1e9),
+    clip_value=st.none() | st.floats(1e-9, 1e9),
+    noise=st.just(0.0) | st.floats(0, 1e9),
 )
-@settings(max_examples=150, deadline=None)
-def test_a_walk_is_what_it_says(racer: Racer, lr: float, start: tuple[float, float], surface: str) -> None:
-    walk = simulate(racer.change(lr=lr), surface, start, steps=40)
-    end = walk.diverged if walk.diverged is not None else 40
-    known = slice(0, end)
-    assert np.array_equal(walk.path[1 : end + 1][: end - 1], (walk.path[:end] + walk.update[:end])[: end - 1])
+@settings(max_examples=400, deadline=None)
+def test_any_walk_is_finite_until_it_diverges(racer, surface, start, steps, **under) -> None:
+    """Whatever is accepted raises nothing, warns of nothing, and is the same again to the last bit."""
+    walk = simulate(racer, surface, start, steps, **under)
+    lived = steps if walk.diverged is None else walk.diverged - 1
+    known = slice(0, lived + 1)
     assert np.isfinite(walk.path[known]).all()
-    assert (walk.outcome == DIVERGED) == (walk.diverged is not None)
-    if walk.diverged is not None:
-        assert np.isnan(walk.path[end:]).all()
+    assert np.isfinite(walk.loss[1 : lived + 1]).all()
     assert np.array_equal(walk.loss[known], walk.surface.value(*walk.path[known].T))
+    assert np.array_equal(walk.path[1 : lived + 1], walk.path[:lived] + walk.update[:lived])
+    assert np.isnan(walk.path[lived + 1 :]).all()
+    assert np.isnan(walk.loss[lived + 1 :]).all()
+    assert (walk.outcome == DIVERGED) == (walk.diverged is not None)
+    again = simulate(racer, surface, start, steps, **under)
+    assert np.array_equal(walk.record, again.record, equal_nan=True)
+    assert np.array_equal(walk.loss, again.loss, equal_nan=True)
+
+
+@given(
+    racer=any_racer(),
+    surface=st.sampled_from(list(SURFACES)),
+    start=STARTS,
+    schedule=SCHEDULED,
+    clipped=st.booleans(),
+)
+@settings(max_examples=400, deadline=None)
+def test_compiled_it_is_the_same_function(racer, surface, start, schedule, clipped) -> None:
+    """NumPy, handing the rule the same point and gradient at each step, has the same rows to the last bit."""
+    walk = simulate(racer, surface, start, steps=12, schedule=schedule, clip_value=3.0 if clipped else None)
+    entry, state = racer.optimizer, tuple(np.full(2, initial) for initial in racer.initial)
+    for k in range(12 if walk.diverged is None else walk.diverged):
+        at_this_step = racer.arguments | {"lr": walk.lr[k]}
+        with np.errstate(all="ignore"):
+            update, state, shown = entry.rule(walk.path[k], walk.grad[k], k + 1, *state, **at_this_step)
+        for name, value in zip(walk.slots[2:], (update, *state, *shown), strict=True):
+            ours = walk.record[k, walk.slots.index(name)]
+            assert np.array_equal(ours, np.broadcast_to(value, 2), equal_nan=True), name
+
+
+def test_a_step_to_nowhere_is_told_as_it_was() -> None:
+    """0/0 along y, where the slope and ε are zero; what was added to x is no difference of two points."""
+    walk = simulate("adam(lr=0.1, eps=0)", "quadratic", start=(-123456789.0, 0.0), steps=5)
+    assert (walk.outcome, walk.diverged) == (DIVERGED, 1)
+    assert walk.update[0, 0] == pytest.approx(0.1, rel=1e-15)
+    assert np.isnan(walk.update[0, 1])
 
 
 class TestConventions:

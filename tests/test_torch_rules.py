@@ -1,12 +1,16 @@
 """The rules under torch equal torch.optim, in parameters and in state, for everything the catalogue has."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim import lr_scheduler
+from torch.optim.swa_utils import SWALR, AveragedModel
 
+from optimizers import OPTIMIZERS, Racer
 from optimizers.torch_rules import RuleOptimizer, apply_rule, initial_state
 from tests.racers import TWIN_VARIANTS, VARIANTS, kept_by_twin, twin_arguments
 
@@ -86,7 +90,7 @@ def test_state_survives_when_a_rule_hands_on_its_gradient():
     assert theta.item() == -5.0  # −(1 − 0) − (5 − 1)
 
 
-@pytest.mark.parametrize("resume", ["state_dict", "deepcopy"])
+@pytest.mark.parametrize("resume", ["state_dict", "deepcopy", "pickle"])
 def test_state_round_trip(resume):
     whole, model = network(), network()
     straight = RuleOptimizer(whole.parameters(), "adam(lr=0.01, beta1=0.8)")
@@ -97,8 +101,10 @@ def test_state_round_trip(resume):
     if resume == "state_dict":
         again = RuleOptimizer(model.parameters(), "adam")
         again.load_state_dict(optimizer.state_dict())
-    else:
+    elif resume == "deepcopy":
         model, again = copy.deepcopy((model, optimizer))
+    else:
+        model, again = pickle.loads(pickle.dumps((model, optimizer)))
     walk(model, again, 5, seed=2)
     for mine, expected in zip(model.parameters(), whole.parameters(), strict=True):
         assert torch.equal(mine, expected)
@@ -151,35 +157,59 @@ def test_a_file_of_its_state_goes_on_where_it_stopped(racer, tmp_path):
         assert torch.equal(mine, expected)
 
 
-@pytest.mark.parametrize(
-    ("notation", "twin"),
-    [("adam", lambda p: torch.optim.Adam(p)), ("momentum", lambda p: torch.optim.SGD(p, momentum=0.9))],
-)
+TWINS = [racer for racer in map(Racer.parse, OPTIMIZERS) if twin_arguments(racer)]
+
+
+def one_cycle(optimizer, racer):
+    """It moves momentum or beta1 too, where the optimizer has one; torch's SGD has one for gd as well."""
+    cycles = not racer.values.keys().isdisjoint({"momentum", "beta1"})
+    return lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=STEPS, cycle_momentum=cycles)
+
+
+def warmup_and_cosine(optimizer, racer):
+    first = lr_scheduler.LinearLR(optimizer, total_iters=10)
+    return lr_scheduler.SequentialLR(optimizer, [first, lr_scheduler.CosineAnnealingLR(optimizer, 50)], [10])
+
+
+@pytest.mark.parametrize("racer", TWINS, ids=str)
 @pytest.mark.parametrize(
     "schedule",
     [
-        lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.02, total_steps=STEPS),  # moves betas too
-        lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS),
-        lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda k: 0.97**k),
+        one_cycle,
+        warmup_and_cosine,
+        lambda o, racer: lr_scheduler.LambdaLR(o, lambda k: 0.97**k),
+        lambda o, racer: lr_scheduler.ReduceLROnPlateau(o, patience=3, threshold=0.1),
+        lambda o, racer: SWALR(o, swa_lr=0.003, anneal_epochs=20),
     ],
-    ids=["one_cycle", "cosine", "lambda"],
+    ids=["one_cycle", "warmup+cosine", "lambda", "plateau", "swa"],
 )
-def test_torchs_schedulers_and_clipping_drive_it_alike(notation, twin, schedule):
+def test_torchs_schedulers_and_clipping_drive_it_alike(racer, schedule):
     ours, theirs = network(), network()
+    twin = getattr(torch.optim, racer.optimizer.twin.name)
+    averages, rates = [], []
     for model, optimizer in (
-        (ours, RuleOptimizer(ours.parameters(), notation)),
-        (theirs, twin(theirs.parameters())),
+        (ours, RuleOptimizer(ours.parameters(), racer)),
+        (theirs, twin(theirs.parameters(), **twin_arguments(racer))),
     ):
-        scheduler = schedule(optimizer)
+        scheduler, average = schedule(optimizer, racer), AveragedModel(model)
         generator = torch.Generator().manual_seed(3)
         for _ in range(STEPS - 1):
             inputs = torch.randn(16, 5, generator=generator)
             optimizer.zero_grad()
-            nn.functional.mse_loss(model(inputs), inputs[:, :3].sin()).backward()
+            loss = nn.functional.mse_loss(model(inputs), inputs[:, :3].sin())
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 0.3)
+            torch.nn.utils.clip_grad_value_(model.parameters(), 0.1)
             optimizer.step()
-            scheduler.step()
+            average.update_parameters(model)
+            scheduler.step(*[loss.item()] * isinstance(scheduler, lr_scheduler.ReduceLROnPlateau))
+        averages.append(average)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(rates[1], rel=1e-12)
+    assert rates[0] != racer.values["lr"]
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-14)
+    for mine, other in zip(*(average.parameters() for average in averages), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-14)
 
 
@@ -198,3 +228,189 @@ def test_a_groups_bad_value_is_named():
     theta = nn.Parameter(torch.ones(1))
     with pytest.raises(ValueError, match="lr of a group of adam is -1"):
         RuleOptimizer([{"params": [theta], "lr": -1}], "adam")
+
+
+@pytest.mark.parametrize("betas", [0.9, (0.9,), (0.9, 0.99, 0.999), None])
+def test_a_groups_bad_pair_is_named(betas):
+    with pytest.raises(ValueError, match=r"^betas is .*, but takes a pair, e\.g\. \(0\.9, 0\.999\)\.$"):
+        RuleOptimizer([{"params": [nn.Parameter(torch.ones(1))], "betas": betas}], "adam")
+
+
+@pytest.mark.parametrize(
+    ("saved", "of"),
+    [
+        (lambda p: RuleOptimizer(p, "momentum"), "momentum"),
+        (lambda p: torch.optim.Adam(p), "no RuleOptimizer"),
+    ],
+)
+def test_a_state_of_another_optimizer_is_refused_and_changes_nothing(saved, of):
+    model = network()
+    optimizer = RuleOptimizer(model.parameters(), "adam(lr=0.01)")
+    walk(model, optimizer, 2)
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(ValueError, match=f"^state_dict is of {of}, but takes one of adam.$"):
+        optimizer.load_state_dict(saved(network().parameters()).state_dict())
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"]
+    for index, kept in before["state"].items():
+        assert all(np.array_equal(after["state"][index][name], value) for name, value in kept.items())
+
+
+def test_a_state_of_the_same_optimizer_brings_its_values():
+    model = network()
+    optimizer = RuleOptimizer(model.parameters(), "adam")
+    optimizer.load_state_dict(RuleOptimizer(network().parameters(), "adam(lr=0.5, eps=0.1)").state_dict())
+    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["eps"]) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize("racer", VARIANTS, ids=str)
+def test_loading_casts_state_to_the_parameters_type_as_torch_does(racer):
+    """And counts steps as before; a state that all coordinates share goes along."""
+    saved, model = network(), network().float()
+    optimizer = RuleOptimizer(saved.parameters(), racer)
+    walk(saved, optimizer, 2)
+    again = RuleOptimizer(model.parameters(), racer)
+    again.load_state_dict(optimizer.state_dict())
+    for parameter in model.parameters():
+        kept = again.state[parameter]
+        assert kept["step"] == 2
+        assert {kept[name].dtype for name in racer.optimizer.state} <= {torch.float32}
+        parameter.grad = torch.ones_like(parameter)
+    again.step()
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("racer", TWINS, ids=str)
+def test_single_precision_is_torchs_to_its_own_rounding(racer):
+    ours, theirs = network().float(), network().float()
+    optimizer = RuleOptimizer(ours.parameters(), racer)
+    reference = getattr(torch.optim, racer.optimizer.twin.name)(theirs.parameters(), **twin_arguments(racer))
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(20):
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            mine.grad = torch.randn(mine.shape, generator=generator, dtype=torch.float32)
+            other.grad = mine.grad.clone()
+        optimizer.step()
+        reference.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert mine.dtype == torch.float32
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("racer", VARIANTS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_parameters_and_state_keep_their_type(racer, dtype):
+    theta = nn.Parameter(torch.linspace(-1, 1, 7).to(dtype))
+    before = theta.detach().clone()
+    optimizer = RuleOptimizer([theta], racer.change(lr=0.05))
+    for _ in range(3):
+        theta.grad = (theta.detach() * 3 + 1).to(dtype)
+        optimizer.step()
+    assert theta.dtype == dtype
+    assert torch.isfinite(theta).all()
+    assert not torch.equal(theta, before)
+    for name in racer.optimizer.state:
+        assert optimizer.state[theta][name].dtype == dtype
+
+
+@pytest.mark.parametrize("racer", VARIANTS, ids=str)
+def test_a_tensor_lr_steps_as_its_number(racer):
+    ours, theirs = network(), network()
+    lr = 0.5 * racer.values["lr"]
+    optimizer = RuleOptimizer([{"params": ours.parameters(), "lr": torch.tensor(lr)}], racer)
+    reference = RuleOptimizer(theirs.parameters(), racer.change(lr=lr))
+    schedulers = [lr_scheduler.StepLR(each, 2) for each in (optimizer, reference)]
+    for seed in range(3):
+        walk(ours, optimizer, 2, seed=seed)
+        walk(theirs, reference, 2, seed=seed)
+        for scheduler in schedulers:
+            scheduler.step()
+    assert isinstance(optimizer.param_groups[0]["lr"], torch.Tensor)
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-14)
+
+
+def test_groups_of_every_kind():
+    """One empty, one with values and options of its own, one added after a step; names go along."""
+    one, two, three = (nn.Parameter(torch.ones(2)) for _ in range(3))
+    groups = [{"params": []}, {"params": [("one", one)], "betas": (0.5, 0.7), "layer": "head"}]
+    optimizer = RuleOptimizer(groups[1:], "adam(lr=0.1)")
+    optimizer.add_param_group({"params": [("two", two)], "lr": 0.2, "beta1": 0.8})
+    one.grad, two.grad = torch.ones(2), torch.ones(2)
+    optimizer.step()
+    optimizer.add_param_group({"params": [("three", three)], "optimizer": "gd"})  # which is the whole's
+    three.grad = torch.ones(2)
+    optimizer.step()
+    assert [optimizer.state[p]["step"] for p in (one, two, three)] == [2, 2, 1]
+    first, second, third = optimizer.param_groups
+    assert (first["betas"], first["layer"], first["param_names"]) == ((0.5, 0.7), "head", ["one"])
+    assert (second["betas"], second["lr"]) == ((0.8, 0.999), 0.2)
+    assert (third["betas"], third["lr"], third["optimizer"]) == ((0.9, 0.999), 0.1, "adam")
+    assert third["params"][0].detach() == pytest.approx(torch.full((2,), 0.9))
+    assert "optimizer: adam" in repr(optimizer)
+    assert "layer: head" in repr(optimizer)
+    empty = RuleOptimizer([{"params": []}, {"params": [one]}], "gd(lr=1)")
+    empty.step()
+    assert len(empty.param_groups) == 2
+    for wrong, message in [
+        ({"params": [one]}, "more than one parameter group"),
+        ({"params": [torch.ones(1) * one]}, "non-leaf"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            empty.add_param_group(wrong)
+    with pytest.raises(TypeError, match="must be a dict"):
+        empty.add_param_group([one])
+    with pytest.raises(ValueError, match="empty parameter list"):
+        RuleOptimizer([], "gd")
+
+
+def test_hooks_see_each_step_and_each_state_dict():
+    theta = nn.Parameter(torch.ones(1))
+    optimizer = RuleOptimizer([theta], "gd(lr=0.25)")
+    seen = []
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: seen.append(("before", theta.item())))
+    optimizer.register_step_post_hook(lambda o, args, kwargs: seen.append(("after", theta.item())))
+    optimizer.register_state_dict_post_hook(lambda o, state: {**state, "note": "mine"})
+    optimizer.register_load_state_dict_pre_hook(lambda o, state: seen.append(state["note"]))
+    theta.grad = torch.ones(1)
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert seen == [("before", 1.0), ("after", 0.75), "mine"]
+
+
+def test_a_parameter_changed_under_a_pending_backward_is_noticed():
+    """As with torch's own: autograd counts the changes of what it has saved."""
+    theta = nn.Parameter(torch.ones(1))
+    optimizer = RuleOptimizer([theta], "gd(lr=0.25)")
+    loss = (theta**2).sum()
+    loss.backward(retain_graph=True)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("racer", VARIANTS, ids=str)
+def test_nothing_it_keeps_holds_a_graph(racer):
+    theta = nn.Parameter(torch.ones(3))
+    optimizer = RuleOptimizer([theta], racer)
+    (theta.grad,) = torch.autograd.grad((theta**3).sum(), theta, create_graph=True)
+    optimizer.step()
+    assert theta.is_leaf
+    for name in racer.optimizer.state:
+        assert not optimizer.state[theta][name].requires_grad
+        assert type(optimizer.state[theta][name]) is torch.Tensor
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (2, 3)])
+def test_any_shape_is_stepped(shape):
+    theta = nn.Parameter(torch.ones(shape))
+    optimizer = RuleOptimizer([theta], "nadam")
+    theta.grad = torch.ones(shape)
+    optimizer.step()
+    assert (theta < 1).all()
+    optimizer.zero_grad(set_to_none=False)
+    assert theta.grad is not None
+    optimizer.zero_grad()
+    assert theta.grad is None
+    optimizer.step()  # nothing has a gradient: nothing is stepped
+    assert optimizer.state[theta]["step"] == 1

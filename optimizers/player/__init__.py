@@ -221,6 +221,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
     return {
         "notation": str(surface),
         "name": entry.name,
+        "f": surface.f,
         "title": entry.title,
         "watch": entry.watch,
         "bounds": [x0, x1, y0, y1],

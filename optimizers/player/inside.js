@@ -134,7 +134,7 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
     const steps = Float64Array.from({ length: race.steps + 1 }, (_, k) => k);
     const range = [0, race.steps];
     const order = [...race.racers.keys()].filter((index) => index !== chosen).concat(chosen);
-    const bottom = race.surface.minima.length > 0;
+    const bottom = race.surface.lowest !== null && race.surface.lowest >= 0; // else a logarithm shows nothing
     const axis = lossAxis(race, bottom);
     loss.note(axis.beyond);
     loss.draw(theme, {

@@ -4,16 +4,18 @@ import { notationOf } from "./slider.js";
 
 const PATIENCE = 8000; // ms after which an unanswered request no longer holds up the next
 
-const call = (name, hyper) => {
+/** A racer's or surface's notation; a learner's own formula f goes before its hyperparameters. */
+const call = ({ name, f, hyper }) => {
   const changed = hyper.filter(({ value, default: usual }) => value !== usual);
-  return changed.length ? `${name}(${changed.map(({ name: key, value }) => `${key}=${notationOf(value)}`).join(", ")})` : name;
+  const parts = [...(f ? [`"${f}"`] : []), ...changed.map(({ name: key, value }) => `${key}=${notationOf(value)}`)];
+  return parts.length ? `${name}(${parts.join(", ")})` : name;
 };
 
 /** The question as it stands in the race that arrived: what a hand may change. */
 export function questionOf(race) {
   const copy = (hyper) => hyper.map((one) => ({ ...one }));
   return {
-    surface: { name: race.surface.name, hyper: copy(race.surface.hyper) },
+    surface: { name: race.surface.name, f: race.surface.f, hyper: copy(race.surface.hyper) },
     racers: race.racers.map((racer) => ({ name: racer.name, hyper: copy(racer.hyper) })),
     start: [...race.start],
     steps: race.steps,
@@ -22,8 +24,8 @@ export function questionOf(race) {
 
 /** question + how it is being looked at -> "surface=…&o=…&start=…&steps=…&step=…". */
 export function queryOf(question, look) {
-  const pairs = [["surface", call(question.surface.name, question.surface.hyper)]];
-  for (const racer of question.racers) pairs.push(["o", call(racer.name, racer.hyper)]);
+  const pairs = [["surface", call(question.surface)]];
+  for (const racer of question.racers) pairs.push(["o", call(racer)]);
   if (question.start) pairs.push(["start", question.start.join(",")]);
   pairs.push(["steps", question.steps]);
   for (const [key, value] of Object.entries(look)) pairs.push([key, value]);

@@ -263,7 +263,8 @@ function outside(race, racer, k) {
     return {
       key: "diverged",
       text: `It diverged at step ${racer.diverged}: it left all bounds, and nothing after it is a number.` +
-        (race.surface.lowest === null ? " This surface has no bottom: whoever leaves the saddle falls for ever." : ""),
+        (race.surface.lowest === null && race.surface.saddles.length
+          ? " This surface has no bottom: whoever leaves the saddle falls for ever." : ""),
     };
   }
   if (k < race.steps) return null;

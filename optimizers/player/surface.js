@@ -17,8 +17,8 @@ const LOOK = {
  */
 export function levelScale({ values, nx }, lowest) {
   const base = lowest ?? 0;
-  const sizes = Float32Array.from(values, (f) => Math.abs(f - base)).sort();
-  const quantile = (share) => sizes[Math.floor(share * (sizes.length - 1))];
+  const sizes = values.filter(Number.isFinite).map((f) => Math.abs(f - base)).sort(); // undefined in places
+  const quantile = (share) => sizes[Math.floor(share * (sizes.length - 1))] ?? 1;
   const soft = Math.max(quantile(0.03), quantile(0.995) * 1e-6, 1e-30);
   const top = Math.asinh(quantile(0.995) / soft);
   const bottom = lowest === null ? -top : 0;
@@ -27,7 +27,8 @@ export function levelScale({ values, nx }, lowest) {
   let climb = 0;
   for (let k = nx; k < values.length; k++) {
     const here = Math.asinh((values[k] - base) / soft);
-    climb += Math.hypot(here - Math.asinh((values[k - 1] - base) / soft), here - Math.asinh((values[k - nx] - base) / soft));
+    const step = Math.hypot(here - Math.asinh((values[k - 1] - base) / soft), here - Math.asinh((values[k - nx] - base) / soft));
+    if (Number.isFinite(step)) climb += step;
   }
   const whole = (climb / (values.length - nx)) * nx; // over the map's width
   const fitting = (600 / APART) * ((top - bottom) / whole);
@@ -55,14 +56,14 @@ function cubic(pixels, [low, high], nodes, [from, to]) {
   return { first, weights };
 }
 
-/** The lattice with one more row and column on each side, continued by its own curvature. */
+/** The lattice with one more row and column on each side, continued by its own curvature; what is infinite, as large. */
 function pad({ values, nx, ny }) {
   const width = nx + 2;
   const out = new Float64Array(width * (ny + 2));
   const beyond = (a, b, c) => 3 * a - 3 * b + c;
   for (let j = 0; j < ny; j++) {
     const row = (j + 1) * width;
-    for (let i = 0; i < nx; i++) out[row + i + 1] = values[j * nx + i];
+    for (let i = 0; i < nx; i++) out[row + i + 1] = Math.max(-1e38, Math.min(1e38, values[j * nx + i]));
     out[row] = beyond(out[row + 1], out[row + 2], out[row + 3]);
     out[row + nx + 1] = beyond(out[row + nx], out[row + nx - 1], out[row + nx - 2]);
   }
@@ -137,9 +138,10 @@ export function drawMap(canvas, field, view, surface, dark) {
     levelRow(j + 1, below);
     for (let i = 0, p = 4 * j * width; i < width; i++, p += 4) {
       const w = here[i];
+      if (Number.isNaN(w)) continue; // f is undefined here: bare paper
       const dx = (here[Math.min(width - 1, i + 1)] - here[Math.max(0, i - 1)]) / 2;
       const dy = (below[i] - above[i]) / 2;
-      const slope = Math.sqrt(dx * dx + dy * dy) + 1e-12; // bands per pixel
+      const slope = (Math.sqrt(dx * dx + dy * dy) || 0) + 1e-12; // bands per pixel; 0 beside what is undefined
       const nearest = Math.round(w);
       const away = Math.abs(w - nearest) / slope; // pixels to the nearest contour line
       const calm = Math.max(0, Math.min(1, (CROWDED[1] - slope) / (CROWDED[1] - CROWDED[0])));
