@@ -503,6 +503,20 @@ def test_names_never_overlap_and_stay_on_the_map(open_page: OpenPage) -> None:
                     assert max(apart_x, apart_y) >= 0, (a, b)
 
 
+@pytest.mark.parametrize("width", [390, 820])
+def test_nothing_is_cut_on_a_narrow_screen(open_page: OpenPage, width: int) -> None:
+    page = ready(open_page("/?step=60", viewport={"width": width, "height": 844}))
+    for part in (".tab", ".numbers", ".formula", ".figure", ".racer", ".question select", ".place", ".scrub"):
+        for node in page.locator(part).all():
+            box = node.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width + 0.5, part
+    scrub = page.locator(".scrub").bounding_box()
+    assert scrub is not None
+    assert scrub["width"] > 300
+
+
 def test_divergence_is_said_and_nothing_is_drawn_after_it(open_page: OpenPage) -> None:
     page = ready(open_page("/?o=gd(lr=0.01)&o=adam(lr=0.1)&steps=60&step=50&racer=0"))
     (gd,) = [
