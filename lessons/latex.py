@@ -15,8 +15,8 @@ _SIGNS = dict(
     re.findall(
         r"(\w+) (\S)",
         "alpha α beta β gamma γ delta δ Delta Δ epsilon ε varepsilon ε eta η theta θ lambda λ mu μ rho ρ "
-        "sigma σ tau τ nabla ∇ partial ∂ sum Σ infty ∞ dots … ldots … leftarrow ← to → approx ≈ le ≤ ge ≥ neq ≠ in ∈ "
-        "pm ± cdot · times × odot ⊙",
+        "sigma σ tau τ nabla ∇ partial ∂ sum Σ infty ∞ dots … ldots … leftarrow ← to → approx ≈ le ≤ "
+        "ge ≥ neq ≠ in ∈ pm ± cdot · times × odot ⊙",
     )
 ) | {"quad": "  ", "qquad": "    ", "left": "", "right": ""}
 
