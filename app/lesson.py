@@ -16,6 +16,8 @@ from optimizers import OPTIMIZERS, Race
 
 log = logging.getLogger(__name__)
 
+SKIPPED = "-"  # among the guesses: a question that was passed over
+
 
 @dataclass(frozen=True)
 class LessonRequest:
@@ -24,6 +26,7 @@ class LessonRequest:
     lesson: kit.Lesson | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     code: bool = False  # whether the cells' code is shown
+    guesses: str = ""  # a letter for each question that was put: an option, a to h, or SKIPPED
 
     @classmethod
     def parse(cls, parts: Mapping[str, Sequence[str]]) -> tuple[LessonRequest, list[str]]:
@@ -32,6 +35,7 @@ class LessonRequest:
         given = {name: values[-1] for name, values in parts.items()}
         text = given.pop("lesson", None)
         code = given.pop("code", "0") == "1"
+        guesses = given.pop("guesses", "")
         lesson = None
         if text is not None:
             try:
@@ -49,7 +53,11 @@ class LessonRequest:
                 values[name] = lesson.knobs[name].read(value)
             except ValueError as problem:
                 notices.append(str(problem))
-        return cls(lesson, values, code), notices
+        if not re.fullmatch(f"[a-h{SKIPPED}]{{0,50}}", guesses):
+            takes = f"a letter from a to h, or {SKIPPED}, for each question"
+            notices.append(f"guesses is {guesses[:60]!r}, but takes {takes}.")
+            guesses = ""
+        return cls(lesson, values, code, guesses), notices
 
     @property
     def parts(self) -> dict[str, str]:
@@ -61,7 +69,9 @@ class LessonRequest:
             for name, value in self.values.items()
             if value != self.lesson.knobs[name].default
         }
-        return {"lesson": str(self.lesson.number), **turned, **({"code": "1"} if self.code else {})}
+        looked = {"code": "1"} if self.code else {}
+        guessed = {"guesses": self.guesses} if self.guesses else {}
+        return {"lesson": str(self.lesson.number), **turned, **looked, **guessed}
 
     def play(self) -> tuple[Item, ...]:
         """Play the lesson, or recall how it went with these values."""

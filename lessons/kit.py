@@ -26,6 +26,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
+from lessons.latex import plain
 from optimizers import Race
 
 HERE = Path(__file__).resolve().parent
@@ -346,8 +347,12 @@ class Script:
             print("  (--answers shows the answer)\n")
 
     def _print(self, markdown: str) -> None:
+        markdown = re.sub(r"(?<!\$)\$([^$]+)\$(?!\$)", lambda inline: plain(inline[1]), markdown)
         for paragraph in markdown.split("\n\n"):
-            wraps = not paragraph.startswith(("#", "-", "|", "$", " "))
+            if paragraph.startswith("$$"):
+                print(f"    {plain(paragraph.strip('$'))}\n")
+                continue
+            wraps = not paragraph.startswith(("#", "-", "|", " "))
             print(textwrap.fill(paragraph, 78) if wraps else paragraph, end="\n\n")
 
     def _picture(self, figure: Any) -> Path | None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lessons import kit
+from lessons.latex import plain
 from optimizers import Race, race
 
 LESSONS = {path.name: kit.Lesson.read(path) for _, _, path in kit.lessons()}
@@ -237,6 +238,29 @@ def test_a_knob_refuses_what_it_does_not_reach() -> None:
 def test_there_is_no_lesson_99() -> None:
     with pytest.raises(ValueError, match="There is no lesson 99; there is 5"):
         kit.run(99)
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        (r"v \leftarrow \beta_2 v + (1-\beta_2)\,g^2", "v ← β₂ v + (1−β₂) g²"),
+        (r"\Delta\theta = -\,\mathrm{lr}\,\frac{\hat m}{\sqrt{\hat v}+\varepsilon}", "Δθ = −lr m̂/(√v̂+ε)"),
+        (r"\frac{1-\beta_1^t}{\sqrt{1-\beta_2^t}}", "(1−β₁ᵗ)/√(1−β₂ᵗ)"),
+        (r"\theta_{t-1} \odot x^{\alpha b} \strange", "θₜ₋₁ ⊙ x^(α b) strange"),
+        ("}{", "}"),
+    ],
+)
+def test_a_formula_is_text_in_a_terminal(formula: str, text: str) -> None:
+    assert plain(formula) == text
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_no_lesson_prints_latex(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = kit.Script(name, None, answers=True, values={}, prose=True)
+    for cell in LESSONS[name].cells:
+        terminal.read(cell)
+    told = capsys.readouterr().out
+    assert not re.search(r"\$|\\[a-z]+\{", told)
 
 
 def test_run_tells_the_whole_lesson(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from optimizers import SURFACES, Surface, race
-from optimizers.player import bias_peak, grid, landmarks, payload
+from optimizers import SURFACES, Racer, Surface, race
+from optimizers.player import bias_peak, grid, landmarks, payload, settings
 
 RACERS = [
     "momentum(lr=0.0008)",
@@ -40,6 +40,13 @@ def test_payload_unpacks_to_the_race() -> None:
         assert racer["rows"][0]["slot"] == "g"
         assert racer["rows"][-1]["slot"] == "update"
     assert at == numbers.size
+
+
+def test_the_same_steps_elsewhere_are_said_in_the_fields_own_signs() -> None:
+    racer = Racer.parse("adam(eps_placement=hat)")
+    (note,) = (row["note"] for row in settings(racer.optimizer.hyperparameters, racer.values) if row["note"])
+    assert "outside √ with ε 3.16×10⁻⁷ (at step 1)" in note
+    assert "inside √ with ε 10⁻¹³" in note
 
 
 @pytest.mark.parametrize("name", SURFACES)

@@ -1,5 +1,6 @@
 // The lab as a Streamlit component: question, experiment, explanation around one run of training.
 
+import { writeAddress } from "../adamscope.player/address.js";
 import { element, write } from "../adamscope.player/dom.js";
 import { unpack } from "../adamscope.player/packet.js";
 import { readTheme, sameTheme } from "../adamscope.player/theme.js";
@@ -122,7 +123,9 @@ export default function ({ data, parentElement, setStateValue }) {
     labs.set(parentElement, made);
   }
   made.setStateValue = setStateValue;
-  made.lab.update(unpack(data));
+  const news = unpack(data);
+  made.lab.update(news);
+  writeAddress(news.meta.address);
   // Streamlit may run this while the component still stands (an update that another overtook).
   return () =>
     setTimeout(() => {

@@ -103,25 +103,16 @@ class LabRequest:
             config = self.config
         return replace(self, config=config, run=run.id)
 
-    @property
-    def parts(self) -> dict[str, str | list[str]]:
-        """The query's parts, as Streamlit takes them."""
-        parts: dict[str, str | list[str]] = {
-            "o": [notation.replace(" ", "") for notation in self.config.racers]
-        }
-        for name in SETTINGS:
-            value = getattr(self.config, name)
-            if value is not None:
-                parts[name] = str(value)
-        if self.scale != "linear":
-            parts["scale"] = self.scale
-        if self.run is not None:
-            parts["run"] = self.run
-        return parts
-
     def query(self) -> str:
         """Write the request as a query string that `parse` reads back."""
-        return urlencode(self.parts, doseq=True)
+        parts = [("o", notation.replace(" ", "")) for notation in self.config.racers]
+        settings = [(name, getattr(self.config, name)) for name in SETTINGS]
+        parts += [(name, str(value)) for name, value in settings if value is not None]
+        if self.scale != "linear":
+            parts.append(("scale", self.scale))
+        if self.run is not None:
+            parts.append(("run", self.run))
+        return urlencode(parts)
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 import html
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,7 @@ from optimizers.training.store import Run, Store, default_url, open_store
 KEY = "lab"
 REFRESH = 0.5  # seconds between two looks at a run under way
 IDLE = 2.0  # seconds between two looks where nothing is
+MOST_LINKS = 1_000  # that a page remembers
 MOST_RUNS = 8  # that wait or train, of all learners together
 FAULTS = (OSError, SQLAlchemyError, ImportError)  # of the store, its driver, and the start of a process
 
@@ -44,19 +46,19 @@ class Session:
     notices: list[str] = field(default_factory=list)
     turn: int = 0  # of the last message that was answered
     sent: Sent = field(default_factory=Sent)
+    links: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINKS))  # taken in, or given to write
 
     def show(self, request: LabRequest, notices: list[str] | None = None) -> None:
-        """Keep the request, and write it into the address."""
+        """Keep the request; the component writes it into the address."""
         self.request, self.notices = request, notices or []
-        st.query_params.from_dict(request.parts)
+        self.links.append(request.query())
 
 
 def page() -> None:
-    first_look = "lab_session" not in st.session_state
     session: Session = st.session_state.get("lab_session") or Session()
     try:
         store = open_store(default_url())
-        read_address(session, store, first_look)
+        read_address(session, store)
         run = shown_run(session, store)
         jobs.warm_up()
     except FAULTS as problem:
@@ -117,7 +119,8 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
         counts = (before.counts[0] + len(news.points), before.counts[1] + len(news.evaluations))
         session.sent = Sent(run.id, news.mark, counts)
     shown = board(session.request, session.notices, run, store.recent())
-    data = pack({**shown, "before": before.counts, "turn": session.turn}, **arrays)
+    extra = {"before": before.counts, "turn": session.turn, "address": session.request.query()}
+    data = pack(shown | extra, **arrays)
     mount(key=KEY, data=data, height="stretch", on_asked_change=lambda: None)
 
 
@@ -126,19 +129,20 @@ def shown_run(session: Session, store: Store) -> Run | None:
     return store.get(session.request.run) if session.request.run is not None else None
 
 
-def read_address(session: Session, store: Store, first_look: bool) -> None:
-    """Take over what the address asks for, unless it says what is shown already.
+def read_address(session: Session, store: Store) -> None:
+    """Take over what the address asks for, unless it is one of this page's own.
 
     Only a first look that asks for nothing is shown the newest run under way: later on it would put another
     learner's run, settings and Stop in place of one's own.
     """
     query = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
-    if query == session.request.query():
+    if session.links and (not query or query in session.links):  # a change of page drops it
         return
-    if not query:  # the first look, or a change of page has dropped it
-        newest = next(iter(store.active()), None) if first_look else None
+    if not query:
+        newest = next(iter(store.active()), None)
         session.show(session.request.of(newest) if newest else session.request)
         return
+    session.links.append(query)
     request, notices = LabRequest.parse(query)
     run = store.get(request.run) if request.run is not None else None
     if run is not None and "o" not in st.query_params:

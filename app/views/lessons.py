@@ -6,7 +6,7 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
-from app.lesson import Code, Drawing, LessonRequest, Problem, Prose
+from app.lesson import SKIPPED, Code, Drawing, LessonRequest, Problem, Prose
 from app.player import show_race
 from lessons import kit
 from optimizers import Race
@@ -22,6 +22,7 @@ def page() -> None:
     if request.lesson is None:
         contents()
     else:
+        left()[request.lesson.number] = request.parts
         lesson(request, request.lesson)
 
 
@@ -30,13 +31,18 @@ def say(text: str) -> None:
     st.html(f'<p class="notice" role="status">{html.escape(text)}</p>')
 
 
+def left() -> dict[int, dict[str, str]]:
+    """The address at which each lesson was left in this session."""
+    parts: dict[int, dict[str, str]] = st.session_state.setdefault("lessons", {})
+    return parts
+
+
 def contents() -> None:
     st.markdown("# Lessons")
     for number, title, path in kit.lessons():
         with st.container(gap="xsmall"):
-            st.button(
-                title, key=f"open-{number}", type="tertiary", on_click=go, args=[{"lesson": str(number)}]
-            )
+            parts = left().get(number, {"lesson": str(number)})
+            st.button(title, key=f"open-{number}", type="tertiary", on_click=go, args=[parts])
             st.markdown(kit.Lesson.read(path).summary)
 
 
@@ -48,6 +54,7 @@ def lesson(request: LessonRequest, lesson: kit.Lesson) -> None:
         st.button(
             "Hide the code" if request.code else "Show the code", type="tertiary", on_click=go, args=[other]
         )
+    put = 0  # questions so far
     for index, item in enumerate(request.play()):
         key = f"{lesson.number}-{index}"
         match item:
@@ -63,8 +70,9 @@ def lesson(request: LessonRequest, lesson: kit.Lesson) -> None:
             case kit.Knob():
                 slider(request, item)
             case kit.Question():
-                if not answered(item, key):
+                if not answered(request, item, put, key):
                     return
+                put += 1
             case Problem(text):
                 say(text)
 
@@ -90,12 +98,18 @@ def slider(request: LessonRequest, knob: kit.Knob) -> None:
         st.slider(knob.name, float(knob.low), float(knob.high), key=key, on_change=turn)
 
 
-def answered(question: kit.Question, key: str) -> bool:
-    """Put the question; once a guess is locked, say what came out. Returns whether it is."""
-    guesses: dict[str, str | None] = st.session_state.setdefault("guesses", {})
+def answered(request: LessonRequest, question: kit.Question, number: int, key: str) -> bool:
+    """Put the question, counted from 0; once a guess is locked, say what came out. Returns whether it is."""
+    letters = dict(zip("abcdefgh", question.options, strict=False))
+    guessed = request.guesses[number : number + 1]
+    before = request.guesses[:number]
+
+    def lock(letter: str) -> None:
+        go(replace(request, guesses=before + letter).parts)
+
     with st.container(key=f"question-{key}"):
-        if key in guesses:
-            st.markdown(verdict(question, guesses[key]))
+        if guessed == SKIPPED or guessed in letters:
+            st.markdown(verdict(question, letters.get(guessed)))
             return True
         guess = st.radio(f"**{question.text}**", question.options, index=None, key=f"guess-{key}")
         with st.container(horizontal=True):
@@ -103,15 +117,15 @@ def answered(question: kit.Question, key: str) -> bool:
                 "Lock in my guess",
                 key=f"lock-{key}",
                 disabled=guess is None,
-                on_click=guesses.__setitem__,
-                args=(key, guess),
+                on_click=lock,
+                args=[next((letter for letter, option in letters.items() if option == guess), SKIPPED)],
             )
             st.button(
                 "Just show me",
                 key=f"skip-{key}",
                 type="tertiary",
-                on_click=guesses.__setitem__,
-                args=(key, None),
+                on_click=lock,
+                args=[SKIPPED],
             )
     return False
 

@@ -1,5 +1,6 @@
+from collections import deque
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
@@ -7,6 +8,7 @@ from app.player import Message, sent, show_playground
 from app.request import RaceRequest
 
 KEY = "player"
+MOST_LINKS = 1_000  # that a page remembers
 
 st.html(
     """<style>
@@ -24,7 +26,10 @@ class Session:
     notices: list[str] = field(default_factory=list)  # they stand until the question changes
     told: int = 0  # how often there were new ones: one that was dismissed stays away, until it is said anew
     turn: int = 0  # of the last message that was answered
-    link: str = ""  # the address this page was last opened with
+    link: str = ""  # the address as it was then
+    written: deque[str] = field(
+        default_factory=lambda: deque([""], MOST_LINKS)
+    )  # given to the player to write there
 
     def tell(self, notices: list[str]) -> None:
         self.notices = notices
@@ -40,31 +45,37 @@ def question(request: RaceRequest) -> str:
 def instrument() -> None:
     session = st.session_state.setdefault("playground", Session())
     message = Message.read(sent(KEY))
-    link = urlencode({name: st.query_params.get_all(name) for name in st.query_params}, doseq=True)
+    link = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
     asked = message is not None and message.turn != session.turn
-    moved = not asked and link not in ("", session.link)
+    # A message may come with an address of the player's own that was written after the last one was given.
+    own = link in session.written if asked else link == session.written[-1]
+    moved = link not in ("", session.link) and not own
     session.link = link
-    if message and asked:
+    if message:
         session.turn = message.turn
+    if moved:
+        session.request, notices = RaceRequest.parse(link)  # it opens the same page for everyone
+        session.tell(notices)
+    elif message and asked:
         wanted, notices = RaceRequest.parse(message.query, session.request)
         if notices or question(wanted) != question(session.request):
             session.tell(notices)
         if not notices:  # a slip of the hand costs nothing: the race stays as it was
             session.request = wanted
-    elif moved:
-        session.request, notices = RaceRequest.parse(link)  # it opens the same page for everyone
-        session.tell(notices)
+    moving = asked and not moved and message is not None and not message.settled
+    address = "" if moving else session.request.query()
+    if address:
+        session.written.append(urlencode(parse_qsl(address)))
     show_playground(
         session.request,
         KEY,
         turn=session.turn,
         known=message.grids if message else frozenset(),
-        moving=asked and not message.settled if message else False,
+        moving=moving,
         notices=session.notices,
         told=session.told,
         moved=moved,
-        # The player writes it into the address bar, once no hand is moving anything.
-        address=session.request.query() if message is None or message.settled else "",
+        address=address,  # the player writes it into the address bar, once no hand is moving anything
     )
 
 

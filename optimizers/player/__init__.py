@@ -235,6 +235,8 @@ def _surface(surface: Surface) -> dict[str, Any]:
 
 def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]) -> list[dict[str, Any]]:
     """Return what a row of sliders needs to know of hyperparameters and their values, JSON-ready."""
+    hyperparameters = tuple(hyperparameters)
+    symbols = {hyper.name: hyper.symbol for hyper in hyperparameters}
     return [
         {
             "name": hyper.name,
@@ -245,7 +247,7 @@ def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]
             "scale": hyper.scale,
             "takes": hyper.takes,
             "aside": hyper.aside,
-            "note": _same_steps(hyper, values),
+            "note": _same_steps(hyper, values, symbols),
             "choices": [
                 {"value": choice.value, "word": choice.word, "button": choice.button}
                 for choice in hyper.choices
@@ -255,11 +257,23 @@ def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]
     ]
 
 
-def _same_steps(hyper: Hyperparameter, values: Mapping[str, Value]) -> str:
+def _same_steps(hyper: Hyperparameter, values: Mapping[str, Value], symbols: Mapping[str, str]) -> str:
     """Say what takes the same steps in each other convention; "" where there is no other."""
     parts = []
     for choice, changed, when in hyper.equivalents(values):
         others = [(name, float(value)) for name, value in changed.items() if name != hyper.name]
-        numbers = " and ".join(f"{name} {value:.3g}" for name, value in others)
+        numbers = " and ".join(f"{symbols[name]} {_written(value)}" for name, value in others)
         parts.append(f"{choice.button} with {numbers}{f' ({when})' if when else ''}")
     return f"The same steps: {'; '.join(parts)}." if parts else ""
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _written(value: float) -> str:
+    """Write a number in three digits, as chart.js does: 10⁻¹⁶, not 1e-16."""
+    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    if not exponent:
+        return mantissa
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return power if mantissa == "1" else f"{mantissa}×{power}"

@@ -163,7 +163,7 @@ export function drawLines(canvas, options) {
     q.fillText(label, area.left - 7, y);
   }
   q.textBaseline = "alphabetic";
-  const labelEnd = xLabel ? area.right - q.measureText(xLabel).width - 10 : width;
+  const labelEnd = xLabel ? area.right - q.measureText(xLabel).width - 10 : Infinity;
   const columns = Math.max(2, Math.min(6, Math.floor((area.right - area.left) / 60)));
   for (const { value, label } of linearTicks(x0, x1, columns)) {
     const half = q.measureText(label).width / 2;

@@ -1,17 +1,10 @@
 // The player as a Streamlit component: the one module that knows its host.
 
+import { writeAddress } from "./address.js";
 import { unpack } from "./packet.js";
 import { mount } from "./player.js";
 
 const players = new WeakMap(); // Streamlit calls again with the same parent at every update
-const PAUSE = 250; // ms without a newer race before the address is rewritten: browsers allow only so many changes
-let writing = 0;
-
-/** Let the page's address hold all state. Replaced, not pushed: the back button leaves the page, as one expects. */
-function writeAddress(query) {
-  clearTimeout(writing);
-  if (query) writing = setTimeout(() => history.replaceState(history.state, "", `?${query}`), PAUSE);
-}
 
 export default function ({ data, parentElement, setStateValue }) {
   const { meta, arrays } = unpack(data);
@@ -32,7 +25,6 @@ export default function ({ data, parentElement, setStateValue }) {
   return () =>
     setTimeout(() => {
       if (parentElement.isConnected) return;
-      clearTimeout(writing);
       players.get(parentElement)?.player.destroy();
       players.delete(parentElement);
     });

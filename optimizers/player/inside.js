@@ -15,8 +15,10 @@ function worked(racer, k, axis) {
   const direction = racer.value(racer.direction, k, axis);
   const lr = hyperOf(racer, "lr");
   const eps = hyperOf(racer, "eps") ?? 0;
+  const outside = (hyperOf(racer, "eps_placement") ?? "outside") === "outside";
   const rooted = racer.rows.filter((row) => row.root);
-  const root = rooted.length ? Math.sqrt(racer.value(rooted[rooted.length - 1].slot, k, axis)) : null;
+  const root = rooted.length && outside ? Math.sqrt(racer.value(rooted[rooted.length - 1].slot, k, axis)) : null;
+  const apart = racer.rows.some(({ slot }) => slot === "decay") ? racer.value("decay", k, axis) : 0; // a step of its own
   const agrees = (z) => Math.abs(z - update) <= 1e-3 * Math.abs(update) + 1e-30;
   const name = axis ? "Δy" : "Δx";
   if (root !== null && agrees((-lr * direction) / (root + eps))) {
@@ -24,8 +26,8 @@ function worked(racer, k, axis) {
   }
   const effective = racer.value("effective_lr", k, axis);
   const factor = formatSetting(Number(effective.toPrecision(4)));
-  if (agrees(-effective * direction)) return `${name} = −${factor} · ${bracket(direction)} = `;
-  return `${name} = `;
+  const rest = apart === 0 ? "" : ` − ${bracket(apart)}`;
+  return agrees(-effective * direction - apart) ? `${name} = −${factor} · ${bracket(direction)}${rest} = ` : `${name} = `;
 }
 
 export function createInside({ clock, onChoose, onSettle, charts = true }) {
@@ -77,7 +79,7 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
         const pair = [element("td"), element("td")];
         cells.push(pair);
         return element(row.slot === "update" ? "tr.result" : "tr", {},
-          element("th", { scope: "row" }, row.label, row.note ? element("small", {}, row.note) : ""), ...pair);
+          element("th", { scope: "row" }, row.label, ...(row.note ? [" ", element("small", {}, row.note)] : [])), ...pair);
       })),
     );
     lines = [0, 1].map(() => {
@@ -102,28 +104,29 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
 
   function fill() {
     const racer = race.racers[chosen];
-    const k = clock.whole;
-    const key = `${k} ${chosen}`;
+    const key = `${clock.whole} ${chosen}`;
     if (key === shown) return;
     shown = key;
-    const gone = k > lastStep(race, racer);
-    write(heading.firstChild, `Inside step ${k}`);
-    write(heading.lastChild, k < race.steps ? `t = ${k + 1}` : ""); // the update that leaves this step
+    const gone = clock.whole > lastStep(race, racer);
+    const ended = !gone && clock.whole >= race.steps; // no update leaves the race's last point: the one that led there is shown
+    const k = ended ? race.steps - 1 : clock.whole;
+    write(heading.firstChild, ended ? "Inside the last step" : `Inside step ${k}`);
+    write(heading.lastChild, gone ? "" : `t = ${k + 1}`); // the update that leaves this step
     rows.forEach((row, r) => {
       for (const axis of [0, 1]) {
         const value = gone ? NaN : racer.value(row.slot, k, axis);
         write(cells[r][axis], formatNumber(row.root ? Math.sqrt(value) : value));
       }
     });
-    const last = gone || k >= race.steps || Number.isNaN(racer.value("update", k, 0));
+    const still = gone || Number.isNaN(racer.value("update", k, 0));
     lines.forEach((line, axis) => {
-      write(line.sum, last ? (axis ? "Δy = " : "Δx = ") : worked(racer, k, axis));
-      write(line.result, last ? "—" : formatNumber(racer.value("update", k, axis)));
+      write(line.sum, still ? (axis ? "Δy = " : "Δx = ") : worked(racer, k, axis));
+      write(line.result, still ? "—" : formatNumber(racer.value("update", k, axis)));
     });
     formula.style.setProperty("--ems", Math.max(...lines.map(ems)));
     const now = performance.now();
     const hold = clock.playing && now - said.since < LINGER ? said.key : null;
-    const told = explain(race, racer, k, hold);
+    const told = explain(race, racer, clock.whole, hold);
     if (told.key !== said.key) said = { key: told.key, since: now };
     write(sentence, told.text);
   }
@@ -149,19 +152,20 @@ export function createInside({ clock, onChoose, onSettle, charts = true }) {
       const ticks = [{ value: 1, label: "1" }];
       if (peak > 1.2) ticks.push({ value: peak, label: formatNumber(peak, 3) });
       second.title("Bias factor ", "(1−β₁ᵗ)/√(1−β₂ᵗ)");
+      second.note("");
       second.draw(theme, {
         series: [{ x: t.map((step) => step - 1), y: factor, color: colorOf(racer, theme), dash: [0.1, 5], width: 2.2 }],
         xRange: range, yRange: [Math.min(0, ...[factor[0] - 0.2]), peak * 1.08], yTicks: ticks,
       });
     } else {
+      const sizes = race.racers.map((other) =>
+        Float64Array.from(steps, (k) => Math.hypot(other.value("update", k, 0), other.value("update", k, 1))));
+      const across = stepAxis(race, sizes);
       second.title("Length of the step ", "|Δθ|");
+      second.note(across.beyond);
       second.draw(theme, {
-        series: order.map((index) => {
-          const other = race.racers[index];
-          const size = (k) => Math.hypot(other.value("update", k, 0), other.value("update", k, 1));
-          return { x: steps, y: Float64Array.from(steps, size), ...ink(other, index) };
-        }),
-        xRange: range, yLog: true, yRange: null,
+        series: order.map((index) => ({ x: steps, y: sizes[index], ...ink(race.racers[index], index) })),
+        xRange: range, yLog: true, yRange: across.range,
       });
     }
   }
@@ -217,6 +221,19 @@ function lossAxis(race, bottom) {
   if (above.length) parts.push(`${names(above)}, up to ${number(Math.max(...ends.map((end) => end.high)))}`);
   if (below.length) parts.push(`${names(below)}, down to ${number(Math.min(...ends.map((end) => end.low)))}`);
   return { range: [low, high], beyond: parts.length ? `beyond the axis: ${parts.join("; ")}` : "" };
+}
+
+/** The axis of the steps' lengths, and who leaves it, in words: {range, beyond}. It ends at the map's diagonal. */
+function stepAxis(race, sizes) {
+  const [x0, x1, y0, y1] = race.surface.bounds;
+  const high = Math.hypot(x1 - x0, y1 - y0);
+  const most = sizes.map((size) => size.reduce((a, b) => (b > a ? b : a), 0));
+  const over = race.racers.filter((_, k) => most[k] > high);
+  const low = sizes.flatMap((size) => [...size]).reduce((a, b) => (b > 0 && b < a ? b : a), Infinity);
+  if (!over.length || !(low < high)) return { range: null, beyond: "" };
+  const top = Math.max(...most);
+  const upTo = Number.isFinite(top) ? formatNumber(top, 2) : "3×10³⁸ and more"; // of float32
+  return { range: [low / 1.5, high], beyond: `beyond the axis: ${over.map(({ label }) => label).join(", ")}, up to ${upTo}` };
 }
 
 /** A chart that shares the clock's cursor: click or drag in it to go to a step. */

@@ -97,9 +97,10 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     fresh = true;
     if (messenger) {
       messenger.startAt(meta.turn ?? 0);
+      if (meta.moved) drop();
       messenger.answered(meta.turn ?? 0);
-      // While newer wishes are under way the controls stay as the hand left them.
-      if (messenger.idle || question === null) {
+      // While newer wishes are under way the controls stay as the hand left them, until another link is opened.
+      if (messenger.idle || question === null || meta.moved) {
         question = questionOf(race);
         panel.update(race, chosen, theme);
       }
@@ -160,6 +161,13 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       settling = 0;
       if (!clock.held) ask(true);
     }, REST);
+  }
+
+  /** Another link is opened: what is not told yet belonged to the state before. */
+  function drop() {
+    clearTimeout(settling);
+    settling = 0;
+    messenger?.forget();
   }
 
   /** A hand changes the question; until it lets go, time waits and the paths show their full length. */
@@ -240,6 +248,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const onPageKey = (event) => event.composedPath()[0] === document.body && onKey(event);
   root.addEventListener("keydown", onKey);
   if (layout === "page") document.addEventListener("keydown", onPageKey);
+  window.addEventListener("popstate", drop);
 
   parent.append(root);
   const observer = new ResizeObserver(resize);
@@ -276,6 +285,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       inside.stop();
       scheme.removeEventListener("change", resize);
       document.removeEventListener("keydown", onPageKey);
+      window.removeEventListener("popstate", drop);
       root.remove();
     },
   };

@@ -106,7 +106,7 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
       const name = element("button.name", {
         type: "button", "aria-expanded": String(on), "data-focus": `name${index}`, title: on ? "" : "Look inside this one",
         onclick: () => onChoose(index),
-      }, swatch(racer, color, 32), element("b", {}, racer.label));
+      }, swatch(racer, color, 32), element("b", { title: racer.label }, racer.label));
       const more = element("button.more", {
         type: "button", "aria-haspopup": "menu", "aria-label": `More for ${racer.label}`, "data-focus": `more${index}`,
         title: "Duplicate, reset, remove", onclick: () => openMenu(more, actions(index), racer.label),
@@ -128,7 +128,10 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
       [race, chosen, theme] = [newRace, newChosen, newTheme];
       surface.value = race.surface.name;
       write(watch, race.surface.watch);
-      add.disabled = race.racers.length >= MOST_RACERS;
+      const full = race.racers.length >= MOST_RACERS;
+      add.disabled = full;
+      add.title = full ? `${MOST_RACERS} race at most` : "";
+      twin.disabled = full && !race.racers.some(uncorrected);
       twin.hidden = !race.racers.some((racer) => racer.hyper.some(({ name }) => name === CORRECTION));
       // The controls are rebuilt only when other ones are needed, never under a hand that drags one.
       const looks = race.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow]);

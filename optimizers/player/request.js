@@ -34,7 +34,7 @@ export function queryOf(question, look) {
 
 /**
  * Sends queries one at a time: while one is under way only the newest waits. send({query, turn, settled, grids}) hands
- * it over; answered(turn) tells that its race has arrived. settled is false while a hand is still moving.
+ * it over; answered(turn) tells that its race has arrived, forget() drops what waits. settled is false while a hand is still moving.
  */
 export function createMessenger(send) {
   let turn = 0;
@@ -66,6 +66,7 @@ export function createMessenger(send) {
     },
     ask: (message) => (under === null ? go(message) : (waiting = message)),
     answered: free,
+    forget: () => (waiting = null),
     startAt: (last) => (turn = Math.max(turn, last)),
     stop: () => clearTimeout(timer),
   };

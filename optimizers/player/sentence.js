@@ -18,15 +18,22 @@ function facts(race, racer, k) {
   const length = (v) => Math.hypot(v[0], v[1]);
   const rooted = racer.rows.filter((row) => row.root);
   const divisor = rooted.length ? rooted[rooted.length - 1] : null; // what the direction is divided by
+  const rowOf = (slot) => racer.rows.find((row) => row.slot === slot) ?? null;
   const g = at("g");
   const update = at("update");
+  const lr = hyperOf(racer, "lr");
+  const direction = at(racer.direction);
+  const directionLabel = rowOf(racer.direction)?.label ?? racer.direction;
+  const root = divisor ? at(divisor.slot).map(Math.sqrt) : null;
+  const decay = rowOf("decay") ? at("decay") : [0, 0]; // decoupled weight decay, a step of its own
+  const own = both((a) => update[a] + decay[a]); // what the rule does beside it
   return {
-    race, racer, k, at, length, g, update, divisor,
-    lr: hyperOf(racer, "lr"),
+    race, racer, k, at, length, g, update, divisor, lr, direction, directionLabel, root, decay, own,
     memory: rooted.length ? memoryOf(racer, rooted[0], k) : null,
-    direction: at(racer.direction),
-    directionLabel: racer.rows.find((row) => row.slot === racer.direction)?.label ?? racer.direction,
-    root: divisor ? at(divisor.slot).map(Math.sqrt) : null,
+    carrier: rowOf("m")?.label ?? null, // what gradients before are kept in
+    seen: rowOf("decayed") ? at("decayed") : g, // the gradient as the rule sees it, with weight decay in it
+    signs: directionLabel === "sign",
+    usual: both((a) => near(own[a], (-lr * direction[a]) / (root ? root[a] : 1))).every(Boolean),
     downhill: -(update[0] * g[0] + update[1] * g[1]), // positive: the step starts downhill
     rises: racer.loss[k + 1] > racer.loss[k] * (racer.loss[k] > 0 ? 1.02 : 0.98),
     big: Math.abs(update[0]) >= Math.abs(update[1]) ? 0 : 1, // the axis that moves most
@@ -53,8 +60,8 @@ const RULES = {
     return g.every((z) => z === 0) ? "Nothing moves: the slope here is 0." : "Nothing moves: the step is 0.";
   },
 
-  first({ k, g, update, lr, racer, root, direction, divisor, directionLabel, uncorrected }) {
-    if (k > 0 || g.some((z) => z === 0)) return null;
+  first({ k, g, seen, update, lr, racer, root, direction, divisor, directionLabel, uncorrected }) {
+    if (k > 0 || g.some((z, a) => z === 0 || z !== seen[a])) return null;
     const slopes = `${formatNumber(Math.abs(g[0]), 3)} in x, ${formatNumber(Math.abs(g[1]), 3)} in y`;
     if (!root) {
       if (!both((a) => near(update[a], -lr * g[a])).every(Boolean)) return null;
@@ -67,14 +74,16 @@ const RULES = {
     if (!near(factor[0], factor[1])) return null;
     const kept = Math.abs(direction[0] / g[0]);
     const share = root[0] / Math.abs(g[0]);
-    if (near(factor[0], 1)) {
+    if (!near(factor[0], kept / share)) return null; // something else has a part in it
+    if (near(kept, 1) && near(share, 1)) {
       const why = racer.direction === "g" ? `${divisor.label} = |g|` : `${directionLabel} = g and ${divisor.label} = |g|`;
       return `First step: ${why}, so each axis moves by lr = ${short(lr)}, whatever the slope (${slopes}).`;
     }
     const name = plainName(directionLabel, uncorrected);
     const part = near(kept, 1) ? "" : `${percent(kept)} of `;
-    const direct = racer.direction === "g" ? "" : `${name} is ${part}g, but `;
-    return `First step: ${direct}${plainName(divisor.label, uncorrected)} is only ${percent(share)} of |g|, ` +
+    const small = share < 0.99 ? `is only ${percent(share)} of |g|` : `is ${near(share, 1) ? "" : `${short(share)} × `}|g|`;
+    const direct = racer.direction === "g" ? "" : `${name} is ${part}g, ${share < 0.99 ? "but" : "and"} `;
+    return `First step: ${direct}${plainName(divisor.label, uncorrected)} ${small}, ` +
       `so each axis moves by ${short(factor[0])} × lr.`;
   },
 
@@ -88,13 +97,18 @@ const RULES = {
       `Its lr is too large for this slope.`;
   },
 
-  uphill({ race, racer, downhill, rises, k, at, g, directionLabel }) {
+  uphill({ race, racer, downhill, rises, k, at, g, seen, own, decay, directionLabel, carrier, signs }) {
     if (!rises || k === 0) return null;
     const f = `f goes from ${formatNumber(racer.loss[k], 3)} to ${formatNumber(racer.loss[k + 1], 3)}`;
     if (downhill < 0) {
-      if (racer.direction === "g") return null;
-      return `This step goes uphill (${f}): ${directionLabel} still carries the gradients before, ` +
-        `and outweighs the present slope.`;
+      const pulled = differ(seen, g);
+      if (carrier && !pulled && own[0] * g[0] + own[1] * g[1] > 0) { // uphill without any decay
+        return `This step goes uphill (${f}): ${signs ? carrier : directionLabel} still carries the gradients before, ` +
+          `and outweighs the present slope.`;
+      }
+      if (!pulled && decay.every((z) => z === 0)) return null;
+      return `This step goes uphill (${f}): ` +
+        `${carrier ? "the gradients before and weight decay outweigh" : "weight decay outweighs"} the present slope.`;
     }
     const next = k + 1 < race.steps ? at("g", k + 1) : [NaN, NaN];
     const across = next[0] * g[0] + next[1] * g[1] < 0; // there the slope points the other way
@@ -110,19 +124,20 @@ const RULES = {
     return `At the minimum to within ${formatNumber(away, 2)}. This step still moves ${formatNumber(length(update), 2)}.`;
   },
 
-  bouncing({ racer, k, g, at, direction, directionLabel }) {
+  bouncing({ k, g, at, direction, directionLabel, carrier, signs, usual }) {
     if (k < 3) return null;
     const flips = (a) => [0, 1, 2].every((j) => at("g", k - j)[a] * at("g", k - j - 1)[a] < 0);
     const axis = both(flips).indexOf(true);
     if (axis < 0) return null;
     const bounced = `g in ${AXES[axis]} has flipped its sign at each of the last three steps`;
-    if (racer.direction === "g") return `${bounced}: it bounces from wall to wall.`;
+    if (!carrier) return `${bounced}: it bounces from wall to wall.`;
+    if (signs || !usual) return null;
     const kept = Math.abs(direction[axis] / g[axis]);
     return kept < 0.5 ? `${bounced}. ${directionLabel} averages that out to ${percent(kept)} of g.` : null;
   },
 
-  uncorrected({ race, racer, k, uncorrected }) {
-    if (!racer.bias || !uncorrected) return null;
+  uncorrected({ race, racer, k, at, uncorrected }) {
+    if (!racer.bias || !uncorrected || !epsIsSmall(racer, at("v"))) return null;
     const factor = biasFactor(k + 1, racer.bias);
     if (factor < 1.25) return null;
     let peak = 1;
@@ -134,8 +149,9 @@ const RULES = {
       `this step is ${short(factor)} × what correction would make of the same m and v. ${most}`;
   },
 
-  corrected({ racer, k, uncorrected }) {
+  corrected({ racer, k, at, uncorrected }) {
     if (!racer.bias || uncorrected || hyperOf(racer, "bias_correction") !== true || k > 15) return null;
+    if (!epsIsSmall(racer, at("v"))) return null;
     const t = k + 1;
     const [c1, c2] = [1 - racer.bias.beta1 ** t, 1 - racer.bias.beta2 ** t];
     const factor = c1 / Math.sqrt(c2);
@@ -175,24 +191,27 @@ const RULES = {
     // One axis explains it only if it did most of the moving before as well.
     if (root && !near(Math.abs(update[big] / at("update", k - 1)[big]) - 1, ratio - 1, 0.2)) return null;
     const size = (v) => (root ? Math.abs(v[big]) : length(v));
-    const parts = [`|${directionLabel}| ${change(size(direction) / size(at(racer.direction, k - 1)))}`];
-    if (root) parts.push(`${divisor.label} ${change(root[big] / Math.sqrt(at(divisor.slot, k - 1)[big]))}`);
-    if (parts.some((part) => part.endsWith(" "))) return null; // there was nothing to compare with
+    const grown = size(direction) / size(at(racer.direction, k - 1));
+    const divided = root ? root[big] / Math.sqrt(at(divisor.slot, k - 1)[big]) : 1;
+    if (!(Math.abs(grown / divided - ratio) <= 0.2 * Math.abs(ratio - 1))) return null; // that is not why
+    const parts = [`|${directionLabel}| ${change(grown)}`];
+    if (root) parts.push(`${divisor.label} ${change(divided)}`);
     const where = root ? `In ${AXES[big]} ` : "";
-    const compared = ratio > 2 ? `${short(ratio)} × as long as` : `${percent(Math.abs(ratio - 1), 2)} ${ratio > 1 ? "longer" : "shorter"} than`;
+    const shorter = ratio < 0.1 ? `${short(1 / ratio)} times shorter` : `${percent(1 - ratio, 2)} shorter`;
+    const compared = ratio > 2 ? `${short(ratio)} × as long as` : `${ratio > 1 ? `${percent(ratio - 1, 2)} longer` : shorter} than`;
     return `This step is ${compared} the last. ${where}${parts.join(" and ")}.`;
   },
 
-  against({ k, g, update, direction, directionLabel, racer }) {
-    if (racer.direction === "g" || k === 0) return null;
+  against({ k, g, seen, update, direction, directionLabel, carrier, signs }) {
+    if (!carrier || signs || k === 0 || differ(seen, g)) return null;
     const axis = both((a) => direction[a] * g[a] < 0 && update[a] * g[a] > 0).indexOf(true);
     if (axis < 0) return null;
     return `In ${AXES[axis]} the slope (g = ${formatNumber(g[axis], 3)}) and ${directionLabel} (${formatNumber(direction[axis], 3)}) ` +
       `disagree: the gradients before still decide, and ${AXES[axis]} moves uphill.`;
   },
 
-  agreeing({ root, direction, directionLabel, divisor, update, lr, big, racer, k, at }) {
-    if (!root || racer.direction === "g" || k < 5) return null;
+  agreeing({ root, direction, directionLabel, divisor, update, lr, big, carrier, k, at }) {
+    if (!root || !carrier || k < 5) return null;
     if (![1, 2, 3, 4, 5].every((j) => at("g", k - j)[big] * at("g")[big] > 0)) return null;
     const share = Math.abs(direction[big]) / root[big];
     if (!(share > 0.9 && share < 1.1) || !near(Math.abs(update[big]), lr * share, 0.05)) return null;
@@ -207,21 +226,44 @@ const RULES = {
     const slopes = Math.abs(g[steep] / g[1 - steep]);
     const steps = Math.abs(update[steep] / update[1 - steep]);
     if (!(slopes > 4 && steps < slopes / 3) || !Number.isFinite(slopes)) return null;
+    if (!(root[steep] > 2 * root[1 - steep])) return null; // that is not why
     const moved = steps >= 1 ? `only ${short(steps)} times longer` : `even ${short(1 / steps)} times shorter`;
     return `The slope is ${short(slopes)} times steeper in ${AXES[steep]} than in ${AXES[1 - steep]}, ` +
       `the step there ${moved}: dividing by ${divisor.label} evens out the axes.`;
   },
 
-  rolling({ root, racer, direction, directionLabel, g, update, lr, length }) {
-    if (root || racer.direction === "g") return null;
+  rolling({ root, direction, directionLabel, g, seen, update, lr, length, carrier, signs }) {
+    if (root || !carrier || signs || differ(seen, g)) return null;
     const ratio = length(direction) / length(g);
     const along = direction[0] * g[0] + direction[1] * g[1] > 0;
     if (!along || !(ratio > 2) || !near(length(update), lr * length(direction))) return null;
-    return `${directionLabel} has added up to ${short(ratio)} × the present |g|: ` +
+    return `${directionLabel} has come to ${short(ratio)} × the present |g|: ` +
       `the step is ${short(ratio)} × what gradient descent would take here with the same lr.`;
   },
 
-  plain({ root, racer, direction, directionLabel, divisor, g, update, lr, length }) {
+  decaying({ g, seen, update, decay, own }) {
+    const coupled = differ(seen, g);
+    const share = both((a) => Math.abs(coupled ? (seen[a] - g[a]) / g[a] : decay[a] / update[a]));
+    const axis = share[0] >= share[1] ? 0 : 1;
+    if (!(share[axis] > 0.2)) return null;
+    const numbers = (...all) => all.map((z) => formatNumber(z, 3));
+    if (coupled) {
+      const [added, slope, sum] = numbers(seen[axis] - g[axis], g[axis], seen[axis]);
+      return `Weight decay adds λθ = ${added} to g = ${slope} in ${AXES[axis]}: the rule sees ${sum}.`;
+    }
+    const [pull, rest] = numbers(-decay[axis], own[axis]);
+    return `Weight decay moves ${AXES[axis]} by ${pull}, towards 0, and the rule itself by ${rest}.`;
+  },
+
+  signs({ signs, own, decay, g, lr }) {
+    if (!signs || !both((a) => near(Math.abs(own[a]), lr)).every(Boolean)) return null;
+    const beside = decay.some((z) => z !== 0) ? "Weight decay aside, only signs count" : "Only signs count";
+    const slopes = `|g| = ${formatNumber(Math.abs(g[0]), 3)} in x, ${formatNumber(Math.abs(g[1]), 3)} in y`;
+    return `${beside}: each axis moves by lr = ${short(lr)}, whatever the slope (${slopes}).`;
+  },
+
+  plain({ root, racer, direction, directionLabel, divisor, g, update, lr, length, signs }) {
+    if (signs) return null;
     if (root) {
       const share = both((a) => Math.abs(update[a]) / lr);
       const same = both((a) => near(share[a], Math.abs(direction[a]) / root[a], 0.03)).every(Boolean);
@@ -239,14 +281,32 @@ const RULES = {
     return `The step follows ${directionLabel}, ${where}; it is ${formatNumber(length(update), 3)} long.`;
   },
 
+  factors({ racer, at, direction, directionLabel, own, decay }) {
+    const factor = at("effective_lr");
+    if (!both((a) => near(own[a], -factor[a] * direction[a])).every(Boolean)) return null;
+    const pair = ([x, y]) => `${formatNumber(x, 3)} in x and ${formatNumber(y, 3)} in y`;
+    const rest = decay.some((z) => z !== 0) ? `; weight decay adds ${pair(decay.map((z) => -z))}` : "";
+    return `The effective step is ${pair(factor)}. Times −${directionLabel.includes(" ") ? `(${directionLabel})` : directionLabel} ` +
+      `that makes ${pair(own)}${rest}.`;
+  },
+
   bare({ update, length }) {
     return `This step moves ${formatNumber(length(update), 3)}.`;
   },
 };
 
-/** "grew by 5 %", "fell by 0.2 %", "stayed"; "" where the ratio is no number. */
+/** Does weight decay show in the gradient? */
+const differ = (seen, g) => seen.some((z, a) => !near(z, g[a]));
+
+/** Is ε a hundred times smaller than √v? Only then what is said of m and v holds for the step. */
+function epsIsSmall(racer, v) {
+  const eps = hyperOf(racer, "eps");
+  const size = hyperOf(racer, "eps_placement") === "inside" ? Math.sqrt(eps) : eps;
+  return v.every((z) => 100 * size <= Math.sqrt(z));
+}
+
+/** "grew by 5 %", "fell by 0.2 %", "stayed". */
 function change(ratio) {
-  if (!Number.isFinite(ratio)) return "";
   if (ratio > 2) return `grew ${short(ratio)}-fold`;
   if (Math.abs(ratio - 1) < 1e-4) return "stayed";
   return `${ratio > 1 ? "grew" : "fell"} by ${percent(Math.abs(ratio - 1), 2)}`;
@@ -278,13 +338,15 @@ function outside(race, racer, k) {
 
 // What happens at a step goes before what holds for long; there, every so often, another has the first word.
 const EVENTS = ["still", "first", "growing", "uphill", "arrived", "bouncing", "corrected"];
-const STATES = ["uncorrected", "remembers", "evens", "rolling", "lengthening", "plain", "agreeing", "against"];
+const STATES = [
+  ["uncorrected"], ["remembers"], ["decaying", "evens"], ["signs", "rolling"], ["lengthening"], ["plain"], ["agreeing"], ["against"],
+];
 const TURN = 40; // steps
 
 /** The rules' names in the order they are tried at step k. */
 function orderAt(k) {
   const first = Math.floor(k / TURN) % STATES.length;
-  return [...EVENTS, ...STATES.slice(first), ...STATES.slice(0, first), "bare"];
+  return [...EVENTS, ...STATES.slice(first).flat(), ...STATES.slice(0, first).flat(), "factors", "bare"];
 }
 
 /**

@@ -83,6 +83,23 @@ def test_a_locked_guess_stays_and_is_answered() -> None:
     assert radio.options[0] == "at the first step"
     test.select_slider[0].set_value(0.2).run()
     assert "- a third of lr ← your guess\n" in text(test)
+    press(test, "← All lessons")
+    assert "← your guess" in text(press(test, "Bias correction"))
+
+
+def test_guesses_are_in_the_address_so_that_a_reload_keeps_them() -> None:
+    test = start("lesson=5")
+    test.radio[0].set_value("a third of lr").run()
+    press(test, "Lock in my guess")
+    press(test, "Just show me")
+    assert address(test) == {"lesson": ["5"], "guesses": ["b-"]}
+    again = start("lesson=5&guesses=b-")
+    assert text(again) == text(test)
+    assert "- a third of lr ← your guess\n" in text(again)
+    assert again.radio[0].options[0] == "with it, nearly always"  # the third question's
+    asked = start("lesson=5&guesses=h")  # no option of the first question
+    assert "It is 3.16" not in text(asked)
+    assert len(asked.radio) == 1
 
 
 def shown(query: str) -> AppTest:
@@ -111,10 +128,10 @@ def test_a_knob_is_in_the_address_and_reaches_the_experiment() -> None:
     assert test.select_slider[0].value == 0.25
     assert "With lr = 0.25, Adam covers" in text(test)
     test.select_slider[0].set_value(0.02).run()
-    assert address(test) == {"lesson": ["5"], "lr": ["0.02"]}
+    assert address(test) == {"lesson": ["5"], "lr": ["0.02"], "guesses": ["---"]}
     assert "With lr = 0.02, Adam covers" in text(test)
     test.select_slider[0].set_value(0.1).run()
-    assert address(test) == {"lesson": ["5"]}, "the default need not be said"
+    assert address(test) == {"lesson": ["5"], "guesses": ["---"]}, "the default need not be said"
 
 
 def test_code_is_shown_on_demand() -> None:
@@ -133,6 +150,7 @@ def test_code_is_shown_on_demand() -> None:
         ("lesson=5&lr=7", "lr is '7', but takes a number from 0.001 to 1.", {"lesson": ["5"]}),
         ("lesson=5&lr=nan", "lr is 'nan'", {"lesson": ["5"]}),
         ("lesson=5&beta=1", "This page has no part 'beta'.", {"lesson": ["5"]}),
+        ("lesson=5&guesses=b?", "guesses is 'b?', but takes a letter from a to h", {"lesson": ["5"]}),
         ("speed=2", "This page has no part 'speed'.", {}),
     ],
 )

@@ -72,6 +72,21 @@ def test_another_link_on_the_same_page_is_opened_as_it_would_be_anew() -> None:
     assert (meta["steps"], meta["step"], meta["speed"], meta["loop"]) == (400, None, 1, False)
 
 
+def test_a_link_that_is_opened_while_a_message_is_under_way_wins() -> None:
+    test = start("surface=beale&o=gd(lr=0.1)&steps=30")
+    own = send(test, query="o=gd(lr=0.2)", turn=1, settled=True, grids=[])[0]["address"]
+    send(test, query="o=gd(lr=0.3)", turn=2, settled=True, grids=[])
+    test.query_params.clear()
+    test.query_params.update(parse_qs(own))  # what the player wrote meanwhile is no link
+    meta, _ = send(test, query="o=gd(lr=0.4)", turn=3, settled=True, grids=[])
+    assert (meta["moved"], meta["racers"][0]["notation"]) == (False, "gd(lr=0.4)")
+    test.query_params.clear()
+    test.query_params.update(parse_qs("surface=himmelblau&o=adam&step=7"))
+    meta, _ = send(test, query="o=gd(lr=0.5)", turn=4, settled=False, grids=[])
+    assert (meta["surface"]["name"], labels(meta)) == ("himmelblau", ["Adam"])
+    assert (meta["moved"], meta["step"], meta["turn"]) == (True, 7, 4)
+
+
 def test_a_message_is_answered_and_the_address_waits_until_the_hand_rests() -> None:
     test = start()
     moving, arrays = send(test, query="o=adam(lr=0.2)", turn=1, settled=False, grids=["rosenbrock"])

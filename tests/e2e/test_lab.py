@@ -123,6 +123,27 @@ def test_stop_ends_a_long_run_at_once(open_page: Any) -> None:
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
 
 
+def test_back_leaves_the_lab_whatever_was_changed_there(open_page: Any) -> None:
+    page = open_page("/")
+    page.get_by_role("link", name="Lab").click()
+    wait_for(page, "lab.updates > 0")
+    page.wait_for_url(re.compile("epochs=10"))
+    entries = page.evaluate("history.length")
+    slider = page.get_by_role("slider", name="lr of Adam", exact=True)
+    slider.focus()
+    for _ in range(5):
+        turn = lab(page)["updates"]
+        page.keyboard.press("ArrowRight")
+        wait_for(page, f"lab.updates > {turn}")
+    lr = slider.get_attribute("aria-valuetext")
+    page.wait_for_url(re.compile(f"o=adam%28lr%3D{lr}%29"))
+    assert page.evaluate("history.length") == entries
+    page.go_back()
+    expect(page.get_by_role("button", name="Back to the start (Home)")).to_be_visible()
+    page.go_forward()
+    expect(slider).to_have_attribute("aria-valuetext", str(lr))
+
+
 def test_what_is_asked_for_is_in_the_address_and_by_keyboard(open_page: Any) -> None:
     page = open_page("/lab?o=adam&data=shapes10")
     wait_for(page, "lab.updates > 0")

@@ -25,6 +25,8 @@ def test_guess_then_see(open_page: Callable[..., Page]) -> None:
     page.get_by_role("button", name="Lock in my guess").click()
     expect(page.get_by_text("← your guess")).to_be_visible()
     expect(page.get_by_text("It is 3.16")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("← your guess")).to_be_visible()
     skip(page, 1)
     skip(page, 2)
     expect(page.get_by_text("6.57 × at t = 12", exact=True)).to_be_visible()  # in the drawing

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from optimizers import OPTIMIZERS
+
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
 
@@ -180,9 +182,12 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
     scrub = page.get_by_role("slider", name="Step")
     scrub.focus()
     page.keyboard.press("End")
-    expect(heading).to_have_text("Inside step 400")
+    expect(heading).to_have_text("Inside the last step")  # no update leaves the end: the last one stays
+    last = page.locator("table.numbers td").all_inner_texts()
+    assert "—" not in last
     page.keyboard.press("ArrowLeft")
     expect(heading).to_have_text("Inside step 399")
+    assert page.locator("table.numbers td").all_inner_texts() == last
     box = scrub.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -308,6 +313,31 @@ def test_racers_come_and_go(page: Page) -> None:
     page.get_by_role("slider", name="condition of Quadratic").press("End")
     settled(page)
     assert address(page)["surface"] == ["quadratic(condition=1000)"]
+
+
+def test_every_optimizer_can_be_reached_in_a_small_window(page: Page) -> None:
+    ready(page)
+    page.get_by_role("button", name="+ add a racer").click()
+    items = page.get_by_role("menuitem")
+    expect(items).to_have_count(len(OPTIMIZERS))
+    for key, item in (("End", items.last), ("Home", items.first)):
+        page.keyboard.press(key)
+        box = item.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 720
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    settled(page)
+    assert player(page, "race.racers.at(-1).name") == list(OPTIMIZERS)[-1]
+
+
+def test_no_more_than_eight_race(open_page: OpenPage) -> None:
+    page = ready(open_page("/?" + "&".join(f"o=adam(lr=0.{k})" for k in range(1, 9)) + "&step=0"))
+    add = page.get_by_role("button", name="+ add a racer")
+    expect(add).to_be_disabled()
+    expect(add).to_have_attribute("title", "8 race at most")
+    expect(page.get_by_role("button", name="with / without correction")).to_be_disabled()
 
 
 def test_what_is_looked_at_goes_with_a_shorter_race(open_page: OpenPage) -> None:
@@ -473,6 +503,20 @@ def test_names_never_overlap_and_stay_on_the_map(open_page: OpenPage) -> None:
                     assert max(apart_x, apart_y) >= 0, (a, b)
 
 
+@pytest.mark.parametrize("width", [390, 820])
+def test_nothing_is_cut_on_a_narrow_screen(open_page: OpenPage, width: int) -> None:
+    page = ready(open_page("/?step=60", viewport={"width": width, "height": 844}))
+    for part in (".tab", ".numbers", ".formula", ".figure", ".racer", ".question select", ".place", ".scrub"):
+        for node in page.locator(part).all():
+            box = node.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width + 0.5, part
+    scrub = page.locator(".scrub").bounding_box()
+    assert scrub is not None
+    assert scrub["width"] > 300
+
+
 def test_divergence_is_said_and_nothing_is_drawn_after_it(open_page: OpenPage) -> None:
     page = ready(open_page("/?o=gd(lr=0.01)&o=adam(lr=0.1)&steps=60&step=50&racer=0"))
     (gd,) = [
@@ -509,12 +553,72 @@ EXPLAIN = """async () => {
 }"""
 
 
+def test_the_chart_of_step_lengths_ends_at_the_map(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=momentum(lr=0.0005)&o=gd(lr=0.01)&steps=60&step=5&racer=0"))
+    note = page.locator(".figure .beyond").last
+    expect(note).to_have_text(re.compile(r"^beyond the axis: gradient descent, up to \d\.\d×10.+$"))
+
+
+def test_the_ends_of_an_axis_are_numbered(page: Page) -> None:
+    written = ready(page).evaluate(
+        """async () => {
+        const { drawLines } = await import("/_stcore/bidi-components/adamscope.player/chart.js");
+        const canvas = document.body.appendChild(document.createElement("canvas"));
+        canvas.style = "width: 500px; height: 200px";
+        const written = [];
+        canvas.getContext("2d").fillText = (text) => written.push(text);
+        drawLines(canvas, { series: [], xRange: [0, 400], font: "17px sans-serif" });
+        return written;
+    }"""
+    )
+    assert {"0", "400"} <= set(written)
+
+
+# Every optimizer, and options that add rows to the table.
+CROWDS = [
+    *(
+        [f"{name}(lr={min(entry.hyperparameters[0].default, 0.01)})" for name, entry in crowd]
+        for crowd in (list(OPTIMIZERS.items())[:8], list(OPTIMIZERS.items())[8:])
+    ),
+    [
+        "adamw(lr=0.1,eps_placement=hat)",
+        "nadam(lr=0.1,weight_decay=0.1,decoupled_weight_decay=True)",
+        "radam(lr=0.001,weight_decay=0.1,decoupled_weight_decay=True)",
+        "lion(lr=0.02,weight_decay=0.1)",
+        "adam(lr=0.1,weight_decay=0.1,eps=0.1,eps_placement=inside)",
+        "rmsprop(lr=0.02,weight_decay=0.1,centered=True,momentum=0.9)",
+        "momentum(lr=0.0005,weight_decay=0.1,nesterov=True,convention=sutskever)",
+        "signsgd(lr=0.02,momentum=0.9)",
+    ],
+]
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_the_numbers_inside_a_step_fit_and_give_it(open_page: OpenPage, crowd: list[str]) -> None:
+    page = ready(open_page("/?surface=beale&" + "&".join(f"o={racer}" for racer in crowd) + "&step=30"))
+    inside = page.locator("section.inside")
+    for k in range(len(crowd)):
+        page.get_by_role("tab").nth(k).click()
+        assert inside.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{crowd[k]} is cut"
+        for line in page.locator(".formula div").all_inner_texts():
+            _, expression, result = line.split("=")
+            assert evaluate(expression) == pytest.approx(evaluate(result), rel=2e-3), (crowd[k], line)
+
+
+def evaluate(written: str) -> float:
+    """Work out an expression as the player writes it."""
+    signs = str.maketrans("−·⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-*-0123456789")
+    numbers = re.sub(r"(?:×10|\b10)(?=[⁻⁰¹²³⁴⁵⁶⁷⁸⁹])", lambda ten: "e" if ten[0] == "×10" else "1e", written)
+    return float(eval(numbers.translate(signs)))
+
+
 def test_every_step_has_a_sentence_with_numbers_in_it(page: Page, server: str) -> None:
     for link in (
         "?step=0",
         "?surface=saddle&o=gd(lr=0.05)&o=nesterov&o=adagrad&o=adam(bias_correction=first)&step=0",
         "?surface=quadratic(condition=1)&start=0,0&o=gd&o=momentum(lr=0)&o=adam&o=rmsprop(lr=0)&step=0",
         "?surface=rastrigin&o=gd(lr=1)&o=momentum(lr=0.1)&o=adam(beta2=0.999999,bias_correction=False)&step=0",
+        *("?surface=beale&" + "&".join(f"o={racer}" for racer in crowd) + "&step=0" for crowd in CROWDS),
     ):
         page.goto(f"{server}/{link}")
         for sentences in ready(page).evaluate(EXPLAIN):
@@ -535,9 +639,27 @@ def test_sentence_and_formula_are_true_of_the_step(page: Page) -> None:
     for _ in range(6):
         page.get_by_role("button", name="One step on").click()
         for line in page.locator(".formula div").all_inner_texts():
-            written = line.replace("−", "-").replace("·", "*").replace("×10⁻⁸", "e-8").replace("10⁻⁸", "1e-8")
-            _, expression, result = written.split("=")
-            assert eval(expression) == pytest.approx(float(result), rel=2e-3)
+            _, expression, result = line.split("=")
+            assert evaluate(expression) == pytest.approx(evaluate(result), rel=2e-3)
+
+
+def test_a_sentence_gives_no_reason_that_is_none(open_page: OpenPage) -> None:
+    """Signs carry and average nothing, and who keeps no gradients isn't moved by those before."""
+    rules = {
+        "gd(lr=0.001,weight_decay=0.5)": r"gradients before|averages|carries",
+        "adagrad(lr=0.5,weight_decay=0.5)": r"gradients before|averages|carries|g \+ λθ = g",
+        "adadelta(lr=1)": r"31.6 % of \|g\|, so",  # √u has a part in it
+        "signsgd(lr=0.02,momentum=0.9)": r"\bsign\b",
+        "lion(lr=0.02,weight_decay=0.1)": r"\bsign\b",
+        "rmsprop(lr=0.02,momentum=0.9)": r"m averages|m is .* of g",  # m holds what is divided already
+        "radam(lr=0.001)": r"100 % shorter",
+        "nadam(lr=0.1)": r"only 100 %",
+    }
+    page = ready(open_page("/?" + "&".join(f"o={racer}" for racer in rules) + "&step=0"))
+    for (racer, wrong), sentences in zip(rules.items(), page.evaluate(EXPLAIN), strict=True):
+        assert [said for said in sentences if re.search(wrong, said)] == [], racer
+        bare = sum(said.startswith("This step moves") for said in sentences)
+        assert bare < len(sentences) / 10, f"{racer} is hardly explained"
 
 
 def test_no_sentence_is_said_for_most_of_a_race(page: Page) -> None:

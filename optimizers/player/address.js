@@ -1,0 +1,17 @@
+// The page's address, which holds all state.
+
+const PAUSE = 250; // ms without a newer one before it is rewritten: browsers allow only so many changes
+let writing = 0;
+
+/**
+ * Let the address say `query` once it rests; "" leaves it as it is. Replaced, not pushed: the back button leaves the
+ * page, as one expects.
+ */
+export function writeAddress(query) {
+  clearTimeout(writing);
+  const here = location.href;
+  if (!query || location.search === `?${query}`) return;
+  writing = setTimeout(() => {
+    if (location.href === here) history.replaceState(history.state, "", `?${query}`); // else one has gone elsewhere
+  }, PAUSE);
+}
