@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.warm import warm
+from app.warm import is_warm, warm
 
 HERE = Path(__file__).parent
 
@@ -13,7 +13,9 @@ def main() -> None:
     """Run the page the address names."""
     st.set_page_config(page_title="Adamscope", page_icon=str(HERE / "icon.svg"), layout="wide")
     st.logo(str(HERE / "wordmark.svg"), size="large")
-    warm()
+    if not is_warm():
+        with st.spinner("Getting the engine ready: the first time it is compiled for this machine."):
+            warm()
     pages = [
         st.Page(HERE / "views" / "playground.py", title="Playground", default=True),
         st.Page(HERE / "views" / "lab.py", title="Lab", url_path="lab"),

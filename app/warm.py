@@ -17,6 +17,11 @@ def warm() -> None:
         _load()
 
 
+def is_warm() -> bool:
+    """Tell whether `warm` has nothing left to do."""
+    return _load.cache_info().currsize > 0
+
+
 def warm_all() -> None:
     """Warm up, then compile what the first page does not show, so that a choice does not wait."""
     from optimizers import OPTIMIZERS, SURFACES, simulate

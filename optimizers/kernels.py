@@ -29,6 +29,7 @@ import platformdirs
 from numba import float64, int32, int64, types, void
 from numba.core.errors import NumbaError
 
+from optimizers.files import whole
 from optimizers.source import source
 
 # step(k, record, state, hyper, lr): reads theta and g of step k from record[k], writes the rest of record[k],
@@ -152,16 +153,9 @@ def kept(name: str, make: Callable[[], str]) -> Path:
     """Return the file of this name among the generated ones, written first where it is new."""
     path = _folder() / name
     if not path.exists():
-        _write_whole(path, make())
+        with whole(path) as temporary:  # so that another process sees all of it or nothing
+            temporary.write_text(make(), encoding="utf-8")
     return path
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that another process sees all of it or nothing."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
 
 
 @cache

@@ -50,6 +50,11 @@ class BasinMap:
     steps_to_converge: Steps = field(repr=False)  # (H, W), Trajectory.arrived; −1 where it is None
     final_loss: FloatArray = field(repr=False)  # (H, W), NaN where it diverges
 
+    def _repr_png_(self) -> bytes:
+        from optimizers.figures import as_png, basin
+
+        return as_png(basin(self))
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -88,11 +93,18 @@ class SweepMap:
 
     @property
     def best(self) -> tuple[int, int] | None:
-        """Row and column of the least final loss; None where every cell diverges."""
+        """Row and column of the least final loss, of equals the soonest there; None if every cell diverges."""
         if np.isnan(self.final_loss).all():
             return None
-        row, column = np.unravel_index(np.nanargmin(self.final_loss), self.final_loss.shape)
+        soon = np.where(self.steps_to_converge < 0, self.steps + 1, self.steps_to_converge)
+        order = np.lexsort((soon.ravel(), self.final_loss.ravel()))  # NaN comes last
+        row, column = np.unravel_index(order[0], self.final_loss.shape)
         return int(row), int(column)
+
+    def _repr_png_(self) -> bytes:
+        from optimizers.figures import as_png, sweep
+
+        return as_png(sweep(self))
 
 
 def basin_map(

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from optimizers.surfaces import Entry, Point
 
 _RULE_WORDS = ("sqrt", "maximum", "sign", "where", "abs")  # what every library's numbers have
-_SURFACE_WORDS = (*_RULE_WORDS, "cos", "exp", "log", "pi", "sin", "tanh", "len", "range")
+_MATHS = ("acos", "asin", "atan", "cos", "cosh", "exp", "log", "pi", "sin", "sinh", "tan", "tanh")
+_SURFACE_WORDS = (*_RULE_WORDS, *_MATHS)
 _OWN: set[str] = set()  # names of what has been added, which may be added anew
 
 # Colours no entry of the catalogue has, and that stand out from both pages.
@@ -116,9 +117,9 @@ def add_surface(
 
         f, ∂f/∂x, ∂f/∂y = function(x, y, **hyperparameters)
 
-    A function is made of operators and of `cos exp log pi sin sqrt tanh` from `math`, `maximum, sign, where`
-    from `optimizers.elementwise` and `abs`. Its gradient is compared with finite differences. For a formula
-    without a gradient see `formula("…")`.
+    A function is made of operators, of what `math` has for a sine, an exponential and the like, of `sqrt,
+    maximum, sign, where` from `optimizers.elementwise` and of `abs`. Its gradient is compared with finite
+    differences. For a formula without a gradient see `formula("…")`.
 
     Args:
         function: f and its gradient at a point.

@@ -209,6 +209,18 @@ def test_the_best_cell() -> None:
     assert lost.best is None
 
 
+def test_of_equally_good_cells_the_soonest_there_is_best() -> None:
+    found = sweep_map("gd", "quadratic(condition=1)", ("lr", [0.9, 1.0]), ("angle", [0.0]), steps=2_000)
+    assert found.final_loss.tolist() == [[0.0, 0.0]]
+    assert found.best == (0, 1)
+
+
+def test_a_notebook_shows_a_map() -> None:
+    swept = sweep_map("gd", "booth", ("lr", 0.01, 1, 3), ("weight_decay", [0.0, 0.1]), steps=5)
+    for found in (basin_map("gd(lr=0.1)", "booth", size=8, steps=5), swept):
+        assert found._repr_png_().startswith(b"\x89PNG")
+
+
 def test_progress_counts_up_and_may_stop_the_map() -> None:
     told: list[tuple[int, int]] = []
     basin_map("adam(lr=0.1)", "himmelblau", size=256, steps=500, progress=lambda *told_: told.append(told_))

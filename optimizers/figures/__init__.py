@@ -10,7 +10,7 @@ from optimizers.figures.charts import basin, basin_words, sweep, sweep_words
 from optimizers.figures.film import FILMS, Film, animate
 from optimizers.figures.inside import stages
 from optimizers.figures.racing import losses, panels, paths
-from optimizers.figures.style import FORMATS, STYLE, line, save
+from optimizers.figures.style import FORMATS, STYLE, as_png, line, save
 
 __all__ = [
     "FILMS",
@@ -18,6 +18,7 @@ __all__ = [
     "STYLE",
     "Film",
     "animate",
+    "as_png",
     "basin",
     "basin_words",
     "line",

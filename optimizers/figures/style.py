@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -286,6 +287,15 @@ def save(figure: Figure, path: Path | str) -> None:
     with whole(path) as temporary, mpl.rc_context(STYLE | {"pdf.fonttype": 42}):
         figure.savefig(temporary, dpi=160)
     plt.close(figure)
+
+
+def as_png(figure: Figure) -> bytes:
+    """Return a figure as a notebook shows it, and let go of it."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=100)
+    plt.close(figure)
+    return buffer.getvalue()
 
 
 def ending(path: Path, known: tuple[str, ...]) -> str:
