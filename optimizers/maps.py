@@ -93,7 +93,7 @@ class SweepMap:
 
     @property
     def best(self) -> tuple[int, int] | None:
-        """Row and column of the least final loss, of equals the soonest there; None if every cell diverges."""
+        """Row and column of the least final loss, of equals the soonest; None if every cell diverges."""
         if np.isnan(self.final_loss).all():
             return None
         soon = np.where(self.steps_to_converge < 0, self.steps + 1, self.steps_to_converge)
