@@ -14,14 +14,15 @@
 
 void basin(int64_t count, const double *restrict xs, const double *restrict ys, int64_t steps, double lr,
            double beta1, double beta2, double eps, const double *minima, double radius,
-           double *restrict loss, int32_t *restrict arrived, int32_t *restrict which, int32_t *restrict lost)
+           double *restrict loss, int32_t *restrict arrived, int32_t *restrict which, int32_t *restrict lost,
+           int threads)
 {
     double *unbias_m = malloc(steps * sizeof *unbias_m), *unbias_v = malloc(steps * sizeof *unbias_v);
     for (int64_t k = 0; k < steps; k++) {
         unbias_m[k] = 1 / (1 - pow(beta1, k + 1));
         unbias_v[k] = 1 / (1 - pow(beta2, k + 1));
     }
-    #pragma omp parallel for schedule(static)
+    #pragma omp parallel for schedule(static) num_threads(threads)
     for (int64_t first = 0; first < count; first += LANES) {
         double x[LANES], y[LANES], mx[LANES], my[LANES], vx[LANES], vy[LANES], ux[LANES], uy[LANES], f[LANES];
         double square[LANES];

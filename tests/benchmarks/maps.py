@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from optimizers.maps import basin_map, sweep_map
+from optimizers.maps import _cores, basin_map, sweep_map
 from optimizers.surfaces import Surface
 from optimizers.trajectory import reach
 from tests.benchmarks.machine import machine
@@ -66,8 +66,8 @@ def in_c(folder: Path) -> Callable[[], dict[str, np.ndarray]] | None:
     x, y = (np.linspace(*bounds, SIZE) for bounds in surface.entry.bounds)
     xs, ys = (np.ascontiguousarray(part).ravel() for part in np.broadcast_arrays(x[None, :], y[:, None]))
     minima = np.array(surface.entry.minima)
-    ends = {name: np.empty(SIZE * SIZE, np.int32) for name in ("arrived", "which", "lost")}
-    arrays = {"loss": np.empty(SIZE * SIZE), **ends}
+    names = ("arrived", "which", "lost")
+    arrays = {"loss": np.empty(SIZE * SIZE)} | {name: np.empty(SIZE * SIZE, np.int32) for name in names}
 
     def pointer(array: np.ndarray) -> ctypes.c_void_p:
         return array.ctypes.data_as(ctypes.c_void_p)
@@ -76,7 +76,9 @@ def in_c(folder: Path) -> Callable[[], dict[str, np.ndarray]] | None:
         count, steps = ctypes.c_int64(SIZE * SIZE), ctypes.c_int64(STEPS)
         numbers = map(ctypes.c_double, (0.1, 0.9, 0.999, 1e-8))
         where = pointer(minima), ctypes.c_double(reach(surface))
-        basin(count, pointer(xs), pointer(ys), steps, *numbers, *where, *map(pointer, arrays.values()))
+        ends = map(pointer, arrays.values())
+        # told how many, as torch in this process changes OpenMP's default
+        basin(count, pointer(xs), pointer(ys), steps, *numbers, *where, *ends, ctypes.c_int(_cores()))
         return arrays
 
     return draw
