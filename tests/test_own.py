@@ -1,7 +1,12 @@
 """A reader's own rule and surface: what may be added, and one sentence for what may not."""
 
+import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +161,68 @@ def test_a_function_without_source_is_one_sentence() -> None:
     exec("def unseen(theta, g, t, lr):\n    return -lr * g, (), (lr,)", names)
     with pytest.raises(ValueError, match="unseen has no source to compile; define it in a file"):
         add_optimizer(names["unseen"], {"lr": 0.1})
+
+
+README = Path(__file__).parents[1] / "README.md"
+
+EVERYWHERE = """
+
+import copy, json, sys
+import torch
+from optimizers import Racer, basin_map, simulate, sweep_map
+from optimizers.explain import formula, program, worked
+from optimizers.figures import animate, basin, losses, panels, stages, sweep
+from optimizers.torch_rules import RuleOptimizer
+
+walk = simulate("tempered(lr=0.1)", "trough(steep=5)", steps=30, schedule="warmup+cosine", clip_norm=3.0)
+one = race(["tempered", "gd"], "trough", steps=20)
+save(losses(one), "losses.png")
+save(panels(one), "panels.svg")
+save(stages(walk, 3), "stages.png")
+save(basin(basin_map("tempered", "trough", size=24)), "basin.png")
+save(sweep(sweep_map("tempered", "trough", ("lr", 1e-3, 1, 4), ("steep", 1, 20, 3))), "sweep.png")
+animate(one, "race.gif", seconds=1)
+open("race.html", "w").write(one.to_html())
+for library in ("numpy", "torch"):
+    open(f"walk_{library}.py", "w").write(program(walk, library))
+theta = torch.nn.Parameter(torch.tensor(walk.path[0]))
+optimizer = RuleOptimizer([theta], "tempered(lr=0.1)")
+for k in range(30):
+    theta.grad = torch.tensor(walk.grad[k])
+    optimizer.param_groups[0]["lr"] = float(walk.lr[k])
+    optimizer.step()
+json.dump(
+    {
+        "formula": formula("tempered"),
+        "worked": worked(walk, 3).latex,
+        "path": walk.path.tolist(),
+        "by torch": theta.tolist(),
+        "drawn": sorted(Racer.parse("tempered").values),
+    },
+    open("said.json", "w"),
+)
+"""
+
+
+def test_the_readmes_rule_and_surface_reach_everything(tmp_path: Path) -> None:
+    """The example of the README, as it stands there, then every picture, map and explanation of it."""
+    example = README.read_text("utf-8").split("<!-- your own -->\n```python\n")[1].split("```")[0]
+    (tmp_path / "mine.py").write_text(example + EVERYWHERE, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(README.parent), "MPLBACKEND": "agg"}
+    subprocess.run([sys.executable, "mine.py"], cwd=tmp_path, env=environment, check=True)
+    for name in ("mine.png", "losses.png", "stages.png", "basin.png", "sweep.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG"), name
+    assert b"<svg" in (tmp_path / "panels.svg").read_bytes()[:2000]
+    assert (tmp_path / "race.gif").read_bytes().startswith(b"GIF89a")
+    assert "tempered" in (tmp_path / "race.html").read_text("utf-8")
+    said = json.loads((tmp_path / "said.json").read_text("utf-8"))
+    assert r"\sqrt" in said["formula"]
+    assert "floor" in said["formula"]
+    assert "m_x" in said["worked"]
+    assert said["by torch"] == pytest.approx(said["path"][-1], rel=1e-12)
+    script = "import json, runpy, sys; print(json.dumps(runpy.run_path(sys.argv[1])['paths']))"
+    for library in ("numpy", "torch"):
+        command = [sys.executable, "-I", "-c", script, str(tmp_path / f"walk_{library}.py")]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        [path] = json.loads(out.splitlines()[-1]).values()
+        assert path == said["path"]
