@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from optimizers.kernels import clamp, inlined, is_loaded_or_on_disk, load
+from optimizers.kernels import ON, RULE, clamp, inlined, is_loaded_or_on_disk, load
 from optimizers.source import source
 
 WIDTH = 64  # walks side by side: enough vectors for one to start while another waits for its square root
@@ -62,7 +62,7 @@ def _module(
     parts, passed = _split(rule, own, common)
     exact = not any("_quotient(" in part for part in parts)
     text = _kernel(surface, kind, common, hyper, passed, exact)
-    parts = [_QUOTIENT, inlined(source(clamp)), *parts, inlined(surface), text]
+    parts = [_QUOTIENT, inlined(source(clamp)), *parts, inlined(surface, ON), text]
     return f"{rule.__name__}_on_{surface.__name__}", parts, hyper
 
 
@@ -84,9 +84,9 @@ def _split(rule: Callable[..., Any], own: list[str], common: list[str]) -> tuple
     else:  # with branches or loops in it, a rule stays whole
         passed = [f"_{name}" for name in common]
         given = [f"_{name}" if name in common else name for name in inspect.signature(rule).parameters]
-        lines = [f"update, state, shown = {rule.__name__}({', '.join(given)})"]
+        lines = [f"update, state, shown = {RULE}({', '.join(given)})"]
         lines += [f"return update, state, shown, {_least([])}"]
-        parts, before = [inlined(rule)], [f"{new} = {name}" for new, name in zip(passed, common, strict=True)]
+        parts, before = [inlined(rule, RULE)], [f"{new} = {name}" for new, name in zip(passed, common, strict=True)]
     body = "".join(f"    {line}\n" for line in before)
     parts.append(inlined(f"def shared({', '.join(common)}):\n{body}    return ({', '.join(passed)},)"))
     body = "".join(f"    {line}\n" for line in lines)
@@ -220,7 +220,7 @@ def _kernel(
     """Write the kernel: blocks of walks, in each all steps, at each step all walks of the block."""
     given = list(inspect.signature(surface).parameters)[2:]
     on = [name for name in given if name != "data"]
-    at = f"{surface.__name__}(x, y{''.join(f', on_{name}' for name in given)})"
+    at = f"{ON}(x, y{''.join(f', on_{name}' for name in given)})"
     on_batch = at.replace("on_data", "on_batch")
     arguments = {"t": "k + 1.0", "lr": "lr[k]"} | {name: f"hyper[{i}]" for i, name in enumerate(hyper)}
     state = [(s, axis) for s in range(kind.states) for axis in (0, 1)]

@@ -67,6 +67,23 @@ def test_one_may_change_ones_mind() -> None:
     assert simulate("fading", "booth", steps=1).lr[0] == 0.5
 
 
+def update(theta, g, t, m, lr):
+    m = 0.5 * m + g
+    return -lr * m, (m,), (lr,)
+
+
+def f(x, y):
+    return x * x + y * y, 2 * x, 2 * y
+
+
+def test_any_name_will_do() -> None:
+    """The modules that are generated have names of their own."""
+    add_optimizer(update, {"lr": 0.1})
+    add_surface(f, **DISH)
+    found = basin_map("update", "f", size=3, steps=50)
+    assert found.final_loss[0, 0] == simulate("update", "f", (found.x[0], found.y[0]), 50).loss[-1]
+
+
 def adam(theta, g, t, lr):
     return -lr * g, (), (lr,)
 
