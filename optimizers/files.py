@@ -26,5 +26,9 @@ def whole(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as problem:
+        if problem.filename == str(temporary):  # a name nobody gave
+            problem.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)

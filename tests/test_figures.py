@@ -1,5 +1,6 @@
 """What the pictures say, read back from what they draw; and that a file is whole or not there."""
 
+import errno
 import itertools
 import re
 import subprocess
@@ -351,6 +352,9 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     assert path.read_text() == "all"
     with pytest.raises(FileNotFoundError, match="nowhere"), whole(tmp_path / "nowhere" / "a.png"):
         pass
+    with pytest.raises(OSError, match="denied") as caught, whole(path) as temporary:
+        raise OSError(errno.EACCES, "denied", str(temporary))
+    assert caught.value.filename == str(path.resolve())
     figure = figures.losses(race(["adam"], "beale", steps=5))
     with pytest.raises(ValueError, match=r"takes a name ending in \.png, \.svg, \.pdf"):
         figures.save(figure, tmp_path / "a.jpg")
