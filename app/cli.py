@@ -425,7 +425,8 @@ def _write_npz(found: BasinMap | SweepMap, out: Path, arrays: dict[str, Any]) ->
     import numpy as np
 
     recipe = {name: str(getattr(found, name)) for name in ("racer", "surface", "steps", "conditions")}
-    np.savez_compressed(out, **arrays | recipe)
+    with out.open("wb") as file:  # given a name, NumPy appends .npz to one that ends in .NPZ
+        np.savez_compressed(file, **arrays | recipe)
     return ""
 
 

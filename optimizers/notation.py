@@ -8,6 +8,7 @@ import ast
 import math
 import numbers
 import reprlib
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -122,7 +123,8 @@ def parse_call(
     if len(text) > LONGEST:
         raise ValueError(f"{shown!r} is too long for a {kind}: at most {LONGEST} characters.")
     try:
-        node = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of "1and 2", which is refused anyway
+            node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise problem from None
     if isinstance(node, ast.Name):

@@ -27,6 +27,20 @@ def test_race_prints_how_each_ends(capsys: pytest.CaptureFixture[str]) -> None:
     assert "diverged" in out
 
 
+def test_a_file_name_may_end_in_capitals(tmp_path: Path) -> None:
+    """NumPy appends an ending of its own to a name whose ending it does not know."""
+    out = tmp_path / "MAP.NPZ"
+    assert run(["map", "basin", "-o", "adam", "--size", "4", "--steps", "5", "--out", str(out)]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["MAP.NPZ"]
+
+
+def test_a_warning_of_pythons_own_parser_is_no_second_line() -> None:
+    command = [sys.executable, "-c", "from app.cli import main; main()", "race", "-o", "adam(lr=1and 2)"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert said.startswith("adamscope: 'adam(lr=1and 2)' is no optimizer")
+    assert said.count("\n") == 1
+
+
 def test_race_to_json_and_csv(tmp_path: Path) -> None:
     out = tmp_path / "race.json"
     assert run(["race", *FOUR, "--start", "-1.5,2", "--steps", "50", "--out", str(out)]) == 0
