@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import builtins
 import math
+import numbers
 import random
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from inspect import signature
+from inspect import isfunction, signature
 from typing import TYPE_CHECKING, Any
 
 from optimizers import catalog, elementwise
@@ -79,6 +81,11 @@ def add_optimizer(
         )
     if "lr" not in hyperparameters:
         raise ValueError(f"{name} has no hyperparameter lr, but schedules and charts need one.")
+    taken = ["theta", "g", "update", "effective_lr", *hyperparameters]  # as Trajectory calls its parts
+    for own in (*state, *shown):
+        if own in taken:
+            raise ValueError(f"{name} keeps or shows {own}, but that name is taken; give it another.")
+        taken.append(own)
     _check_words(rule, _RULE_WORDS, elementwise)
     entry = Optimizer(
         name=name,
@@ -95,6 +102,8 @@ def add_optimizer(
         states=tuple(Quantity(key, key) for key in state),
         extras=tuple(Quantity(key, key) for key in shown),
     )
+    for hyper in entry.hyperparameters:
+        hyper.check(hyper.default, name)
     direction = _direction(entry)
     OPTIMIZERS[name] = replace(entry, direction=direction)
     _OWN.add(name)
@@ -139,6 +148,7 @@ def add_surface(
         ValueError: what can't be used, in one sentence that says why.
     """
     from optimizers.surfaces import SURFACES, Entry
+    from optimizers.trajectory import point
 
     name = _new_name(function, SURFACES)
     given = dict(hyperparameters or {})
@@ -148,30 +158,50 @@ def add_surface(
             f"{name} takes {', '.join(names)}, but a surface takes x, y"
             f"{', then ' + ', '.join(given) if given else ' and no hyperparameter'}."
         )
+    if "data" in given:
+        raise ValueError(f"{name} takes data, which is what rows of data are called; give it another name.")
     _check_words(function, _SURFACE_WORDS, elementwise, math)
     hypers = tuple(_hyperparameter(key, value) for key, value in given.items())
     defaults = [float(hyper.default) for hyper in hypers]
-    lowest = min((function(*point, *defaults)[0] for point in minima), default=-math.inf)
     entry = Entry(
         name=name,
         title=title or name.replace("_", " ").capitalize(),
         function=function,
-        bounds=bounds,
-        minima=tuple(minima),
-        lowest=lowest,
-        start=start,
+        bounds=_sides(bounds),
+        minima=tuple(point("a minimum", minimum) for minimum in minima),
+        lowest=-math.inf,
+        start=point("start", start),
         watch=watch or (function.__doc__ or "").strip().partition("\n")[0],
         citation=citation,
         hyperparameters=hypers,
-        saddles=tuple(saddles),
+        saddles=tuple(point("a saddle", saddle) for saddle in saddles),
     )
     _check_gradient(entry, defaults)
-    SURFACES[name] = entry
+    lowest = min((_at(entry, *minimum, defaults)[0] for minimum in entry.minima), default=-math.inf)
+    SURFACES[name] = replace(entry, lowest=lowest)
     _OWN.add(name)
-    return entry
+    return SURFACES[name]
+
+
+def _sides(bounds: Any) -> tuple[Point, Point]:
+    """Return a map's bounds as numbers, or raise a ValueError."""
+    from optimizers.conditions import FARTHEST
+
+    try:
+        (x0, x1), (y0, y1) = ([float(end) for end in side] for side in bounds)
+    except (TypeError, ValueError):
+        x0 = x1 = y0 = y1 = math.nan
+    if not (-FARTHEST <= x0 < x1 <= FARTHEST and -FARTHEST <= y0 < y1 <= FARTHEST):
+        raise ValueError(
+            f"bounds is {reprlib.repr(bounds)}, but takes ((x low, x high), (y low, y high)), "
+            "from −10⁹ to 10⁹."
+        )
+    return (x0, x1), (y0, y1)
 
 
 def _new_name(function: Callable[..., Any], known: Mapping[str, object]) -> str:
+    if not isfunction(function):
+        raise ValueError(f"{reprlib.repr(function)} is no function; write it as one: def name(…).")
     name = function.__name__
     if not name.isidentifier():
         raise ValueError(f"{name} is no name; write it as a function of its own: def name(…).")
@@ -184,9 +214,9 @@ def _hyperparameter(name: str, given: object) -> Hyperparameter:
     """Return what is known of a hyperparameter by its name and its default."""
     if isinstance(given, Hyperparameter):
         return given
-    if not isinstance(given, bool | int | float) or not math.isfinite(given) or given < 0:
+    if not isinstance(given, numbers.Real) or not math.isfinite(given) or given < 0:
         raise ValueError(f"{name} is {given!r}, but its default takes a number from 0, True or False.")
-    return catalog.hyperparameter(name, given)
+    return catalog.hyperparameter(name, given if isinstance(given, bool) else float(given))
 
 
 def _check_words(function: Callable[..., Any], words: Sequence[str], *modules: Any) -> None:
@@ -247,18 +277,33 @@ def _direction(entry: Optimizer) -> str:
     return fits[0]
 
 
+def _at(entry: Entry, x: float, y: float, values: Sequence[float]) -> tuple[float, float, float]:
+    """Return f and its gradient at a point, or raise a ValueError that says why it has none there."""
+    try:
+        f, gx, gy = map(float, entry.function(x, y, *values))
+    except (TypeError, ValueError, ArithmeticError) as problem:
+        raise ValueError(
+            f"{entry.name} fails at ({x:.4g}, {y:.4g}) ({problem}), but a surface returns f, ∂f/∂x, ∂f/∂y."
+        ) from None
+    if not all(map(math.isfinite, (f, gx, gy))):
+        raise ValueError(
+            f"{entry.name} is f, ∂f/∂x, ∂f/∂y = {f:.4g}, {gx:.4g}, {gy:.4g} at ({x:.4g}, {y:.4g})."
+        )
+    return f, gx, gy
+
+
 def _check_gradient(entry: Entry, values: Sequence[float]) -> None:
     """Raise where the gradient is not that of f, or a minimum is none."""
     draw, h = random.Random(0), 1e-5
 
     def f(x: float, y: float) -> float:
-        return float(entry.function(x, y, *values)[0])
+        return _at(entry, x, y, values)[0]
 
     (x0, x1), (y0, y1) = entry.bounds
     greatest = 0.0
     for _ in range(20):
         x, y = draw.uniform(x0, x1), draw.uniform(y0, y1)
-        _, *exact = entry.function(x, y, *values)
+        _, *exact = _at(entry, x, y, values)
         seen = (f(x + h, y) - f(x - h, y)) / (2 * h), (f(x, y + h) - f(x, y - h)) / (2 * h)
         greatest = max(greatest, *map(abs, exact))
         for axis, ours, numeric in zip("xy", exact, seen, strict=True):
@@ -268,6 +313,6 @@ def _check_gradient(entry: Entry, values: Sequence[float]) -> None:
                     f"changes by {numeric:.6g}."
                 )
     for point in entry.minima:
-        _, *slope = entry.function(*point, *values)
+        _, *slope = _at(entry, *point, values)
         if max(map(abs, slope)) > 1e-6 * max(1.0, greatest):
             raise ValueError(f"{entry.name} has no minimum at {point}: its slope there is {tuple(slope)}.")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -124,9 +125,20 @@ def piecewise(theta, g, t, lr):
     return -lr * where(g > 0, g, 2 * g), (), (lr,)
 
 
+def hidden(theta, g, t, update, lr):
+    return -lr * g, (update + g,), (lr,)
+
+
 @pytest.mark.parametrize(
     ("rule", "hyperparameters", "words"),
     [
+        ("fading", {"lr": 0.1}, "'fading' is no function; write it as one: def name(…)."),
+        (hidden, {"lr": 0.1}, "hidden keeps or shows update, but that name is taken; give it another."),
+        (
+            fading,
+            FADING | {"lr": 1e9},
+            "lr of fading is 1000000000.0, but takes a number from 0 to 1,000,000.",
+        ),
         (adam, {"lr": 0.1}, "adam is in the catalogue already; give the function another name."),
         (lambda theta, g, t, lr: 0, {"lr": 0.1}, "<lambda> is no name"),
         (backwards, {"lr": 0.1}, "backwards takes theta, t, g, lr, but a rule takes theta, g, t, its state"),
@@ -146,7 +158,7 @@ def test_a_rule_that_cannot_be_used_is_one_sentence(rule, hyperparameters, words
         add_optimizer(rule, hyperparameters)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert rule.__name__ not in OPTIMIZERS or rule is adam
+    assert getattr(rule, "__name__", "") not in OPTIMIZERS or rule is adam
 
 
 def tilted(x, y):
@@ -157,13 +169,32 @@ def missed(x, y):
     return (x - 1) ** 2 + y * y, 2 * (x - 1), 2 * y
 
 
+def bounded(x, y):
+    return log(x) + y * y, 1 / x, 2 * y
+
+
+def endless(x, y):
+    return x * x + y * y, 1e400 * x, 2 * y
+
+
+def flat(x, y):
+    return x * x + y * y, 2 * x
+
+
 @pytest.mark.parametrize(
     ("function", "changed", "words"),
     [
         (rosenbrock, {}, "rosenbrock is in the catalogue already"),
         (dish, {}, "dish takes x, y, tilt, but a surface takes x, y and no hyperparameter."),
         (tilted, {}, "∂f/∂y of tilted at"),
-        (missed, {}, "missed has no minimum at (0, 0): its slope there is (-2, 0)."),
+        (missed, {}, "missed has no minimum at (0.0, 0.0): its slope there is (-2.0, 0.0)."),
+        (bounded, {}, "bounded fails at ("),
+        (endless, {}, "endless is f, ∂f/∂x, ∂f/∂y ="),
+        (flat, {}, "flat fails at ("),
+        (f, {"bounds": ((2, -2), (-1, 1))}, "bounds is ((2, -2), (-1, 1)), but takes ((x low, x high), (y"),
+        (f, {"bounds": (-2, 2)}, "bounds is (-2, 2), but takes ((x low, x high), (y low, y high))"),
+        (f, {"minima": (0, 0)}, "a minimum is 0, but takes two numbers x, y"),
+        (f, {"start": (math.nan, 0)}, "start is (nan, 0), but takes two numbers x, y"),
     ],
 )
 def test_a_surface_that_cannot_be_used_is_one_sentence(function, changed, words) -> None:
