@@ -55,8 +55,8 @@ class Conditions:
             and not isinstance(self.schedule, Schedule)
         ):
             raise ValueError(
-                f"schedule is {self.schedule!r}, but takes None, a schedule such as warmup+cosine, "
-                "or a function from step index to factor."
+                f"schedule is {reprlib.repr(self.schedule)}, but takes None, a schedule such as "
+                "warmup+cosine, or a function from step index to factor."
             )
         for name in ("clip_norm", "clip_value"):
             if getattr(self, name) is not None:
@@ -165,7 +165,7 @@ def _factors(schedule: Callable[[int], float], steps: int) -> FloatArray:
 def whole(name: str, value: object, low: int, high: int) -> int:
     """Return a whole number from low to high, or raise a ValueError that names it."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not low <= int(value) <= high:
-        raise ValueError(f"{name} is {value!r}, but takes a whole number from {low} to {high}.")
+        raise ValueError(f"{name} is {value!r}, but takes a whole number from {low} to {high:,}.")
     return int(value)
 
 

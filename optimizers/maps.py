@@ -6,9 +6,10 @@ Every cell is, to the last bit, what `simulate` says of it.
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -278,10 +279,10 @@ class _Cells:
         rows, columns = (len(side) for side in sides)
 
         def spread(name: str) -> NDArray[Any]:
-            whole = getattr(base, name)
+            given = getattr(base, name)
             up, across = (np.concatenate([getattr(one, name) for one in side]) for side in sides)
             up, across = np.repeat(up, columns, axis=0), np.tile(across, (rows,) + (1,) * (across.ndim - 1))
-            return np.where((across != whole).any(axis=0), across, up)
+            return np.where((across != given).any(axis=0), across, up)
 
         swept = [index for index, side in enumerate((y, x)) if side.name == "lr"]
         which = [np.repeat(np.arange(rows), columns), np.tile(np.arange(columns), rows)]
@@ -314,15 +315,16 @@ def _hyper_names(racer: Racer) -> list[str]:
 def _changed(racer: Racer, surface: Surface, name: str, value: Value) -> tuple[Racer, Surface]:
     if name in racer.values:
         return racer.change(**{name: value}), surface
-    return racer, Surface(surface.name, tuple({**surface.values, name: value}.items()))
+    return racer, replace(surface, pairs=tuple({**surface.values, name: value}.items()))
 
 
 def _axis(side: str, spec: Sequence[Any], racer: Racer, surface: Surface) -> Axis:
     """Read what a side sweeps."""
     takes = f'{side} takes (name, from, to, how many), e.g. ("lr", 1e-4, 1, 64), or (name, [values])'
     if isinstance(spec, str) or not isinstance(spec, Sequence) or not spec or not isinstance(spec[0], str):
-        raise ValueError(f"{side} is {spec!r}, but {takes}.")
-    known = {h.name: h for h in (*surface.entry.hyperparameters, *racer.optimizer.hyperparameters)}
+        raise ValueError(f"{side} is {reprlib.repr(spec)}, but {takes}.")
+    ground = surface.entry.hyperparameters if not surface.f else ()  # a formula's window changes no walk
+    known = {h.name: h for h in (*ground, *racer.optimizer.hyperparameters)}
     name, *rest = spec
     if name not in known:
         raise unknown("hyperparameter", name, list(known), f"{racer.name} on {surface.name}")
@@ -331,14 +333,15 @@ def _axis(side: str, spec: Sequence[Any], racer: Racer, surface: Surface) -> Axi
         values = [choice.value for choice in hyper.choices] if not rest else rest[0]
         scale = "choice"
     elif len(rest) == 1:
-        values, scale = rest[0], hyper.scale
+        values = rest[0].tolist() if isinstance(rest[0], np.ndarray) else rest[0]
+        scale = hyper.scale
     elif len(rest) in (3, 4):
         low, high, count, scale = rest if len(rest) == 4 else (*rest, hyper.scale)
         values = _spaced(side, hyper, owner, low, high, count, scale)
     else:
-        raise ValueError(f"{side} is {tuple(spec)!r}, but {takes}.")
+        raise ValueError(f"{side} is {reprlib.repr(tuple(spec))}, but {takes}.")
     if isinstance(values, str) or not isinstance(values, Sequence) or not 1 <= len(values) <= LARGEST:
-        raise ValueError(f"{side} is {tuple(spec)!r}, but {takes}.")
+        raise ValueError(f"{side} is {reprlib.repr(tuple(spec))}, but {takes}.")
     return Axis(name, hyper.symbol, tuple(hyper.check(value, owner) for value in values), scale)
 
 
@@ -355,7 +358,7 @@ def _spaced(
     elif scale == "one_minus_log" and first < 1 and last < 1:
         values = 1 - np.geomspace(1 - first, 1 - last, count)
     else:
-        reason = {"log": "above 0", "one_minus_log": "below 1"}.get(scale)
+        reason = {"log": "above 0", "one_minus_log": "below 1"}.get(str(scale))
         raise ValueError(
             f"{side} sweeps {hyper.name} from {first:g} to {last:g} on a {scale} scale, which takes numbers "
             f"{reason}."

@@ -7,6 +7,7 @@ diverges ends in NaN and says so.
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -238,5 +239,5 @@ def point(name: str, value: Sequence[float]) -> Point:
     except (TypeError, ValueError, OverflowError):
         x = y = math.nan
     if not (abs(x) <= FARTHEST and abs(y) <= FARTHEST):
-        raise ValueError(f"{name} is {value!r}, but takes two numbers x, y between −10⁹ and 10⁹.")
+        raise ValueError(f"{name} is {reprlib.repr(value)}, but takes two numbers x, y between −10⁹ and 10⁹.")
     return x, y

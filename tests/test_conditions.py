@@ -96,7 +96,7 @@ def test_an_lr_beyond_all_floats_is_a_walk_that_diverges() -> None:
             "schedule is 0.5, but takes None, a schedule such as warmup+cosine, or a function",
         ),
         ({"schedul": "cosine"}, "A walk has no condition 'schedul'. Did you mean schedule?"),
-        ({"seed": 1.5}, "seed is 1.5, but takes a whole number from 0 to 4294967295."),
+        ({"seed": 1.5}, "seed is 1.5, but takes a whole number from 0 to 4,294,967,295."),
         ({"seed": 2**32}, "seed is 4294967296"),
     ],
 )

@@ -248,6 +248,17 @@ def test_a_sweep_is_spaced_as_its_hyperparameter_has_it() -> None:
     assert (found.x.scale, found.y.scale) == ("log", "one_minus_log")
 
 
+def test_the_values_of_a_sweep_may_be_an_array() -> None:
+    found = sweep_map("adam", "booth", x=("lr", np.linspace(0.1, 0.4, 4)), y=("beta1", [0.9]), steps=5)
+    assert found.x.values == tuple(np.linspace(0.1, 0.4, 4))
+
+
+def test_a_formula_has_nothing_to_sweep() -> None:
+    """Its one hyperparameter is the window, in which every walk is the same."""
+    with pytest.raises(ValueError, match="adam on formula has no hyperparameter 'reach'"):
+        sweep_map("adam", 'formula("x**2 + y**2")', y=("reach", 1, 5, 3))
+
+
 def test_the_best_cell() -> None:
     found = sweep_map("gd", "quadratic(condition=1)", ("lr", [0.5, 1.0, 3.0]), ("angle", [0.0]), steps=400)
     assert found.best == (0, 1)  # lr = 1 arrives at once
@@ -329,9 +340,9 @@ def test_a_preview_comes_before_what_has_to_be_compiled(monkeypatch, tmp_path) -
     [
         ({"racer": "adamm"}, "Did you mean adam?"),
         ({"surface": "hill"}, "There is no surface 'hill'."),
-        ({"size": 1}, "size is 1, but takes a whole number from 2 to 4096."),
+        ({"size": 1}, "size is 1, but takes a whole number from 2 to 4,096."),
         ({"steps": 0}, "steps is 0"),
-        ({"threads": 0}, "threads is 0, but takes a whole number from 1 to 1024."),
+        ({"threads": 0}, "threads is 0, but takes a whole number from 1 to 1,024."),
         ({"noise": -1}, "noise is -1"),
         ({"nose": 1}, "A walk has no condition 'nose'. Did you mean noise?"),
     ],
@@ -353,7 +364,9 @@ def test_bad_input_for_a_basin_is_one_sentence(arguments: dict, words: str) -> N
         (("lr", 1e-3, 1, 5, "cubic"), "The scale of x is 'cubic', but takes linear, log or one_minus_log."),
         (("lr", -1, 1, 5), "lr of adam is -1"),
         (("lr", 1e-3, 1, 0), "how many values x takes is 0"),
+        (("lr", 1e-3, 1, 5, ["log"]), "The scale of x is ['log'], but takes linear, log or one_minus_log."),
         (("lr", [1e-3, "a"]), "lr of adam is 'a'"),
+        (("lr", np.ones((40, 2))), "lr of adam is [1.0, 1.0]"),
         (("lr", []), "but x takes"),
         (("momentum", 0, 0.9, 4), "adam on rosenbrock has no hyperparameter 'momentum'."),
         (("beta2", 0.9, 0.99, 4), "x and y both sweep beta2, but take two different hyperparameters."),
