@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import math
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -68,6 +69,9 @@ from numba.extending import intrinsic
 from optimizers.kernels import STEP, SURFACE
 '''
 
+# What a rule and a surface are called in a generated module, whatever their own names.
+RULE, ON = "_rule", "_surface"
+
 _lock = threading.Lock()
 
 
@@ -86,11 +90,11 @@ def rule_kernel(rule: Callable[..., Any], states: int, shown: int) -> tuple[Any,
         arguments = [f"record[k, 0, {i}]", f"record[k, 1, {i}]", "t"]
         arguments += [f"state[{s}, {i}]" for s in range(states)]
         arguments += ["lr" if name == "lr" else f"hyper[{hyper.index(name)}]" for name in names[3 + states :]]
-        lines.append(f"    update, new, shown = {rule.__name__}({', '.join(arguments)})")
+        lines.append(f"    update, new, shown = {RULE}({', '.join(arguments)})")
         lines.append(f"    record[k, 2, {i}] = update")
         lines += [f"    state[{s}, {i}] = record[k, {3 + s}, {i}] = new[{s}]" for s in range(states)]
         lines += [f"    record[k, {3 + states + s}, {i}] = shown[{s}]" for s in range(shown)]
-    return load(rule.__name__, inlined(rule), "\n".join(lines)).kernel, hyper
+    return load(rule.__name__, inlined(rule, RULE), "\n".join(lines)).kernel, hyper
 
 
 @cache
@@ -102,13 +106,19 @@ def surface_kernel(function: Callable[..., Any]) -> Any:
     wrapper = f"""\
 @cfunc(SURFACE, cache=True, error_model="numpy")
 def kernel(x, y, p):
-    return {function.__name__}({arguments})"""
-    return load(function.__name__, inlined(function), wrapper).kernel
+    return {ON}({arguments})"""
+    return load(function.__name__, inlined(function, ON), wrapper).kernel
 
 
-def inlined(function: Callable[..., Any] | str) -> str:
-    """Return a function's source as a part of a generated module, compiled into whatever calls it there."""
-    return f'@njit(error_model="numpy")\n{function if isinstance(function, str) else source(function)}'
+def inlined(function: Callable[..., Any] | str, name: str = "") -> str:
+    """Return a function's source as a part of a generated module, compiled into whatever calls it there.
+
+    There it is called `name`, so that a reader's `update` or `f` is not taken for a variable of its caller.
+    """
+    text = function if isinstance(function, str) else source(function)
+    return '@njit(error_model="numpy")\n' + (
+        re.sub(r"\bdef\s+\w+", f"def {name}", text, count=1) if name else text
+    )
 
 
 def load(label: str, *parts: str) -> ModuleType:
@@ -130,10 +140,15 @@ def load(label: str, *parts: str) -> ModuleType:
             except BaseException as problem:
                 del sys.modules[name]  # half a module would be taken for a whole one
                 if isinstance(problem, NumbaError):
-                    said = [line.strip() for line in str(problem).splitlines() if line.strip()]
-                    raise ValueError(f"{label} can't be compiled: {said[min(1, len(said) - 1)]}") from None
+                    raise ValueError(f"{label} can't be compiled: {_reason(problem)}") from None
                 raise
         return sys.modules[name]
+
+
+def _reason(problem: NumbaError) -> str:
+    """Return the line of Numba's many that says what is wrong, not at which of its stages."""
+    said = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return next((line for line in said if not line.startswith("Failed in nopython mode")), said[0])
 
 
 def is_loaded_or_on_disk(label: str, *parts: str) -> bool:

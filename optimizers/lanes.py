@@ -11,12 +11,13 @@ walk in which something might is marked, to be taken again by `kernels.walk_many
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 from collections.abc import Callable
 from functools import cache, reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from optimizers.kernels import clamp, inlined, is_loaded_or_on_disk, load
+from optimizers.kernels import ON, RULE, clamp, inlined, is_loaded_or_on_disk, load
 from optimizers.source import source
 
 WIDTH = 64  # walks side by side: enough vectors for one to start while another waits for its square root
@@ -61,12 +62,12 @@ def _module(
     hyper = [name for name in common if name not in ("t", "lr")]
     parts, passed, divisors = _split(rule, own, common, kind.quotients)
     text = _kernel(surface, kind, common, hyper, passed, divisors)
-    parts = [_QUOTIENT, inlined(source(clamp)), *parts, inlined(surface), text]
+    parts = [_QUOTIENT, inlined(source(clamp)), *parts, inlined(surface, ON), text]
     return f"{rule.__name__}_on_{surface.__name__}", parts, hyper
 
 
 def _split(
-    rule: Callable[..., Any], own: list[str], common: list[str], quotients: bool
+    rule: Callable[..., Any], own: list[str], common: list[str], quick: bool
 ) -> tuple[list[str], list[str], list[str]]:
     """Split a rule into what all walks share at a step and what each does with it.
 
@@ -79,19 +80,22 @@ def _split(
     [function] = ast.parse(source(rule)).body
     assert isinstance(function, ast.FunctionDef)
     steps = [line for line in function.body if not isinstance(line, ast.Expr)]  # all but the docstring
-    if all(isinstance(line, ast.Assign | ast.Return) for line in steps):
-        splitter = _Splitter(own, common, quotients)
-        lines = [text for line in steps for text in splitter.take(line)]
+    if _is_plain(function.args, steps):
+        splitter = _Splitter(own, common, quick)
+        lines = [text for line in copy.deepcopy(steps) for text in splitter.take(line)]
+        if splitter.asks and splitter.quotients:  # whose answer about NaN would hide a quotient's overflow
+            splitter = _Splitter(own, common, quick=False)
+            lines = [text for line in steps for text in splitter.take(line)]
         parts, before, passed = [], splitter.before, splitter.passed
         divisors = list(dict.fromkeys(k for _, k in splitter.quotients))
-    else:  # with branches or loops in it, a rule stays whole
+    else:  # a rule with branches, loops or more in it stays whole
         passed = [f"_{name}" for name in common]
         given = [f"_{name}" if name in common else name for name in inspect.signature(rule).parameters]
-        lines = [f"update, state, shown = {rule.__name__}({', '.join(given)})"]
+        lines = [f"update, state, shown = {RULE}({', '.join(given)})"]
         lines += ["return update, state, shown, np.inf"]
         divisors, parts, before = (
             [],
-            [inlined(rule)],
+            [inlined(rule, RULE)],
             [f"{new} = {name}" for new, name in zip(passed, common, strict=True)],
         )
     body = "".join(f"    {line}\n" for line in before)
@@ -101,11 +105,77 @@ def _split(
     return parts, passed, divisors
 
 
+# What a line may consist of, for a part of it to be worked out elsewhere.
+_PLAIN = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.Call, ast.Compare, ast.IfExp, ast.Tuple)
+_NOT_PLAIN = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Invert, ast.Not)  # truths; shared ones become numbers
+
+
+def _is_plain(arguments: ast.arguments, steps: list[ast.stmt]) -> bool:
+    """Tell whether a rule is arithmetic, name after name, of which each shared part is a float."""
+    *lines, last = steps
+    names = [node.arg for node in ast.walk(arguments) if isinstance(node, ast.arg)]
+    if not all(isinstance(line, ast.Assign) for line in lines) or not isinstance(last, ast.Return):
+        return False
+    for line in lines:
+        assert isinstance(line, ast.Assign)
+        together = isinstance(line.value, ast.Tuple)
+        names += [
+            node.id for target in line.targets for node in ast.walk(target) if isinstance(node, ast.Name)
+        ]
+        if any(isinstance(target, ast.Tuple) != together for target in line.targets):
+            return False  # a tuple under one name
+        if any(map(_is_whole, line.value.elts if isinstance(line.value, ast.Tuple) else [line.value])):
+            return False
+    return (
+        isinstance(last.value, ast.Tuple)
+        and len(last.value.elts) == 3
+        and not any(name.startswith("_") or name in ("np", "float") for name in names)  # the kernel's own
+        and all(_is_plain_part(node) for line in steps for node in ast.walk(line))
+    )
+
+
+def _is_plain_part(node: ast.AST) -> bool:
+    if isinstance(node, ast.expr) and not isinstance(node, _PLAIN):
+        return False
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and not node.keywords
+    if (
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Pow)
+        and not isinstance(node.right, ast.Constant)
+    ):
+        return not _is_whole(node.right)  # as a float it would be raised to in another way
+    return not isinstance(node, _NOT_PLAIN)
+
+
+def _is_whole(node: ast.expr) -> bool:
+    """Tell whether this is an int or a bool in compiled code, given that every name is a float."""
+    match node:
+        case ast.Constant(value=value):
+            return isinstance(value, int)
+        case ast.Compare():
+            return True
+        case ast.UnaryOp(operand=operand):
+            return _is_whole(operand)
+        case ast.BinOp(left=left, op=op, right=right):
+            return not isinstance(op, ast.Div) and _is_whole(left) and _is_whole(right)
+        case ast.IfExp(body=a, orelse=b) | ast.Call(func=ast.Name(id="where"), args=[_, a, b]):
+            return _is_whole(a) and _is_whole(b)
+        case ast.Call(func=ast.Name(id="abs" | "maximum"), args=arguments):
+            return all(map(_is_whole, arguments))
+    return False
+
+
+def _divides(node: ast.AST) -> TypeGuard[ast.BinOp]:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+
+
 class _Splitter(ast.NodeTransformer):
     """Takes out of a rule, line by line, what is the same for all walks."""
 
-    def __init__(self, own: list[str], common: list[str], quotients: bool) -> None:
-        self.quotes = quotients  # whether a division by a shared number becomes a quotient
+    def __init__(self, own: list[str], common: list[str], quick: bool) -> None:
+        self.quick = quick  # whether to divide by reciprocals
+        self.asks = False  # whether a walk's own numbers are compared
         self.own = set(own)  # names that differ from walk to walk
         self.now = {name: name for name in common}  # each other name -> what it is called in `shared`
         self.before: list[str] = []  # the lines of `shared`
@@ -128,7 +198,7 @@ class _Splitter(ast.NodeTransformer):
             value = self._shared_text(line.value)
             for target in targets:
                 self.own.discard(target.id)
-                self.now[target.id] = target.id = f"{target.id}_{len(self.before)}"
+                self.now[target.id] = target.id = f"_{target.id}_{len(self.before)}"  # no argument's name
             self.before.append(" = ".join([*map(ast.unparse, line.targets), value]))
             return []
         value = ast.unparse(self.visit(line.value))
@@ -141,18 +211,16 @@ class _Splitter(ast.NodeTransformer):
             return self.generic_visit(node)
         if isinstance(node, ast.expr) and not isinstance(node, ast.Constant) and self._shared(node):
             return self._pass(self._shared_text(node))
+        self.asks |= isinstance(node, ast.Compare)
         if isinstance(node, ast.Call):
+            self.asks |= ast.unparse(node.func) == "sign"
             node.args = [self.visit(argument) for argument in node.args]
             return node
-        if (
-            self.quotes
-            and isinstance(node, ast.BinOp)
-            and isinstance(node.op, ast.Div)
-            and self._shared(node.right)
-        ):
+        if self.quick and _divides(node) and self._shared(node.right):
             divisor = self._shared_text(node.right)
-            numerator, k = f"_numerator_{len(self.quotients)}", self._pass(divisor)
-            self.ahead.append(f"{numerator} = {ast.unparse(self.visit(node.left))}")
+            above, k = ast.unparse(self.visit(node.left)), self._pass(divisor)
+            numerator = f"_numerator_{len(self.quotients)}"  # named now: in `above` may be quotients too
+            self.ahead.append(f"{numerator} = {above}")
             self.quotients.append((numerator, k.id))
             arguments: list[ast.expr] = [ast.Name(numerator), k, self._pass(f"1.0 / ({divisor})")]
             return ast.Call(ast.Name("_quotient"), arguments, [])
@@ -215,7 +283,7 @@ def _kernel(
     """Write the kernel: blocks of walks, in each all steps, at each step all walks of the block."""
     given = list(inspect.signature(surface).parameters)[2:]
     on = [name for name in given if name != "data"]
-    at = f"{surface.__name__}(x, y{''.join(f', on_{name}' for name in given)})"
+    at = f"{ON}(x, y{''.join(f', on_{name}' for name in given)})"
     on_batch = at.replace("on_data", "on_batch")
     arguments = {"t": "k + 1.0", "lr": "lr[k]"} | {name: f"hyper[{i}]" for i, name in enumerate(hyper)}
     state = [(s, axis) for s in range(kind.states) for axis in (0, 1)]

@@ -3,14 +3,17 @@
 import itertools
 import subprocess
 import sys
+import textwrap
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from optimizers import Racer, lanes, maps, simulate
+from optimizers import Racer, lanes, maps, own, simulate
 from optimizers.catalog import OPTIMIZERS
+from optimizers.elementwise import maximum, sign, where
 from optimizers.kernels import load
 from optimizers.lanes import Kind, lanes_kernel
 from optimizers.maps import LOST, NOWHERE, BasinMap, SweepMap, basin_map, sweep_map
@@ -147,6 +150,50 @@ def test_a_rule_with_branches_stays_whole() -> None:
     )
     assert (loss == 2 * 0.5**6).all()  # three halvings of each coordinate
     assert (ends[:3, 0] == [3, 0, -1]).all()
+
+
+# Each takes (theta, g, t, m, lr, beta, beta_1) and has something in it that can't be worked out once for all
+# walks, or not under the name it has.
+CURIOUS = {
+    "returned": "step = -lr * g, (m + g,), (lr,)\nreturn step",
+    "shown": "shown = (lr,)\nreturn -lr * g, (m + g,), shown",
+    "whole": "n = 3\nm = beta * m + (0.1 * g) ** n\nreturn -lr * m, (m,), (lr,)",
+    "whole sum": "m = beta * m + (0.1 * g) ** (1 + 2)\nreturn -lr * m, (m,), (lr,)",
+    "truth": "m = beta * m + where((t > 5) & (g > 0), g, 0.5 * g)\nreturn -lr * m, (m,), (lr,)",
+    "keyword": "m = maximum(a=beta * m, b=lr) + g\nreturn -lr * m, (m,), (lr,)",
+    "shadow": "min = beta * m\nm = min / beta + g\nreturn -lr * m, (m,), (lr,)",
+    "namesake": "beta = 1 - beta_1**t\nm = beta_1 * m + beta * g\nreturn -lr * m, (m,), (lr,)",
+    "swapped": "a, b = lr, beta\na, b = b, a\nm = c = a * m + g\nreturn -b * c, (m,), (b,)",
+}
+
+
+@pytest.fixture
+def curious(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what adds the rule `curious`, with this body, to the catalogue of one test."""
+
+    def add(body: str) -> None:
+        text = "def curious(theta, g, t, m, lr, beta, beta_1):\n" + textwrap.indent(body, "    ")
+        space: dict = {"where": where, "maximum": maximum, "sign": sign}
+        exec(text, space)
+        space["curious"].source = text
+        monkeypatch.setitem(OPTIMIZERS, "curious", OPTIMIZERS["momentum"])
+        monkeypatch.setattr(own, "_OWN", {"curious"})
+        monkeypatch.setattr(own, "_direction", lambda entry: "m")
+        own.add_optimizer(space["curious"], {"lr": 0.01, "beta": 0.9, "beta_1": 0.8})
+
+    return add
+
+
+@pytest.mark.parametrize("body", CURIOUS.values(), ids=CURIOUS)
+def test_however_a_rule_is_written(body: str, curious: Callable[[str], None]) -> None:
+    curious(body)
+    assert_is_what_simulate_says(basin_map("curious", "himmelblau", size=9, steps=40))
+
+
+def test_no_answer_hides_a_quotient_that_overflows(curious: Callable[[str], None]) -> None:
+    """The sign of inf is 1, but the quick division makes NaN of inf, whose sign is 0."""
+    curious("m = beta * m + g\nreturn -lr * sign(m / (1 - beta**t)), (m,), (lr,)")
+    assert_is_what_simulate_says(basin_map("curious", "booth", size=5, steps=40, noise=1e308))
 
 
 def test_another_process_draws_the_same() -> None:

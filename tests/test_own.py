@@ -89,6 +89,23 @@ def test_a_divisor_out_of_the_ordinary_divides_as_it_should(monkeypatch: pytest.
             np.testing.assert_array_equal(found.final_loss[row, column], expected)
 
 
+def update(theta, g, t, m, lr):
+    m = 0.5 * m + g
+    return -lr * m, (m,), (lr,)
+
+
+def f(x, y):
+    return x * x + y * y, 2 * x, 2 * y
+
+
+def test_any_name_will_do() -> None:
+    """The modules that are generated have names of their own."""
+    add_optimizer(update, {"lr": 0.1})
+    add_surface(f, **DISH)
+    found = basin_map("update", "f", size=3, steps=50)
+    assert found.final_loss[0, 0] == simulate("update", "f", (found.x[0], found.y[0]), 50).loss[-1]
+
+
 def adam(theta, g, t, lr):
     return -lr * g, (), (lr,)
 
