@@ -63,7 +63,7 @@ from math import acos, asin, atan, cos, cosh, exp, log, pi, sin, sinh, sqrt, tan
 from typing import Any
 
 import numpy as np
-from numba import cfunc, njit, void, float64, int64, uint64
+from numba import cfunc, njit, void, float64, int64
 from numba.extending import intrinsic
 
 from optimizers.kernels import STEP, SURFACE
@@ -359,7 +359,8 @@ def _walk_many(
         )
         loss[i] = series[steps] if diverged < 0 else np.nan
         ends[0, i], ends[1, i], ends[2, i] = -1, -1, diverged
-        dx, dy = record[steps - 1, 2, 0], record[steps - 1, 2, 1]
+        dx = record[steps, 0, 0] - record[steps - 1, 0, 0]
+        dy = record[steps, 0, 1] - record[steps - 1, 0, 1]
         last = dx * dx + dy * dy
         if diverged >= 0 or not last <= radius * radius:
             continue

@@ -13,9 +13,8 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
-import struct
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 from typing import Any, NamedTuple, TypeGuard
 
 from optimizers.kernels import ON, RULE, clamp, inlined, is_loaded_or_on_disk, load
@@ -34,6 +33,7 @@ class Kind(NamedTuple):
     clip_norm: bool
     clip_value: bool
     box: bool
+    quotients: bool = True  # whether a division by a shared number may be done as a corrected product
 
 
 @cache
@@ -60,37 +60,41 @@ def _module(
     own = [*names[:2], *names[3 : 3 + kind.states]]  # of each walk: θ, g and the state
     common = [name for name in names if name not in own]
     hyper = [name for name in common if name not in ("t", "lr")]
-    parts, passed = _split(rule, own, common)
-    exact = not any("_quotient(" in part for part in parts)
-    text = _kernel(surface, kind, common, hyper, passed, exact)
+    parts, passed, divisors = _split(rule, own, common, kind.quotients)
+    text = _kernel(surface, kind, common, hyper, passed, divisors)
     parts = [_QUOTIENT, inlined(source(clamp)), *parts, inlined(surface, ON), text]
     return f"{rule.__name__}_on_{surface.__name__}", parts, hyper
 
 
-def _split(rule: Callable[..., Any], own: list[str], common: list[str]) -> tuple[list[str], list[str]]:
+def _split(
+    rule: Callable[..., Any], own: list[str], common: list[str], quick: bool
+) -> tuple[list[str], list[str], list[str]]:
     """Split a rule into what all walks share at a step and what each does with it.
 
     Returns:
         parts: sources, among them `shared(*common)`, which returns a tuple of numbers, and `lane(*own,
-            *numbers)`, which returns what the rule returns, and the least `_size` of what it divided.
+            *numbers)`, which returns what the rule returns, and the least size of a quotient's numerator.
         passed: the names of those numbers.
+        divisors: which of them quotients divide by.
     """
     [function] = ast.parse(source(rule)).body
     assert isinstance(function, ast.FunctionDef)
     steps = [line for line in function.body if not isinstance(line, ast.Expr)]  # all but the docstring
     if _is_plain(function.args, steps):
-        splitter = _Splitter(own, common)
+        splitter = _Splitter(own, common, quick)
         lines = [text for line in copy.deepcopy(steps) for text in splitter.take(line)]
         if splitter.asks and splitter.quotients:  # whose answer about NaN would hide a quotient's overflow
             splitter = _Splitter(own, common, quick=False)
             lines = [text for line in steps for text in splitter.take(line)]
         parts, before, passed = [], splitter.before, splitter.passed
+        divisors = list(dict.fromkeys(k for _, k in splitter.quotients))
     else:  # a rule with branches, loops or more in it stays whole
         passed = [f"_{name}" for name in common]
         given = [f"_{name}" if name in common else name for name in inspect.signature(rule).parameters]
         lines = [f"update, state, shown = {RULE}({', '.join(given)})"]
-        lines += [f"return update, state, shown, {_least([])}"]
-        parts, before = (
+        lines += ["return update, state, shown, np.inf"]
+        divisors, parts, before = (
+            [],
             [inlined(rule, RULE)],
             [f"{new} = {name}" for new, name in zip(passed, common, strict=True)],
         )
@@ -98,7 +102,7 @@ def _split(rule: Callable[..., Any], own: list[str], common: list[str]) -> tuple
     parts.append(inlined(f"def shared({', '.join(common)}):\n{body}    return ({', '.join(passed)},)"))
     body = "".join(f"    {line}\n" for line in lines)
     parts.append(inlined(f"def lane({', '.join([*own, *passed])}):\n{body}"))
-    return parts, passed
+    return parts, passed, divisors
 
 
 # What a line may consist of, for a part of it to be worked out elsewhere.
@@ -125,7 +129,7 @@ def _is_plain(arguments: ast.arguments, steps: list[ast.stmt]) -> bool:
     return (
         isinstance(last.value, ast.Tuple)
         and len(last.value.elts) == 3
-        and not any(name.startswith("_") or name in ("min", "float") for name in names)  # the kernel's own
+        and not any(name.startswith("_") or name in ("np", "float") for name in names)  # the kernel's own
         and all(_is_plain_part(node) for line in steps for node in ast.walk(line))
     )
 
@@ -169,7 +173,7 @@ def _divides(node: ast.AST) -> TypeGuard[ast.BinOp]:
 class _Splitter(ast.NodeTransformer):
     """Takes out of a rule, line by line, what is the same for all walks."""
 
-    def __init__(self, own: list[str], common: list[str], quick: bool = True) -> None:
+    def __init__(self, own: list[str], common: list[str], quick: bool) -> None:
         self.quick = quick  # whether to divide by reciprocals
         self.asks = False  # whether a walk's own numbers are compared
         self.own = set(own)  # names that differ from walk to walk
@@ -186,8 +190,8 @@ class _Splitter(ast.NodeTransformer):
         if isinstance(line, ast.Return):
             assert isinstance(line.value, ast.Tuple)
             parts = [ast.unparse(self.visit(part)) for part in line.value.elts]
-            sizes = [f"_size({a}, {k})" for a, k in self.quotients]
-            return [*self.ahead, f"return {', '.join(parts)}, {_least(sizes)}"]
+            least = reduce("_lesser({}, {})".format, [f"abs({a})" for a, _ in self.quotients] or ["np.inf"])
+            return [*self.ahead, f"return {', '.join(parts)}, {least}"]
         assert isinstance(line, ast.Assign)
         targets = [node for target in line.targets for node in ast.walk(target) if isinstance(node, ast.Name)]
         if self._shared(line.value):
@@ -241,12 +245,7 @@ class _Splitter(ast.NodeTransformer):
         return ast.Name(self.known[text])
 
 
-def _least(sizes: list[str]) -> str:
-    return f"min({', '.join(sizes)}, _SMALL)" if sizes else "_SMALL"
-
-
-_QUOTIENT = (
-    '''\
+_QUOTIENT = """\
 @intrinsic
 def _fma(context, a, b, c):
     def generate(context, builder, signature, arguments):
@@ -260,22 +259,9 @@ def _quotient(a, k, reciprocal):
     return _fma(_fma(-q, k, a), reciprocal, q)
 
 
-@intrinsic
-def _bits(context, a):
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], context.get_value_type(uint64))
-    return uint64(float64), generate
-
-
 @njit(error_model="numpy")
-def _size(a, k):
-    """Order of |a| as a whole number, 0 the greatest; the least where k is out of the ordinary."""
-    return (_bits(a) << uint64(1)) - uint64(1) if (abs(k) >= 1e-17) & (abs(k) <= 1e17) else uint64(0)
-
-
-'''
-    + f"_SMALL = uint64({(struct.unpack('<Q', struct.pack('<d', 1e-290))[0] << 1) - 1})  # the size of 1e-290"
-)
+def _lesser(a, b):
+    return a if a < b else b"""
 
 # (first and last + 1 block, starts (2, N), lr (T,), hyper, initial, parameters, minima (M, 2), radius, noise,
 # batches, first row, columns, clip_norm, clip_value, box, farthest, loss (N,), ends (4, N))
@@ -292,7 +278,7 @@ def _kernel(
     common: list[str],
     hyper: list[str],
     passed: list[str],
-    exact: bool,
+    divisors: list[str],
 ) -> str:
     """Write the kernel: blocks of walks, in each all steps, at each step all walks of the block."""
     given = list(inspect.signature(surface).parameters)[2:]
@@ -301,7 +287,7 @@ def _kernel(
     on_batch = at.replace("on_data", "on_batch")
     arguments = {"t": "k + 1.0", "lr": "lr[k]"} | {name: f"hyper[{i}]" for i, name in enumerate(hyper)}
     state = [(s, axis) for s in range(kind.states) for axis in (0, 1)]
-    rows = {"x": 0, "y": 1, "ux": 2, "uy": 3, "outside": 4, "lost": 5}
+    rows = {"x": 0, "y": 1, "x before": 2, "y before": 3, "outside": 4, "lost": 5}
     row = {name: f"lanes[{index}, j]" for name, index in rows.items()}
     row |= {f"state {s} {axis}": f"lanes[{6 + 2 * s + axis}, j]" for s, axis in state}
 
@@ -322,7 +308,7 @@ def _kernel(
             f"outside, lost = {row['outside']}, {row['lost']}",
             f"{row['outside']} = outside if square <= radius * radius else {k}",
             "well = (abs(x) <= farthest) & (abs(y) <= farthest) & (f - f == 0.0)",
-            f"{row['lost']} = {k} if ({k} > 0.0) & (lost < 0.0) & (not well) else lost",
+            f"{row['lost']} = {k} if (lost < 0.0) & (not well) else lost",
         ]
 
     def steps() -> list[str]:
@@ -339,7 +325,7 @@ def _kernel(
         for axis, name in enumerate("xy"):
             kept = [row[f"state {s} {axis}"] for s in range(kind.states)]
             own = ", ".join([name, f"g{name}", *kept, *passed])
-            lines += [f"u{name}, new_{name}, _, size_{name} = lane({own})"]
+            lines += [f"u{name}, new_{name}, _, least_{name} = lane({own})"]
         if kind.box:
             lines += ["x_next, y_next = x + ux, y + uy"]
             lines += [
@@ -348,8 +334,8 @@ def _kernel(
             lines += ["ux = clamp(x_next, box[0], box[1]) - x if beyond else ux"]
             lines += ["uy = clamp(y_next, box[2], box[3]) - y if beyond else uy"]
         lines += [f"{row[f'state {s} {axis}']} = new_{'xy'[axis]}[{s}]" for s, axis in state]
-        lines += [f"{row['ux']}, {row['uy']} = ux, uy", f"{row['x']}, {row['y']} = x + ux, y + uy"]
-        return [*lines, "least[j] = min(min(size_x, size_y), least[j])"]
+        lines += [f"{row['x']}, {row['y']} = x + ux, y + uy"]
+        return [*lines, *(["least[j] = _lesser(_lesser(least_x, least_y), least[j])"] if divisors else [])]
 
     def end() -> list[str]:
         lines = [*look("float(lr.size)"), "nearest = -1", "square = np.inf"]
@@ -358,16 +344,16 @@ def _kernel(
             lines += [f"nearest, square = ({m}, there) if there < square else (nearest, square)"]
         return [
             *lines,
-            f"ux, uy, lost = {row['ux']}, {row['uy']}, {row['lost']}",
-            "at_rest = ux * ux + uy * uy <= radius * radius",
+            f"dx, dy, lost = x - {row['x before']}, y - {row['y before']}, {row['lost']}",
+            "at_rest = dx * dx + dy * dy <= radius * radius",
             "arrived = (lost < 0.0) & at_rest & (square <= radius * radius)",
             "i = block * WIDTH + j",
             "loss[i] = f if lost < 0.0 else np.nan",
             f"ends[0, i] = {row['outside']} + 1.0 if arrived else -1.0",
             "ends[1, i] = nearest if arrived else -1",
             "ends[2, i] = lost",
-            # a quotient that overflows is NaN, and loses the walk
-            f"ends[3, i] = {0 if exact else '1 if (least[j] < _SMALL) | (lost >= 0.0) else 0'}",
+            # a quotient that overflows is NaN, and loses the walk; a start without a value does not yet
+            f"ends[3, i] = {'(least[j] < 1e-290) | (lost >= 0.0)' if divisors else 'lost == 0.0'}",
         ]
 
     def indented(depth: int, lines: list[str]) -> str:
@@ -387,11 +373,13 @@ def kernel(
     clip_norm, clip_value, box, farthest, loss, ends
 ):
     lanes = np.empty(({6 + 2 * kind.states}, WIDTH))
-    least = np.empty(WIDTH, np.uint64)
+    least = np.empty(WIDTH)
+    usual = True  # no divisor is so small or large that a remainder might not be normal
     numbers = np.empty((lr.size, {len(passed)}))
     for k in range(lr.size):
         passed = shared({", ".join(arguments[name] for name in common)})
 {indented(2, [f"numbers[k, {i}] = passed[{i}]" for i in range(len(passed))])}
+{indented(2, [f"usual &= 1e-17 <= abs(passed[{passed.index(k)}]) <= 1e17" for k in divisors])}
 {indented(1, [f"on_{name} = parameters[{i}]" for i, name in enumerate(on)])}
 {indented(1, [f"on_data = parameters[{len(on)}:]"] if "data" in given else [])}
 {indented(1, ["batch = np.empty(batches.shape[1] * columns)", "on_batch = batch"] if kind.batches else [])}
@@ -399,14 +387,16 @@ def kernel(
     for block in range(first, last):
         for j in range(WIDTH):
             {row["x"]}, {row["y"]} = starts[0, block * WIDTH + j], starts[1, block * WIDTH + j]
-            {row["ux"]}, {row["uy"]} = 0.0, 0.0
-            {row["outside"]}, {row["lost"]}, least[j] = -1.0, -1.0, _SMALL
+            {row["outside"]}, {row["lost"]}, least[j] = -1.0, -1.0, np.inf if usual else 0.0
 {indented(3, [f"{row[f'state {s} {axis}']} = initial[{s}]" for s, axis in state])}
         for k in range(lr.size):
             now = float(k)
 {indented(3, [f"{name} = numbers[k, {i}]" for i, name in enumerate(passed)])}
 {indented(3, ["noise_x, noise_y = noise[k, 0], noise[k, 1]"] if kind.noise else [])}
 {indented(1, batch.splitlines()) if kind.batches else ""}
+            if k == lr.size - 1:
+                for j in range(WIDTH):
+                    {row["x before"]}, {row["y before"]} = {row["x"]}, {row["y"]}
             for j in range(WIDTH):
 {indented(4, steps())}
         for j in range(WIDTH):

@@ -27,6 +27,7 @@ from optimizers.trajectory import MOST_STEPS, point, reach
 NOWHERE = -1  # `which_minimum` of a start from which a racer converges to no minimum, but stays finite
 LOST = -2  # … and of one from which it diverges
 LARGEST = 4096  # cells of a map's side
+MANY = 50  # one in so many walks to be taken again is many
 PREVIEW = 48  # cells of a side of the quick first picture
 
 Steps = NDArray[np.int32]  # a number of steps, or −1 for never
@@ -391,9 +392,11 @@ def _side_by_side(
     under: Conditions,
     progress: Progress | None,
     threads: int | None,
+    quotients: bool = True,
 ) -> tuple[FloatArray, NDArray[np.int32]]:
     """Walk from every start; return the last loss (N,), and `ends` (3, N) as `walk_many` has it."""
-    kernel, names = lanes_kernel(*_pair(racer, surface, under))
+    rule, on, kind = _pair(racer, surface, under)
+    kernel, names = lanes_kernel(rule, on, kind._replace(quotients=quotients))
     count = starts.shape[1]
     padded = np.pad(starts, ((0, 0), (0, -count % WIDTH)), mode="edge")
     blocks = padded.shape[1] // WIDTH
@@ -417,8 +420,12 @@ def _side_by_side(
     loss, ends = loss[:count], ends[:, :count]
     again = np.flatnonzero(ends[3])
     if again.size:
-        picked = np.ascontiguousarray(starts[:, again])
-        loss[again], ends[:3, again] = _one_by_one(racer, surface, picked, steps, under, None, threads)
+        picked, few = np.ascontiguousarray(starts[:, again]), again.size <= count // MANY
+        taken = (racer, surface, picked, steps, under, None, threads)
+        # Many are worth compiling a kernel that divides; in one by one they would take the most of the time.
+        loss[again], ends[:3, again] = (
+            _one_by_one(*taken) if few or not quotients else _side_by_side(*taken, False)
+        )
     return loss, ends[:3]
 
 

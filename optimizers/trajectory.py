@@ -106,7 +106,7 @@ class Trajectory:
         A walk whose last step is longer than that distance is passing through, and has not arrived.
         """
         radius = reach(self.surface)
-        square, last = np.full(len(self.path), np.inf), np.square(self.update[-1]).sum()
+        square, last = np.full(len(self.path), np.inf), np.square(self.path[-1] - self.path[-2]).sum()
         for minimum in self.surface.entry.minima:
             square = np.minimum(square, np.square(self.path - minimum).sum(axis=1))
         outside = ~(square <= radius * radius)  # NaN counts as outside

@@ -268,6 +268,7 @@ def test_ctrl_c_stops_a_map(
         (["train", "-o", "adam", "--data", "shapes10", "--device", "tpu"], 2, "tpu"),
         (["data", "cifar10", "--from", "/nowhere"], 1, "/nowhere"),
         (["lesson", "99"], 2, "99"),
+        (["bench", "--json", "/nowhere/out.json"], 2, "--json is '/nowhere/out.json', but that folder"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -319,7 +320,16 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
 
 
 def test_help_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = ([], ["race"], ["map", "basin"], ["map", "sweep"], ["data", "cifar10"], ["train"], ["lesson"])
+    commands = (
+        [],
+        ["race"],
+        ["map", "basin"],
+        ["map", "sweep"],
+        ["data", "cifar10"],
+        ["train"],
+        ["lesson"],
+        ["bench"],
+    )
     for command in commands:
         assert run([*command, "--help"]) == 0
         assert "Usage: adamscope" in capsys.readouterr().out

@@ -37,10 +37,11 @@ def assert_says_the_same(cell: tuple[int, float, int], walk) -> None:
     np.testing.assert_array_equal(loss, walk.loss[-1])
 
 
-def assert_is_what_simulate_says(found: BasinMap, cells: int = 60) -> None:
-    random = np.random.default_rng(0)
+def assert_is_what_simulate_says(found: BasinMap, cells=None) -> None:
+    if cells is None:
+        cells = np.random.default_rng(0).integers(len(found.y), size=(60, 2))
     minima = np.array(found.surface.entry.minima).reshape(-1, 2)
-    for row, column in random.integers(len(found.y), size=(cells, 2)):
+    for row, column in cells:
         start = found.x[column], found.y[row]
         walk = simulate(found.racer, found.surface, start, found.steps, **vars(found.conditions))
         which = found.which_minimum[row, column]
@@ -89,21 +90,30 @@ def test_every_condition_to_the_last_bit(racer: str, surface: str, conditions: d
     assert_is_what_simulate_says(basin_map(racer, surface, size=33, steps=120, **conditions))
 
 
-def test_to_the_last_bit_where_numbers_are_too_small_for_the_quick_division(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("racer", "size", "steps", "others"),
+    [
+        # At rest m fades by 0.9 a step: after 6,500 it is 10⁻²⁹⁷, too small for its quotient's remainder.
+        ("adam(lr=0.1, beta2=0.9, eps=0)", 5, 6_600, "_side_by_side"),
+        # On an axis of the bowl one coordinate's m is 0, which hides whether another number is too small.
+        ("adam(lr=0.1)", 101, 30, "_one_by_one"),
+    ],
+)
+def test_to_the_last_bit_where_the_quick_division_is_in_doubt(
+    racer: str, size: int, steps: int, others: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At rest m fades by 0.9 a step: after 6,500 it is 10⁻²⁹⁷, too small for its quotient's remainder."""
     taken_again = []
-    walk_again = maps._one_by_one
+    walk_again = getattr(maps, others)
 
     def spy(*arguments):
         taken_again.append(arguments[2].shape[1])
         return walk_again(*arguments)
 
-    monkeypatch.setattr(maps, "_one_by_one", spy)
-    found = basin_map("adam(lr=0.1, beta2=0.9, eps=0)", "quadratic(condition=1)", size=5, steps=6_600)
-    assert taken_again
-    assert_is_what_simulate_says(found, cells=25)
+    monkeypatch.setattr(maps, others, spy)
+    found = basin_map(racer, "quadratic(condition=1)", size=size, steps=steps)
+    assert taken_again[others == "_side_by_side"] > 0
+    rows = range(size) if size < 10 else (0, size // 2, size - 1)
+    assert_is_what_simulate_says(found, itertools.product(rows, range(size)))
 
 
 def test_the_quick_division_rounds_as_the_division_does() -> None:
@@ -329,8 +339,8 @@ def test_a_preview_comes_before_what_has_to_be_compiled(monkeypatch, tmp_path) -
         found = basin_map(*wanted, size=70, steps=60, preview=seen.append, clip_value=123.0)
         [coarse] = seen
         assert coarse.final_loss.shape == (48, 48)
-        assert_is_what_simulate_says(coarse, cells=20)
-        assert_is_what_simulate_says(found, cells=20)
+        assert_is_what_simulate_says(coarse)
+        assert_is_what_simulate_says(found)
         basin_map(*wanted, size=70, steps=60, preview=seen.append, clip_value=123.0)
         assert len(seen) == 1
 

@@ -1,5 +1,6 @@
 """A reader's own rule and surface: what may be added, and one sentence for what may not."""
 
+import itertools
 import json
 import math
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimizers import OPTIMIZERS, SURFACES, add_optimizer, add_surface, basin_map, simulate
+from optimizers import OPTIMIZERS, SURFACES, add_optimizer, add_surface, basin_map, maps, simulate
 from optimizers.elementwise import sqrt, where
 from optimizers.own import _OWN
 
@@ -66,6 +67,27 @@ def test_one_may_change_ones_mind() -> None:
     add_optimizer(fading, FADING)
     add_optimizer(fading, FADING | {"lr": 0.5})
     assert simulate("fading", "booth", steps=1).lr[0] == 0.5
+
+
+def scaled(theta, g, t, lr, floor):
+    relative = g / floor
+    return -lr * floor * relative, (), (lr * floor, relative)
+
+
+def test_a_divisor_out_of_the_ordinary_divides_as_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By 10⁻³⁰⁰ a reciprocal and a remainder would not do: the walks are taken again, by true divisions."""
+    again = []
+    walk = maps._side_by_side
+    monkeypatch.setattr(maps, "_side_by_side", lambda *given: again.append(len(given)) or walk(*given))
+    add_optimizer(scaled, {"lr": 0.1, "floor": 1.0}, shown=["relative"])
+    for floor, calls in (("0.3", [7]), ("1e-300", [7, 8])):
+        again.clear()
+        found = basin_map(f"scaled(floor={floor})", "booth", size=9, steps=20)
+        assert again == calls
+        for row, column in itertools.product(range(9), range(9)):
+            start = found.x[column], found.y[row]
+            expected = simulate(found.racer, found.surface, start, 20).loss[-1]
+            np.testing.assert_array_equal(found.final_loss[row, column], expected)
 
 
 def update(theta, g, t, m, lr):
