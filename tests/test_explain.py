@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -491,6 +492,16 @@ def test_a_program_holds_what_its_racers_need_and_no_more() -> None:
     for word in ("sqrt(", "where(", "libm", "NOISE", "CLIP", "FACTORS", "ROWS", "Number", "optimizers"):
         assert word not in text, word
     assert "import numpy" not in program(simulate("gd", "rosenbrock", steps=3), "torch")
+
+
+def test_a_programs_own_constants_keep_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def START(theta, g, t, lr):  # noqa: N802
+        return -lr * g, (), (lr,)
+
+    monkeypatch.setitem(OPTIMIZERS, "START", replace(OPTIMIZERS["walk"], name="START", rule=START))
+    trajectory, space = simulate("START", "booth", steps=3), {}
+    exec(program(trajectory), space)
+    assert space["paths"]["START"][-1] == tuple(trajectory.path[-1])
 
 
 def test_the_torch_program_names_the_twin() -> None:

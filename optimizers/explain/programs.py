@@ -441,6 +441,7 @@ class _Program:
 _OWN = """
 math np torch pi e RuleOptimizer surface walk rule state lr hyper data batch x y f gx gy g path loss k factor
 now dx dy state_x state_y new_x new_y left right bottom top theta optimizer paths losses name racer taken end
+START STEPS CLIP_NORM CLIP_VALUE BOX FACTORS NOISE ROWS BATCHES RACERS
 """
 _TAKEN = {*dir(builtins), *_LIBM, *_NUMPY, *_TORCH, *_OWN.split()}
 _END = """\
