@@ -196,7 +196,7 @@ def sweep_map(
     if across.name == up.name:
         raise ValueError(f"x and y both sweep {across.name}, but take two different hyperparameters.")
     where = point("start", surface.entry.start if start is None else start)
-    cells = _Cells.product(racer, surface, across, up, under, steps)
+    cells = _Cells.product(racer, surface, across, up, under.lr(1.0, steps))
     starts = np.repeat(np.array(where)[:, None], len(cells.hyper), axis=1)
     loss, ends = _one_by_one(racer, surface, starts, steps, under, progress, threads, cells)
     shape = (len(up.values), len(across.values))
@@ -251,30 +251,28 @@ class _Cells:
 
     initial: FloatArray  # (N or 1, S, 2)
     hyper: FloatArray  # (N or 1, H)
-    lr: FloatArray  # (rows, T)
-    which_lr: NDArray[np.int64]  # (N or 1,), its row in lr
+    lr: FloatArray  # (N or 1,)
     parameters: FloatArray  # (N or 1, P)
+    factors: FloatArray  # (T,), of all walks, on lr
 
     @classmethod
-    def one(cls, racer: Racer, surface: Surface, under: Conditions, steps: int) -> _Cells:
+    def one(cls, racer: Racer, surface: Surface, factors: FloatArray) -> _Cells:
         """All walks are the same racer's, on the same surface."""
         arguments, names = racer.arguments, _hyper_names(racer)
         return cls(
             np.repeat(np.array(racer.initial, dtype=np.float64)[:, None], 2, axis=1)[None],
             np.array([[arguments[name] for name in names]], dtype=np.float64),
-            under.lr(arguments["lr"], steps)[None],
-            np.zeros(1, np.int64),
+            np.array([arguments["lr"]], dtype=np.float64),
             surface.parameters[None],
+            factors,
         )
 
     @classmethod
-    def product(
-        cls, racer: Racer, surface: Surface, x: Axis, y: Axis, under: Conditions, steps: int
-    ) -> _Cells:
+    def product(cls, racer: Racer, surface: Surface, x: Axis, y: Axis, factors: FloatArray) -> _Cells:
         """Each pair of values is a walk's, x the faster. What one side changes, the other leaves alone."""
-        base = cls.one(racer, surface, under, steps)
+        base = cls.one(racer, surface, factors)
         sides = [
-            [cls.one(*_changed(racer, surface, side.name, value), under, steps) for value in side.values]
+            [cls.one(*_changed(racer, surface, side.name, value), factors) for value in side.values]
             for side in (y, x)
         ]
         rows, columns = (len(side) for side in sides)
@@ -285,15 +283,8 @@ class _Cells:
             up, across = np.repeat(up, columns, axis=0), np.tile(across, (rows,) + (1,) * (across.ndim - 1))
             return np.where((across != given).any(axis=0), across, up)
 
-        swept = [index for index, side in enumerate((y, x)) if side.name == "lr"]
-        which = [np.repeat(np.arange(rows), columns), np.tile(np.arange(columns), rows)]
-        return cls(
-            spread("initial"),
-            spread("hyper"),
-            np.concatenate([one.lr for one in sides[swept[0]]]) if swept else base.lr,
-            which[swept[0]] if swept else np.zeros(rows * columns, np.int64),
-            spread("parameters") if _of_surface(surface, x, y) else base.parameters,
-        )
+        parameters = spread("parameters") if _of_surface(surface, x, y) else base.parameters
+        return cls(spread("initial"), spread("hyper"), spread("lr"), parameters, factors)
 
     def take(self, piece: slice) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return initial, hyper, lr and parameters of some of the walks, as `walk_many` takes them."""
@@ -301,7 +292,9 @@ class _Cells:
         def rows(array: NDArray[Any]) -> NDArray[Any]:
             return array if len(array) == 1 else np.ascontiguousarray(array[piece])
 
-        return rows(self.initial), rows(self.hyper), self.lr[rows(self.which_lr)], rows(self.parameters)
+        with np.errstate(over="ignore"):  # an lr that overflows is a walk that diverges
+            lr = rows(self.lr)[:, None] * self.factors  # of a piece, as all of a long map's would fill memory
+        return rows(self.initial), rows(self.hyper), lr, rows(self.parameters)
 
 
 def _of_surface(surface: Surface, *axes: Axis) -> bool:
@@ -440,7 +433,7 @@ def _one_by_one(
     cells: _Cells | None = None,
 ) -> tuple[FloatArray, NDArray[np.int32]]:
     """As `_side_by_side`, with nothing to compile and much slower; each walk may be another racer's."""
-    cells = cells or _Cells.one(racer, surface, under, steps)
+    cells = cells or _Cells.one(racer, surface, under.lr(1.0, steps))
     entry = racer.optimizer
     step, _ = rule_kernel(entry.rule, len(entry.state), len(entry.shown))
     run, on = walk_many(), surface_kernel(surface.entry.function)

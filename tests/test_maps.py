@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -267,6 +268,21 @@ def test_a_formula_has_nothing_to_sweep() -> None:
     """Its one hyperparameter is the window, in which every walk is the same."""
     with pytest.raises(ValueError, match="adam on formula has no hyperparameter 'reach'"):
         sweep_map("adam", 'formula("x**2 + y**2")', y=("reach", 1, 5, 3))
+
+
+def test_a_long_sweep_fits_into_memory() -> None:
+    """Its lr alone, for every step of every value, would be a gigabyte."""
+
+    def stop(done: int, total: int) -> None:
+        raise InterruptedError
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(InterruptedError):
+            sweep_map("adam", "booth", steps=1_000_000, schedule="cosine", progress=stop)
+        assert tracemalloc.get_traced_memory()[1] < 600e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_best_cell() -> None:
