@@ -84,12 +84,14 @@ def rule_kernel(rule: Callable[..., Any], states: int, shown: int) -> tuple[Any,
         '@cfunc(STEP, cache=True, error_model="numpy")',
         "def kernel(k, record, state, hyper, lr):",
         "    t = k + 1.0",
+        *(f"    _{name} = hyper[{index}]" for index, name in enumerate(hyper)),
     ]
-    # Straight-line code for the two coordinates, not a loop: LLVM then computes βᵗ once for both.
+    # Straight-line code for the two coordinates, not a loop, and hyperparameters read before anything is
+    # written: LLVM then computes βᵗ once for both.
     for i in (0, 1):
         arguments = [f"record[k, 0, {i}]", f"record[k, 1, {i}]", "t"]
         arguments += [f"state[{s}, {i}]" for s in range(states)]
-        arguments += ["lr" if name == "lr" else f"hyper[{hyper.index(name)}]" for name in names[3 + states :]]
+        arguments += ["lr" if name == "lr" else f"_{name}" for name in names[3 + states :]]
         lines.append(f"    update, new, shown = {RULE}({', '.join(arguments)})")
         lines.append(f"    record[k, 2, {i}] = update")
         lines += [f"    state[{s}, {i}] = record[k, {3 + s}, {i}] = new[{s}]" for s in range(states)]
