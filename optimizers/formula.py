@@ -63,9 +63,8 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 # What one writes on paper, or copies from there.
-_PAPER = str.maketrans(
-    {"^": "**", "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "²": "**2", "³": "**3", "π": "pi"}
-)
+_PAPER = str.maketrans({"^": "**", "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "π": "pi"})
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 
 # A number, "x" or "y", or an operation and what it is done to, e.g. ("+", "x", 1.0).
@@ -87,7 +86,10 @@ def read(text: object) -> str:
 
 @lru_cache(maxsize=1024)  # a slider asks for the same few surfaces again and again
 def _read(text: str) -> str:
-    written = _write(_tokens(text.translate(_PAPER), text))
+    plain = re.sub(
+        "[⁰¹²³⁴-⁹]+", lambda raised: f"**{raised[0].translate(_RAISED)}", text
+    )  # x²³ is x to the 23
+    written = _write(_tokens(plain.translate(_PAPER), text))
     if len(written) > LONGEST:
         raise _too_long(text)
     _term(written)

@@ -338,6 +338,11 @@ def test_save(tmp_path: Path, suffix: str, head: bytes) -> None:
     assert not plt.get_fignums()
 
 
+def test_a_level_loss_has_room_however_large_it_is() -> None:
+    scale = racing.loss_scale([race(["gd"], 'formula("1e99*x")', steps=3)])
+    assert scale.low < scale.high
+
+
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("before")

@@ -29,6 +29,7 @@ X, Y = 0.7, -1.3
 GOOD = [
     ("x**2 + 10*sin(y)**2", "x**2 + 10*sin(y)**2", X**2 + 10 * math.sin(Y) ** 2),
     ("(1 - x)^2+100·(y − x²)²", "(1-x)**2 + 100*(y-x**2)**2", (1 - X) ** 2 + 100 * (Y - X**2) ** 2),
+    ("x²³ + y⁴", "x**23 + y**4", X**23 + Y**4),
     (" -x ** -2 - -y ", "-x**-2 - -y", -(X**-2) + Y),
     ("2**x**2 + e^(x*y)", "2**x**2 + e**(x*y)", 2**X**2 + math.exp(X * Y)),
     ("x/y/3 - x/(y/3)", "x/y/3 - x/(y/3)", X / Y / 3 - X / (Y / 3)),
@@ -127,7 +128,8 @@ BAD = [
     ("*".join(f"(x+{i}*y)" for i in range(1, 24)), "operations, more than 600."),
     ("x" + "+x" * 200, "is too long for a surface: at most 300 characters."),
     ("x" + "+x" * 130, "is too long for a formula: at most 240 characters."),
-    ("x" + "²" * 100, "is too long for a formula"),
+    ("x" + "²" * 100, "is 2.22222e+99, but takes −100 to 100."),
+    ("x²" + "+x²" * 60, "is too long for a formula"),
 ]
 
 

@@ -243,7 +243,7 @@ def test_a_race_has_one_start_and_distinct_looks() -> None:
             "condition of quadratic is 0, but takes a number from 1 to 10,000.",
         ),
         ({"surface": "beale(condition=2)"}, "beale has no hyperparameter 'condition': it takes none."),
-        ({"steps": 0}, "steps is 0, but takes a whole number from 1 to 1000000."),
+        ({"steps": 0}, "steps is 0, but takes a whole number from 1 to 1,000,000."),
         ({"steps": 2.5}, "steps is 2.5"),
         ({"steps": True}, "steps is True"),
         ({"start": (1,)}, "start is (1,), but takes two numbers"),

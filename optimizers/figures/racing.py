@@ -495,7 +495,7 @@ def loss_scale(races: Sequence[Race]) -> LossScale:
     above = values - base
     least = float(above.min())
     if bottomless and not (least > 0 and above.max() > 30 * least):
-        room = 0.06 * (float(above.max()) - least) or 1.0
+        room = 0.06 * (float(above.max()) - least) or max(1.0, 1e-6 * abs(least))  # 1 is nothing beside 10⁹⁹
         return LossScale(base, False, least - room, float(above.max()) + room)
     positive = above[above > 0]
     if not positive.size:
