@@ -97,7 +97,9 @@ def race_command(
         Path | None, typer.Option(help="Write .png, .svg, .pdf, .gif, .mp4, .html, .csv, .json or .py.")
     ] = None,
     picture: Annotated[Picture, typer.Option(help="What a .png, .svg or .pdf shows.")] = Picture.PATHS,
-    step: Annotated[int | None, typer.Option(help="The step that --picture stages looks inside.")] = None,
+    step: Annotated[
+        int | None, typer.Option(help="The step that --picture stages looks inside, from 0.")
+    ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Pictures and films on a dark page.")] = False,
 ) -> None:
     """Race optimizers over a surface; print how each ends, and write the race to a file."""

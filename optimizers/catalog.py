@@ -671,6 +671,10 @@ class Racer:
         name, given = parse_call(notation, "optimizer")
         return cls(name, tuple(given.items()))  # type: ignore[arg-type]
 
+    def __repr__(self) -> str:
+        """Return what makes it again."""
+        return f"Racer.parse({str(self)!r})"
+
     def __str__(self) -> str:
         """Return the canonical notation, defaults left out."""
         return write_call(self.name, self.pairs, self.optimizer.hyperparameters)

@@ -27,6 +27,7 @@ from optimizers.trajectory import MOST_STEPS, point, reach
 NOWHERE = -1  # `which_minimum` of a start from which a racer converges to no minimum, but stays finite
 LOST = -2  # … and of one from which it diverges
 LARGEST = 4096  # cells of a map's side
+MOST_CELLS = 1_000_000  # of a sweep
 MANY = 50  # one in so many walks to be taken again is many
 PREVIEW = 48  # cells of a side of the quick first picture
 
@@ -195,6 +196,11 @@ def sweep_map(
     across, up = (_axis(side, spec, racer, surface) for side, spec in (("x", x), ("y", y)))
     if across.name == up.name:
         raise ValueError(f"x and y both sweep {across.name}, but take two different hyperparameters.")
+    if len(across.values) * len(up.values) > MOST_CELLS:
+        raise ValueError(
+            f"x and y make {len(across.values) * len(up.values):,} cells, but a sweep takes at most "
+            f"{MOST_CELLS:,}; take fewer values."
+        )
     where = point("start", surface.entry.start if start is None else start)
     cells = _Cells.product(racer, surface, across, up, under.lr(1.0, steps))
     starts = np.repeat(np.array(where)[:, None], len(cells.hyper), axis=1)

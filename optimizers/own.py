@@ -300,7 +300,7 @@ def _check_gradient(entry: Entry, values: Sequence[float]) -> None:
         return _at(entry, x, y, values)[0]
 
     (x0, x1), (y0, y1) = entry.bounds
-    greatest = 0.0
+    greatest, least = 0.0, min((f(*point) for point in entry.minima), default=math.inf)
     for _ in range(20):
         x, y = draw.uniform(x0, x1), draw.uniform(y0, y1)
         _, *exact = _at(entry, x, y, values)
@@ -312,7 +312,12 @@ def _check_gradient(entry: Entry, values: Sequence[float]) -> None:
                     f"∂f/∂{axis} of {entry.name} at ({x:.4g}, {y:.4g}) is {ours:.6g}, but f itself "
                     f"changes by {numeric:.6g}."
                 )
+        least = min(least, f(x, y))
     for point in entry.minima:
-        _, *slope = _at(entry, *point, values)
+        here, *slope = _at(entry, *point, values)
         if max(map(abs, slope)) > 1e-6 * max(1.0, greatest):
             raise ValueError(f"{entry.name} has no minimum at {point}: its slope there is {tuple(slope)}.")
+        if here > least + 1e-9 * max(1.0, abs(least)):
+            raise ValueError(
+                f"{entry.name} is {here + 0.0:.6g} at its minimum {point}, but {least:.6g} elsewhere."
+            )

@@ -533,6 +533,10 @@ class Surface:
         pairs = tuple((key, value) for key, value in given.items() if key != "f")
         return cls(name, pairs, given.get("f", ""))  # type: ignore[arg-type]
 
+    def __repr__(self) -> str:
+        """Return what makes it again."""
+        return f"Surface.parse({str(self)!r})"
+
     def __str__(self) -> str:
         """Return the canonical notation, defaults left out."""
         return write_call(self.name, self.pairs, self.entry.hyperparameters, first=self.f)

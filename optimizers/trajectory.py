@@ -58,12 +58,14 @@ class Trajectory:
     lr: FloatArray = field(repr=False)  # (T,)
     diverged: int | None  # the first step whose point is not there
     conditions: Conditions
+    # Names along record's second axis: theta, g, update, the state after the step, what it showed; as they
+    # were when it walked, should the reader's own rule change.
+    slots: tuple[str, ...] = field(init=False, repr=False)
 
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """Names along record's second axis: theta, g, update, the state after the step, what it showed."""
+    def __post_init__(self) -> None:
+        """Name the slots."""
         entry = self.racer.optimizer
-        return ("theta", "g", "update", *entry.state, *entry.shown)
+        object.__setattr__(self, "slots", ("theta", "g", "update", *entry.state, *entry.shown))
 
     def _slot(self, name: str) -> FloatArray:
         return np.ascontiguousarray(self.record[:-1, self.slots.index(name)])

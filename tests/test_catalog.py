@@ -226,6 +226,11 @@ def test_a_racer_made_by_hand_is_checked_too() -> None:
         Racer("adamm")
 
 
+def test_a_racer_and_a_surface_show_what_makes_them() -> None:
+    assert repr(Racer.parse("adam(lr=0.5)")) == "Racer.parse('adam(lr=0.5)')"
+    assert eval(repr(Surface.parse("quadratic(condition=4)"))) == Surface.parse("quadratic(condition=4)")
+
+
 def test_kin_are_told_apart() -> None:
     racers = ["adam(lr=0.1)", "adam(lr=0.2)", "adam(lr=0.2, bias_correction=False)", "adam(lr=0.1)"]
     looks = distinct(map(Racer.parse, racers))

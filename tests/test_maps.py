@@ -285,6 +285,13 @@ def test_a_long_sweep_fits_into_memory() -> None:
         tracemalloc.stop()
 
 
+def test_a_sweep_that_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="x and y make 16,777,216 cells, but a sweep takes at most 1,000,000"
+    ):
+        sweep_map("adam", "beale", ("lr", 1e-4, 1, 4096), ("beta2", 0.9, 0.999, 4096))
+
+
 def test_the_best_cell() -> None:
     found = sweep_map("gd", "quadratic(condition=1)", ("lr", [0.5, 1.0, 3.0]), ("angle", [0.0]), steps=400)
     assert found.best == (0, 1)  # lr = 1 arrives at once

@@ -296,3 +296,27 @@ def test_the_readmes_rule_and_surface_reach_everything(tmp_path: Path) -> None:
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         [path] = json.loads(out.splitlines()[-1]).values()
         assert path == said["path"]
+
+
+def hilltop(x, y):
+    return -x * x - y * y, -2 * x, -2 * y
+
+
+def test_a_hilltop_is_no_minimum() -> None:
+    with pytest.raises(ValueError, match=r"hilltop is 0 at its minimum \(0.0, 0.0\), but -.* elsewhere"):
+        add_surface(hilltop, **DISH)
+
+
+def test_a_walk_keeps_the_names_it_walked_with() -> None:
+    add_optimizer(fading, FADING)
+    walk = simulate("fading", "booth", steps=3)
+    before = walk.effective_lr.copy()
+
+    def changed(theta, g, t, lr):
+        return -lr * g, (), (lr,)
+
+    changed.__name__ = "fading"
+    add_optimizer(changed, {"lr": 0.1})
+    walk.__dict__.pop("effective_lr")  # computed at first use, and kept
+    assert np.array_equal(walk.effective_lr, before)
+    assert list(walk.state) == ["m"]
