@@ -572,7 +572,8 @@ def run(arguments: list[str] | None = None) -> int:
         code = end.exit_code
     except UsageError as problem:
         where = problem.ctx.command_path if problem.ctx else "adamscope"
-        return _say(f"{problem.format_message().rstrip('.?')}. See {where} --help.", 2)
+        said = problem.format_message().replace("Value error, ", "").rstrip(".?")
+        return _say(f"{said}. See {where} --help.", 2)
     except ValueError as problem:
         return _say(str(problem), 2)
     except (typer.Abort, KeyboardInterrupt):

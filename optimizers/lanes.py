@@ -72,7 +72,7 @@ def _split(
     """Split a rule into what all walks share at a step and what each does with it.
 
     Returns:
-        parts: sources, among them `shared(*common)`, which returns a tuple of numbers, and `lane(*own,
+        parts: sources, among them `shared(numbers, k, *common)`, which writes row k, and `lane(*own,
             *numbers)`, which returns what the rule returns, and the least size of a quotient's numerator.
         passed: the names of those numbers.
         divisors: which of them quotients divide by.
@@ -98,8 +98,9 @@ def _split(
             [inlined(rule, RULE)],
             [f"{new} = {name}" for new, name in zip(passed, common, strict=True)],
         )
-    body = "".join(f"    {line}\n" for line in before)
-    parts.append(inlined(f"def shared({', '.join(common)}):\n{body}    return ({', '.join(passed)},)"))
+    before = [*before, *(f"_numbers[_k, {i}] = {name}" for i, name in enumerate(passed))]
+    body = "".join(f"    {line}\n" for line in before or ["pass"])
+    parts.append(inlined(f"def shared({', '.join(['_numbers', '_k', *common])}):\n{body}"))
     body = "".join(f"    {line}\n" for line in lines)
     parts.append(inlined(f"def lane({', '.join([*own, *passed])}):\n{body}"))
     return parts, passed, divisors
@@ -287,11 +288,11 @@ def _kernel(
     on_batch = at.replace("on_data", "on_batch")
     arguments = {"t": "k + 1.0", "lr": "lr[k]"} | {name: f"hyper[{i}]" for i, name in enumerate(hyper)}
     state = [(s, axis) for s in range(kind.states) for axis in (0, 1)]
-    rows = {"x": 0, "y": 1, "x before": 2, "y before": 3, "outside": 4, "lost": 5}
+    rows = {"x": 0, "y": 1, "x before": 2, "y before": 3, "outside": 4, "lost": 5, "least": 6}
     row = {name: f"lanes[{index}, j]" for name, index in rows.items()}
-    row |= {f"state {s} {axis}": f"lanes[{6 + 2 * s + axis}, j]" for s, axis in state}
+    row |= {f"state {s} {axis}": f"lanes[{7 + 2 * s + axis}, j]" for s, axis in state}
 
-    def look(k: str) -> list[str]:
+    def look(k: str, *also: str) -> list[str]:
         """What is asked of the point (x, y) at step k: is it lost, is it outside of every minimum's reach?"""
         return [
             f"x, y = {row['x']}, {row['y']}",
@@ -302,6 +303,7 @@ def _kernel(
                 for m in range(kind.minima)
                 for line in (
                     f"there = (x - x_{m}) * (x - x_{m}) + (y - y_{m}) * (y - y_{m})",
+                    *(line.format(m=m) for line in also),
                     "square = there if there < square else square",
                 )
             ),
@@ -335,14 +337,15 @@ def _kernel(
             lines += ["uy = clamp(y_next, box[2], box[3]) - y if beyond else uy"]
         lines += [f"{row[f'state {s} {axis}']} = new_{'xy'[axis]}[{s}]" for s, axis in state]
         lines += [f"{row['x']}, {row['y']} = x + ux, y + uy"]
-        return [*lines, *(["least[j] = _lesser(_lesser(least_x, least_y), least[j])"] if divisors else [])]
+        return [
+            *lines,
+            *([f"{row['least']} = _lesser(_lesser(least_x, least_y), {row['least']})"] if divisors else []),
+        ]
 
     def end() -> list[str]:
-        lines = [*look("float(lr.size)"), "nearest = -1", "square = np.inf"]
-        for m in range(kind.minima):
-            lines += [f"there = (x - x_{m}) * (x - x_{m}) + (y - y_{m}) * (y - y_{m})"]
-            lines += [f"nearest, square = ({m}, there) if there < square else (nearest, square)"]
+        lines = look("float(lr.size)", "nearest = {m} if there < square else nearest")
         return [
+            "nearest = -1",
             *lines,
             f"dx, dy, lost = x - {row['x before']}, y - {row['y before']}, {row['lost']}",
             "at_rest = dx * dx + dy * dy <= radius * radius",
@@ -353,7 +356,9 @@ def _kernel(
             "ends[1, i] = nearest if arrived else -1",
             "ends[2, i] = lost",
             # a quotient that overflows is NaN, and loses the walk; a start without a value does not yet
-            f"ends[3, i] = {'(least[j] < 1e-290) | (lost >= 0.0)' if divisors else 'lost == 0.0'}",
+            f"ends[3, i] = ({row['least']} < 1e-290) | (lost >= 0.0)"
+            if divisors
+            else "ends[3, i] = lost == 0.0",
         ]
 
     def indented(depth: int, lines: list[str]) -> str:
@@ -372,14 +377,12 @@ def kernel(
     first, last, starts, lr, hyper, initial, parameters, minima, radius, noise, batches, first_row, columns,
     clip_norm, clip_value, box, farthest, loss, ends
 ):
-    lanes = np.empty(({6 + 2 * kind.states}, WIDTH))
-    least = np.empty(WIDTH)
+    lanes = np.empty(({7 + 2 * kind.states}, WIDTH))
     usual = True  # no divisor is so small or large that a remainder might not be normal
     numbers = np.empty((lr.size, {len(passed)}))
     for k in range(lr.size):
-        passed = shared({", ".join(arguments[name] for name in common)})
-{indented(2, [f"numbers[k, {i}] = passed[{i}]" for i in range(len(passed))])}
-{indented(2, [f"usual &= 1e-17 <= abs(passed[{passed.index(k)}]) <= 1e17" for k in divisors])}
+        shared({", ".join(["numbers", "k", *(arguments[name] for name in common)])})
+{indented(2, [f"usual &= 1e-17 <= abs(numbers[k, {passed.index(k)}]) <= 1e17" for k in divisors])}
 {indented(1, [f"on_{name} = parameters[{i}]" for i, name in enumerate(on)])}
 {indented(1, [f"on_data = parameters[{len(on)}:]"] if "data" in given else [])}
 {indented(1, ["batch = np.empty(batches.shape[1] * columns)", "on_batch = batch"] if kind.batches else [])}
@@ -387,7 +390,7 @@ def kernel(
     for block in range(first, last):
         for j in range(WIDTH):
             {row["x"]}, {row["y"]} = starts[0, block * WIDTH + j], starts[1, block * WIDTH + j]
-            {row["outside"]}, {row["lost"]}, least[j] = -1.0, -1.0, np.inf if usual else 0.0
+            {row["outside"]}, {row["lost"]}, {row["least"]} = -1.0, -1.0, np.inf if usual else 0.0
 {indented(3, [f"{row[f'state {s} {axis}']} = initial[{s}]" for s, axis in state])}
         for k in range(lr.size):
             now = float(k)

@@ -268,6 +268,7 @@ def test_ctrl_c_stops_a_map(
         (["train", "-o", "adam", "--data", "shapes10", "--device", "tpu"], 2, "tpu"),
         (["data", "cifar10", "--from", "/nowhere"], 1, "/nowhere"),
         (["lesson", "99"], 2, "99"),
+        (["race", "-o", "adam", "--picture", "all"], 2, "Invalid value for '--picture': 'all' is not one of"),
         (["bench", "--json", "/nowhere/out.json"], 2, "--json is '/nowhere/out.json', but that folder"),
     ],
 )

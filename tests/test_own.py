@@ -107,6 +107,16 @@ def test_any_name_will_do() -> None:
     assert found.final_loss[0, 0] == simulate("update", "f", (found.x[0], found.y[0]), 50).loss[-1]
 
 
+def lazy(theta, g, t, lr):
+    return -g * g * theta, (), (g * theta,)
+
+
+def test_a_rule_in_which_walks_share_nothing_has_its_map() -> None:
+    add_optimizer(lazy, {"lr": 0.1})
+    found = basin_map("lazy", "booth", size=3, steps=1)
+    assert found.final_loss[0, 0] == simulate("lazy", "booth", (found.x[0], found.y[0]), 1).loss[-1]
+
+
 def adam(theta, g, t, lr):
     return -lr * g, (), (lr,)
 
