@@ -20,6 +20,7 @@ import numpy as np
 
 from optimizers.catalog import Racer
 from optimizers.notation import Hyperparameter, Value
+from optimizers.player.program import program
 from optimizers.surfaces import Surface
 from optimizers.trajectory import Race, Trajectory
 
@@ -194,6 +195,7 @@ def _racer(
         "direction": racer.direction,
         "effective_label": racer.effective_label,
         "bias": bias if len(bias) == 4 else None,
+        "program": program(racer),
         "outcome": str(trajectory.outcome),
         "arrived": trajectory.arrived,
         "diverged": trajectory.diverged,
@@ -228,6 +230,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "minima": [list(point) for point in entry.minima],
         "saddles": [list(point) for point in entry.saddles],
         "lowest": entry.lowest if math.isfinite(entry.lowest) else None,
+        "box": entry.box and [list(side) for side in entry.box],  # a step that leaves it is put back onto it
         "hyper": settings(entry.hyperparameters, surface.values),
         "grid": str(surface),  # the id of its background
     }
