@@ -2,64 +2,82 @@
 
 import { formatNumber } from "./chart.js";
 import { element, write } from "./dom.js";
-import { formatSetting, hyperOf, lastStep } from "./race.js";
+import { lastStep } from "./race.js";
 import { explain } from "./sentence.js";
+import { factorsOf, linesOf, plain, textOf } from "./worked.js";
 
 const LINGER = 900; // ms a sentence stays while the race runs, as long as it is still true
-
-const bracket = (z) => (z < 0 ? `(${formatNumber(z)})` : formatNumber(z));
-
-/** Δx = … for one axis of step k, with numbers; only a form that gives this step's Δ. */
-function worked(racer, k, axis) {
-  const update = racer.value("update", k, axis);
-  const direction = racer.value(racer.direction, k, axis);
-  const lr = hyperOf(racer, "lr");
-  const eps = hyperOf(racer, "eps") ?? 0;
-  const outside = (hyperOf(racer, "eps_placement") ?? "outside") === "outside";
-  const rooted = racer.rows.filter((row) => row.root);
-  const root = rooted.length && outside ? Math.sqrt(racer.value(rooted[rooted.length - 1].slot, k, axis)) : null;
-  const apart = racer.rows.some(({ slot }) => slot === "decay") ? racer.value("decay", k, axis) : 0; // a step of its own
-  const agrees = (z) => Math.abs(z - update) <= 1e-3 * Math.abs(update) + 1e-30;
-  const name = axis ? "Δy" : "Δx";
-  if (root !== null && agrees((-lr * direction) / (root + eps))) {
-    return `${name} = −${formatSetting(lr)} · ${bracket(direction)} / (${formatNumber(root)} + ${formatSetting(eps)}) = `;
-  }
-  const effective = racer.value("effective_lr", k, axis);
-  const factor = formatSetting(Number(effective.toPrecision(4)));
-  const rest = apart === 0 ? "" : ` − ${bracket(apart)}`;
-  return agrees(-effective * direction - apart) ? `${name} = −${factor} · ${bracket(direction)}${rest} = ` : `${name} = `;
-}
+const SAID = 1500; // ms "copied" stays
 
 export function createInside({ clock }) {
-  const heading = element("h3.split", {}, element("span"), element("span.term"));
+  const where = element("span");
+  const time = element("span.term");
+  const more = element("button.quiet", {
+    type: "button", "aria-expanded": "false", title: "Every line of the rule, with this step's numbers", onclick: () => open(!isOpen),
+  }, "all lines");
+  const copied = element("button.quiet", { type: "button", title: "Copy these lines as plain text, six digits", onclick: copy }, "copy");
+  const heading = element("div.heading", {}, element("h3", {}, where, " ", time), element("span.tools", {}, more, copied));
   const table = element("table.numbers");
   const formula = element("div.formula", { role: "group", "aria-label": "The update with this step's numbers" });
   const sentence = element("p.sentence");
-  const node = element("div.panel.step", {}, heading, table, formula, sentence);
+  const sheet = element("div.lines", { role: "region", "aria-label": "Every line of the rule, with this step's numbers", tabindex: 0, hidden: true });
+  const node = element("div.panel.step", {}, heading, table, formula, sentence, sheet);
+  sheet.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    open(false);
+    more.focus();
+  });
 
   let race = null;
   let chosen = 0;
-  let cells = [];
+  let isOpen = false;
+  let step = null; // the one shown; null after a divergence
+  let rows = []; // {slot, root, cells} or {factors}
   let lines = [];
   let family = "";
-  const ruler = document.createElement("canvas").getContext("2d");
-  let rows = [];
   let shown = ""; // step and racer in the table
   let said = { key: null, since: 0 };
+  const ruler = document.createElement("canvas").getContext("2d");
+
+  function open(on) {
+    isOpen = on;
+    sheet.hidden = !on;
+    more.setAttribute("aria-expanded", String(on));
+    if (on) sheet.style.top = `${heading.offsetTop + heading.offsetHeight + 2}px`;
+    fillSheet();
+  }
+
+  async function copy() {
+    if (step === null) return;
+    const done = await toClipboard(textOf(race, race.racers[chosen], step), node);
+    write(copied, done ? "copied" : "press Ctrl+C");
+    setTimeout(() => write(copied, "copy"), SAID);
+  }
 
   function build() {
     const racer = race.racers[chosen];
-    rows = [...racer.rows];
-    if (!rows.some((row) => row.slot === "update")) rows.push({ slot: "update", label: "Δθ", note: "" });
-    cells = [];
+    const factors = factorsOf(racer, 0);
+    const uses = (slot) => JSON.stringify(racer.program?.lines.find((line) => line.name === slot)?.cases ?? "").includes('["**"');
+    const found = racer.rows.findIndex(({ slot }) => uses(slot)); // the factors stand before what is divided by them
+    const place = found < 0 ? racer.rows.findIndex(({ slot }) => slot === "effective_lr") : found;
+    rows = [];
+    const body = racer.rows.flatMap((row, index) => {
+      const cells = [element("td"), element("td")];
+      const line = element(row.slot === "update" ? "tr.result" : "tr", {},
+        element("th", { scope: "row" }, row.label, ...(row.note ? [" ", element("small", {}, row.note)] : [])), ...cells);
+      if (index !== place || !factors.length) {
+        rows.push({ ...row, cells });
+        return [line];
+      }
+      const values = factors.map(() => element("span"));
+      rows.push({ factors: values }, { ...row, cells });
+      const both = factors.map(({ label }, k) => element("span.factor", {}, label, " ", values[k]));
+      return [element("tr.both", {}, element("td", { colspan: 3 }, element("div", {}, ...both))), line];
+    });
     table.replaceChildren(
       element("thead", {}, element("tr", {}, element("td"), ...["x", "y"].map((axis) => element("th", { scope: "col" }, axis)))),
-      element("tbody", {}, ...rows.map((row) => {
-        const pair = [element("td"), element("td")];
-        cells.push(pair);
-        return element(row.slot === "update" ? "tr.result" : "tr", {},
-          element("th", { scope: "row" }, row.label, ...(row.note ? [" ", element("small", {}, row.note)] : [])), ...pair);
-      })),
+      element("tbody", {}, ...body),
     );
     lines = [0, 1].map(() => {
       const sum = element("span");
@@ -67,6 +85,7 @@ export function createInside({ clock }) {
       return { node: element("div", {}, sum, result), sum, result };
     });
     formula.replaceChildren(...lines.map((line) => line.node));
+    more.hidden = copied.hidden = !racer.program;
     shown = "";
   }
 
@@ -89,25 +108,48 @@ export function createInside({ clock }) {
     const gone = now > lastStep(race, racer);
     const ended = !gone && now >= race.steps; // no update leaves the race's last point: the one that led there is shown
     const k = ended ? race.steps - 1 : now;
-    write(heading.firstChild, ended ? "Inside the last step" : `Inside step ${k}`);
-    write(heading.lastChild, gone ? "" : `t = ${k + 1}`); // the update that leaves this step
-    rows.forEach((row, r) => {
-      for (const axis of [0, 1]) {
-        const value = gone ? NaN : racer.value(row.slot, k, axis);
-        write(cells[r][axis], formatNumber(row.root ? Math.sqrt(value) : value));
-      }
-    });
     const still = gone || Number.isNaN(racer.value("update", k, 0));
+    step = still ? null : k;
+    write(where, ended ? "Inside the last step" : `Inside step ${k}`);
+    write(time, gone ? "" : `t = ${k + 1}`); // the update that leaves this step
+    for (const row of rows) {
+      if (row.factors) factorsOf(racer, k).forEach(({ value }, index) => write(row.factors[index], gone ? "—" : formatNumber(value)));
+      else {
+        for (const axis of [0, 1]) {
+          const value = gone ? NaN : racer.value(row.slot, k, axis);
+          write(row.cells[axis], formatNumber(row.root ? Math.sqrt(value) : value));
+        }
+      }
+    }
+    const [moved, put] = still || !racer.program ? [] : linesOf(race, racer, k, { brief: true, only: "update" });
     lines.forEach((line, axis) => {
-      write(line.sum, still ? (axis ? "Δy = " : "Δx = ") : worked(racer, k, axis));
+      const name = axis ? "Δy" : "Δx";
+      const sum = moved ? `${moved.axes[axis].numbers} = ` : "";
+      write(line.sum, `${name} = ${sum}${put ? `${plain(moved.axes[axis].value, 4)}, at the edge ` : ""}`);
       write(line.result, still ? "—" : formatNumber(racer.value("update", k, axis)));
     });
     formula.style.setProperty("--ems", Math.max(...lines.map(ems)));
-    const time = performance.now();
-    const hold = clock.playing && time - said.since < LINGER ? said.key : null;
+    fillSheet();
+    const clocked = performance.now();
+    const hold = clock.playing && clocked - said.since < LINGER ? said.key : null;
     const told = explain(race, racer, now, hold);
-    if (told.key !== said.key) said = { key: told.key, since: time };
+    if (told.key !== said.key) said = { key: told.key, since: clocked };
     write(sentence, told.text);
+  }
+
+  function fillSheet() {
+    if (!isOpen) return;
+    const racer = race.racers[chosen];
+    if (step === null || !racer.program) sheet.replaceChildren(element("p", {}, "It has diverged: there is no step here. Go back to see one."));
+    else {
+      sheet.replaceChildren(...linesOf(race, racer, step).map(({ symbol, formula: right, axes }) => element("div.line", {},
+        element("p.rule", {}, `${symbol} = ${right}`),
+        ...axes.map(({ axis, numbers, value }) => {
+          const result = formatNumber(value);
+          const same = numbers === plain(value, 4) || numbers === result;
+          return element("p", {}, element("i", {}, axis || " "), element("span", {}, same ? "" : `${numbers} = `, element("b", {}, result)));
+        }))));
+    }
   }
 
   const whole = (at) => Math.min(race.steps, Math.floor(at[chosen] + 1e-6));
@@ -120,4 +162,22 @@ export function createInside({ clock }) {
     },
     draw: (at) => fill(whole(at)),
   };
+}
+
+/** Copy text; where the page may not (plain http on a classroom's network), by way of a selection. */
+async function toClipboard(text, node) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const holder = element("textarea", { style: "position:fixed;opacity:0" });
+    holder.value = text;
+    const focused = node.getRootNode().activeElement;
+    node.append(holder);
+    holder.select();
+    const done = document.execCommand("copy");
+    holder.remove();
+    focused?.focus();
+    return done;
+  }
 }
