@@ -8,6 +8,7 @@ import { createPlacing } from "./placing.js";
 import { colorOf, formatSetting } from "./race.js";
 import { drawMap, valueAt } from "./surface.js";
 import { sameTheme } from "./theme.js";
+import { drawVectors } from "./vectors.js";
 import { createZoom } from "./zoom.js";
 
 const INK = 2.5; // width of a path, px
@@ -153,7 +154,8 @@ export function createStage({ onPlace, onWindow, refresh }) {
     return widths.get(key);
   }
 
-  function drawLabels(q, markers, chosen, origin, at) {
+  /** others: {x, y, r} of what else names keep clear of. */
+  function drawLabels(q, markers, chosen, origin, at, others) {
     const size = Math.max(12, theme.size);
     const bold = `600 ${size}px ${theme.family}`;
     const plain = `${size - 1}px ${theme.family}`;
@@ -170,7 +172,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
       items.push(item("start", text, plain, origin.x, origin.y, 8, { color: theme.ink, optional: true }));
     }
 
-    const marks = markers.map(({ spot }) => ({ x: spot.x, y: spot.y, r: MARKER + 3 }));
+    const marks = [...markers.map(({ spot }) => ({ x: spot.x, y: spot.y, r: MARKER + 3 })), ...others];
     for (const minimum of race.surface.minima) {
       const [x, y] = toPixel(view, ...minimum);
       marks.push({ x, y, r: 8 });
@@ -312,7 +314,9 @@ export function createStage({ onPlace, onWindow, refresh }) {
       q.fill();
       const markers = order.map((k) => ({ racer: tracks[k].racer, index: k, spot: markerOf(tracks[k], at[k], view) }));
       for (const { racer, index, spot } of markers) drawMarker(q, racer, spot, index === chosen);
-      const labels = drawLabels(q, markers, chosen, origin, at);
+      const arrows = look.show.includes("vectors")
+        ? drawVectors(q, { race, racer: race.racers[chosen], at: at[chosen], view, theme }) : [];
+      const labels = drawLabels(q, markers, chosen, origin, at, arrows);
       if (placing.cross) drawCross(q, placing.cross);
       return labels;
     },
