@@ -34,8 +34,8 @@ def program(racer: Racer) -> dict[str, Any] | None:
         initial: what each state starts with.
         factors: each hyperparameter β of which the rule uses 1 − βᵗ.
         stages: the step taken apart, [kind, name] each: "decay" and "grow" a state, "show" g or what is
-            derived, "correct" a state by what only t decides (with the state's name); the rest is the same
-            for every rule: the direction is scaled, and θ moves.
+            derived, "replace" g, "correct" a state by what only t decides (with the state's name); the rest
+            is the same for every rule: the direction is scaled, and θ moves.
         shown: the terms of what the stages show and no line has.
         apart: what the step takes off beside its own direction (decoupled weight decay), or "".
 
@@ -106,7 +106,7 @@ def _taken_apart(racer: Racer, lines: set[str]) -> dict[str, Any]:
         elif corrected := _corrected(term, {id(traced.state[name]): name for name in kept}, entry.state):
             stages.append((term.order, ["correct", extra.name, corrected]))
         else:
-            stages.append((term.order, ["show", extra.name]))
+            stages.append((term.order, ["replace" if extra.otherwise == "g" else "show", extra.name]))
     states = [(name, traced.state[name]) for name in kept]
     stages += [(term.order, ["grow", name]) for name, term in states if isinstance(term, Term)]
     decays = [["decay", name] for name in kept]

@@ -1,0 +1,483 @@
+// One update in slow motion: the stages its rule's program has, each with this step's numbers.
+
+import { formatNumber } from "./chart.js";
+import { element, icon, write } from "./dom.js";
+import { toPixel } from "./paths.js";
+import { biasFactor, colorOf, formatSetting, hyperOf, lastStep } from "./race.js";
+import { reducedMotion } from "./theme.js";
+import { arrow, fadeOf } from "./vectors.js";
+import { AXES, before, factorsOf, lrAt, symbolsOf, write as written } from "./worked.js";
+
+const MOVES = 1200; // ms a stage moves …
+const RESTS = 800; // … and then rests, to be read
+const HEAD = 22; // px over the lanes, for the names
+
+const short = (z, digits = 3) => formatSetting(Number(z.toPrecision(digits)));
+const percent = (share) => `${short(100 * share)} %`;
+const number = (z) => formatNumber(z, 3);
+const both = (f) => [f(0), f(1)];
+const near = (a, b) => Math.abs(a - b) <= 1e-4 * Math.max(Math.abs(a), Math.abs(b));
+const same = ([a, b]) => (Number.isFinite(a) && near(a, b) ? a : null);
+const size = (row, v) => (row.root ? v.map((z) => Math.sqrt(Math.max(0, z))) : v);
+
+/**
+ * Step k of a racer in stages: {columns: [{key, label, square}], stages: [{title, caption, numbers, column, label, from, to,
+ * piece, shape}]}. A column is a quantity; a stage changes one: from -> to, per axis, what is drawn (of a square its side).
+ * piece: what comes in, tip to tail. shape: how the last column shows it ("share", "arrow", "resultant", "move").
+ */
+export function stagesOf(race, racer, k) {
+  const program = racer.program ?? { stages: [["show", "g"]], apart: "", shown: {}, lines: [] };
+  const at = (slot, step = k) => both((axis) => racer.value(slot, step, axis));
+  const rowOf = (slot) => racer.rows.find((row) => row.slot === slot) ?? { slot, label: slot };
+  const plainLabel = (row) => row.label.replace(/^√/, "");
+  const columns = [];
+  const stages = [];
+  const now = {}; // what each column shows by then
+  const column = (key, row, square = false) => {
+    if (!columns.some((one) => one.key === key)) columns.push({ key, label: row.label, square });
+  };
+  const add = (key, from, to, rest) => {
+    now[key] = to;
+    stages.push({ column: key, from, to, numbers: both((axis) => (from ? `${number(from[axis])} → ${number(to[axis])}` : number(to[axis]))), ...rest });
+  };
+  const g = at("g");
+  let seen = g; // as the rule sees it
+  const faded = {};
+  column("g", { label: "g" });
+  for (const [kind, name] of program.stages) if (kind === "decay") column(name, rowOf(name), Boolean(rowOf(name).root));
+
+  for (const [kind, name, state] of program.stages) {
+    const row = rowOf(name);
+    const label = plainLabel(row);
+    if (kind === "decay") {
+      const old = both((axis) => before(racer, name, k, axis));
+      const factor = fadeOf(race, racer, name, k);
+      faded[name] = Number.isFinite(factor) ? old.map((z) => z * factor) : old;
+      now[name] = size(row, old);
+      if (!Number.isFinite(factor) || Math.abs(factor - 1) < 1e-12) continue; // it forgets nothing
+      const hyper = racer.hyper.find((one) => typeof one.value === "number" && near(one.value, factor) && one.scale === "one_minus_log");
+      const why = `${hyper ? `${hyper.symbol} = ` : ""}${short(factor, 6)}`;
+      const caption = old.every((z) => z === 0) ? `${label} starts at zero: there is nothing to fade yet (× ${why}).`
+        : factor === 0 ? `${label} forgets all it was.` : `${label} fades: it keeps ${percent(factor)} of what it was (× ${why})${row.root ? `. ${row.label} is the side of the square` : ""}.`;
+      add(name, size(row, old), size(row, faded[name]), { title: `decay ${label}`, caption });
+    } else if (kind === "show" && name === "g") {
+      add("g", null, g, { title: "show g", caption: "The gradient: how steep the surface is here, along x and along y." });
+    } else if (kind === "replace") {
+      seen = at(name);
+      add("g", g, seen, { title: `show ${label}`, label: row.label, caption: `Weight decay joins in: ${label} takes the gradient's place.`, piece: both((axis) => seen[axis] - g[axis]) });
+    } else if (kind === "grow") {
+      const to = at(name);
+      const piece = both((axis) => to[axis] - faded[name][axis]);
+      const share = same(both((axis) => piece[axis] / seen[axis] ** (row.root ? 2 : 1)));
+      const what = row.root ? "g²" : "g";
+      let caption = `${label} takes in this step's gradient.`;
+      if (piece.every((z) => z === 0)) caption = `${label} stays as it is.`;
+      else if (share !== null && share > 0) caption = `${label} takes in ${near(share, 1) ? "the whole" : percent(share)} of ${what}.`;
+      if (row.root) caption += ` The square's side, ${row.label}, follows.`;
+      const drawn = row.root ? null : piece;
+      add(name, size(row, faded[name]), size(row, to), { title: `grow ${label}`, caption, piece: drawn });
+    } else if (kind === "correct") {
+      const to = size(row, at(name));
+      const from = now[state];
+      const divisor = same(both((axis) => racer.value(state, k, axis) / racer.value(name, k, axis)));
+      const by = divisor === null ? "" : factorsOf(racer, k).find(({ value }) => near(value, divisor))?.label;
+      const how = divisor === null ? "" : ` = ${plainLabel(rowOf(state))} ÷ ${by ? `(${by}) = ÷ ` : ""}${short(divisor, 4)}`;
+      const caption = `${label}${how.replace(") = ÷", "), that is ÷")}: undoes the start at zero${divisor !== null && divisor > 0.99 ? ", by now almost nothing" : ""}.`;
+      add(state, from, to, { title: `correct ${plainLabel(rowOf(state))}`, label: row.label, caption });
+    } else { // what the rule makes of it
+      const value = at(name);
+      const term = program.shown[name] ?? program.lines.find((line) => line.name === name)?.cases[0].is;
+      const formula = term === undefined ? "" : written(term, symbolsOf(racer)); // how it comes about
+      const title = `show ${label}`;
+      if (value[0] === value[1] && !row.root && name !== racer.direction) {
+        stages.push({ title, caption: `${label} = ${short(value[0], 4)}, from t alone: the same for x and y.`, column: null, numbers: null });
+        continue;
+      }
+      column(name, row, Boolean(row.root));
+      const made = formula && formula !== label ? `${label} is ${formula}` : `${label} is made of them`;
+      const role = name === racer.direction ? ": the step will follow it" : row.root ? ": its root is what divides" : "";
+      add(name, null, size(row, value), { title, caption: `${made}${role}.` });
+    }
+  }
+  finish(race, racer, k, { at, rowOf, plainLabel, column, add, columns, program, now });
+  return { columns, stages };
+}
+
+/** What every rule ends with: the direction is scaled, Δx and Δy make one step, θ moves. */
+function finish(race, racer, k, { at, rowOf, plainLabel, column, add, program }) {
+  const [direction, effective, update] = [at(racer.direction), at("effective_lr"), at("update")];
+  const lr = lrAt(race, racer, k);
+  const label = racer.direction === "g" ? "g" : plainLabel(rowOf(racer.direction));
+  column("update", { label: "Δθ" });
+  const own = both((axis) => -effective[axis] * direction[axis]);
+  if (near(effective[0], effective[1]) || lr === 0) {
+    const factor = near(effective[0], lr) ? `lr = ${short(lr)}` : `${racer.effective_label} = ${short(effective[0])}`;
+    add("update", null, own, { title: "scale", shape: "arrow", caption: `${label} times ${factor}, and turned round: downhill.` });
+  } else {
+    const roots = racer.rows.filter((row) => row.root);
+    const square = roots.length ? `the side of its square, ${roots[roots.length - 1].label}` : "its size";
+    const share = both((axis) => (direction[axis] * effective[axis]) / lr);
+    add("update", null, own, {
+      title: "divide", shape: "share", lr,
+      numbers: both((axis) => `${number(direction[axis])} ÷ ${number(lr / effective[axis])} = ${number(share[axis])}`),
+      caption: `Each axis' ${label} is divided by ${square}: ${percent(Math.abs(share[0]))} of lr in x, ${percent(Math.abs(share[1]))} in y.${biased(racer, k)}`,
+    });
+  }
+  const rest = program.apart ? at(program.apart) : [0, 0];
+  const pulled = rest.some((z) => z !== 0);
+  add("update", own, update, {
+    title: "resultant", shape: "resultant", apart: rest.map((z) => -z),
+    numbers: both((axis) => number(update[axis])),
+    caption: `Δx and Δy, tip to tail, make the step${pulled ? "; weight decay's own pull, −lr·λθ, is in it" : ""}.`,
+  });
+  const there = both((axis) => racer.value("theta", k, axis) + update[axis]);
+  const [f, after] = [racer.loss[k], racer.loss[k + 1]];
+  const how = !Number.isFinite(after) ? "there the race is lost" : after > f ? `uphill, f from ${number(f)} to ${number(after)}` : `f from ${number(f)} to ${number(after)}`;
+  add("update", update, update, {
+    title: "move", shape: "move", numbers: both((axis) => `${number(racer.value("theta", k, axis))} → ${number(there[axis])}`),
+    caption: `θ moves to ${short(there[0], 4)}, ${short(there[1], 4)}: ${how}.`,
+  });
+}
+
+/** What the start at zero does to this step's length, where it shows. */
+function biased(racer, k) {
+  if (!racer.bias || !racer.rows.some(({ slot }) => slot === "v")) return "";
+  const roots = both((axis) => Math.sqrt(racer.value("v", k, axis)));
+  const factor = biasFactor(k + 1, racer.bias);
+  if (factor < 1.25 || roots.some((root) => root < 100 * (hyperOf(racer, "eps") ?? 0)) || hyperOf(racer, "eps_placement") === "inside") return "";
+  const { correct_m: m, correct_v: v } = racer.bias;
+  if (!m && !v) return ` Uncorrected, m is too small but √v smaller still: the step is ${short(factor)} × too long.`;
+  return m && v && factor >= 1.5 ? ` Without correction the same m and v would make it ${short(factor)} × as long.` : "";
+}
+
+/**
+ * The panel over the stage. clock: it holds still meanwhile; seekTo(step): go to a step of the chosen racer.
+ * Returns {node, toggle(), open, update({race, chosen, theme}), draw(q, {at, view}), stop()}; draw is called each frame, with
+ * the stage's context in the view's pixels.
+ */
+export function createSlow({ clock, seekTo, changed = () => {} }) {
+  const canvas = element("canvas", { "aria-hidden": "true" });
+  const heading = element("h3", {});
+  const title = element("b");
+  const caption = element("span");
+  const numbers = element("p.pairs", { "aria-hidden": "true" });
+  const spoken = element("p.caption", { "aria-live": "polite" }, title, " ", caption);
+  const dots = element("div.dots", { role: "group", "aria-label": "Stages" });
+  const hold = element("button.round", { type: "button", onclick: () => pause(!paused) });
+  const round = (name, words, action) => element("button.round", { type: "button", title: words, "aria-label": words, onclick: action }, icon(name));
+  const goOn = element("input", { type: "checkbox", checked: true });
+  const node = element("section.slow", { "aria-label": "One step in slow motion", tabindex: -1, hidden: true },
+    element("div.head", {}, heading, round("close", "Close (Esc)", () => toggle())),
+    canvas, spoken, numbers,
+    element("div.foot", {}, round("back", "Stage before (←)", () => go(index - 1)), hold, round("forward", "Next stage (→)", () => go(index + 1)),
+      dots, element("label", {}, goOn, "on to the next step")));
+
+  let race = null;
+  let chosen = 0;
+  let theme = null;
+  let open = false;
+  let paused = false;
+  let step = 0;
+  let index = 0;
+  let told = null; // {columns, stages}
+  let started = 0; // when the stage began, ms
+  let shift = 0; // how far a paused stage was, ms
+  let shown = "";
+  let view = null;
+
+  const racer = () => race.racers[chosen];
+  const last = () => Math.min(race.steps - 1, lastStep(race, racer()) - 1);
+  const whole = (at) => Math.min(last(), Math.floor(at[chosen] + 1e-6));
+
+  function toggle() {
+    open = !open;
+    node.hidden = !open;
+    told = null;
+    if (open) {
+      clock.pause();
+      document.addEventListener("keydown", onKey, true);
+      node.focus({ preventScroll: true });
+      pause(reducedMotion());
+    } else document.removeEventListener("keydown", onKey, true);
+    changed();
+    clock.refresh();
+  }
+
+  /** Arrow keys, space and Escape are the panel's while it is open, wherever the focus is, but in a field. */
+  function onKey(event) {
+    const target = event.composedPath()[0];
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches?.("input:not([type=checkbox]), select, textarea")) return;
+    if (event.key === " " && target.matches?.("button, a, summary, input")) return;
+    const action = { ArrowLeft: () => go(index - 1), ArrowRight: () => go(index + 1), " ": () => pause(!paused), Escape: toggle }[event.key];
+    if (!action) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    action();
+  }
+
+  function pause(on) {
+    shift = on ? performance.now() - started : shift;
+    if (!on) started = performance.now() - Math.min(shift, MOVES);
+    paused = on;
+    hold.replaceChildren(icon(paused ? "play" : "pause"));
+    for (const name of ["title", "aria-label"]) hold.setAttribute(name, paused ? "Go on (space)" : "Hold (space)");
+    clock.refresh();
+  }
+
+  /** To a stage; beyond the last one to the next step, before the first one to the step before. */
+  function go(to) {
+    if (!told) return;
+    if (to < 0 && step === 0) return;
+    if (to < 0) begin(step - 1, Infinity);
+    else if (to >= told.stages.length) {
+      if (step < last()) begin(step + 1, 0);
+    } else {
+      index = to;
+      started = performance.now();
+      shift = reducedMotion() ? MOVES : 0;
+      if (paused) shift = MOVES; // held: the stage is shown done
+    }
+    clock.refresh();
+  }
+
+  function begin(to, at) {
+    step = to;
+    told = stagesOf(race, racer(), step);
+    index = Math.min(at, told.stages.length - 1);
+    started = performance.now();
+    shift = paused ? MOVES : 0;
+    dots.replaceChildren(...told.stages.map((stage, k) =>
+      element("button", { type: "button", title: stage.title, "aria-label": `Stage ${k + 1}: ${stage.title}`, onclick: () => go(k) })));
+    shown = "";
+    seekTo(step);
+    place();
+  }
+
+  /** The panel keeps to the corner away from the racer. */
+  function place() {
+    if (!view) return;
+    const [x, y] = toPixel(view, racer().value("theta", step, 0), racer().value("theta", step, 1));
+    node.classList.toggle("left", x > view.width / 2);
+    node.classList.toggle("top", y > view.height / 2);
+  }
+
+  function tell(stage) {
+    const key = `${step} ${index} ${chosen}`;
+    if (key === shown) return;
+    shown = key;
+    write(heading, `${racer().label}, step ${step}`);
+    write(title, `${stage.title[0].toUpperCase()}${stage.title.slice(1)}.`);
+    write(caption, stage.caption);
+    numbers.replaceChildren(...(stage.numbers ?? []).map((text, axis) => element("span", {}, element("i", {}, AXES[axis]), text)));
+    [...dots.children].forEach((dot, k) => {
+      if (k === index) dot.setAttribute("aria-current", "step");
+      else dot.removeAttribute("aria-current");
+    });
+    Object.assign(node.dataset, { stage: stage.title, step, index });
+  }
+
+  return {
+    node,
+    toggle,
+    get open() {
+      return open;
+    },
+    update(context) {
+      const other = race !== context.race || chosen !== context.chosen;
+      ({ race, chosen, theme } = context);
+      if (other) told = null; // begun anew at the next draw
+      shown = "";
+      node.style.setProperty("--hue", colorOf(racer(), theme));
+    },
+    draw(q, { at, view: now }) {
+      if (!open || !race) return;
+      view = now;
+      if (clock.playing) return toggle(); // time runs on: the step is left
+      if (last() < 0) {
+        write(heading, racer().label);
+        write(title, "No step.");
+        write(caption, "It diverged at once: there is no step to look into.");
+        return;
+      }
+      if (!told || whole(at) !== step) begin(whole(at), 0);
+      const elapsed = paused ? shift : performance.now() - started;
+      if (!paused && elapsed > MOVES + RESTS) {
+        const ends = index === told.stages.length - 1;
+        if (ends && (!goOn.checked || step >= last())) pause(true);
+        else go(index + 1);
+        return this.draw(q, { at: at.map((z, k) => (k === chosen ? step : z)), view: now });
+      }
+      const stage = told.stages[index];
+      tell(stage);
+      const part = reducedMotion() ? 1 : ease(Math.min(1, elapsed / MOVES));
+      paint(canvas, { racer: racer(), theme, told, index, part });
+      if (stage.shape === "move") {
+        const from = toPixel(view, racer().value("theta", step, 0), racer().value("theta", step, 1));
+        const to = toPixel(view, racer().value("theta", step, 0) + stage.to[0] * part, racer().value("theta", step, 1) + stage.to[1] * part);
+        arrow(q, from, to, { color: colorOf(racer(), theme), width: 3.4, halo: theme.paper });
+      }
+      if (!paused) clock.refresh();
+    },
+    stop: () => document.removeEventListener("keydown", onKey, true),
+  };
+}
+
+const ease = (t) => t * t * (3 - 2 * t);
+
+/** The columns: each a quantity, with a lane per axis; the present stage's is lit and moves. */
+function paint(canvas, { racer, theme, told, index, part }) {
+  const { columns, stages } = told;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  const ratio = window.devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  const q = canvas.getContext("2d");
+  q.setTransform(ratio, 0, 0, ratio, 0, 0);
+  q.clearRect(0, 0, width, height);
+  const color = colorOf(racer, theme);
+  const lane = (height - HEAD) / 2;
+  const left = 14; // the axes' names
+  const each = (width - left) / columns.length;
+  const present = stages[index];
+  q.textBaseline = "middle";
+  q.font = `italic ${theme.size}px ${theme.family}`;
+  q.fillStyle = theme.mute;
+  q.textAlign = "left";
+  AXES.forEach((axis, a) => q.fillText(axis, 0, HEAD + lane * (a + 0.5)));
+
+  columns.forEach((column, c) => {
+    const x = left + c * each;
+    const mine = stages.map((stage, k) => ({ ...stage, k })).filter((stage) => stage.column === column.key);
+    const done = mine.filter(({ k }) => k <= index);
+    const newest = done[done.length - 1];
+    const lit = present.column === column.key;
+    if (lit) {
+      q.globalAlpha = theme.dark ? 0.16 : 0.09;
+      q.fillStyle = color;
+      q.beginPath();
+      q.roundRect(x + 1, 0, each - 2, height, 5);
+      q.fill();
+      q.globalAlpha = 1;
+    }
+    q.font = `600 ${theme.size}px ${theme.family}`;
+    q.textAlign = "center";
+    q.fillStyle = lit ? theme.ink : theme.mute;
+    const label = [...done].reverse().find((stage) => stage.label)?.label ?? column.label;
+    q.fillText(label, x + each / 2, HEAD / 2, each - 4);
+    const resting = mine[0]?.from; // before its first stage
+    if (!newest && !resting) return;
+    const stage = newest ?? { from: resting, to: resting };
+    const moving = newest && newest.k === index ? part : 1;
+    q.globalAlpha = lit ? 1 : 0.6;
+    if (stage.shape === "resultant" || stage.shape === "move") {
+      resultant(q, { x, y: HEAD, width: each, height: 2 * lane }, stage, moving, { color, theme });
+    } else {
+      for (const axis of [0, 1]) {
+        const all = mine.flatMap(({ from, to, shape }) => (shape === "resultant" || shape === "move" ? [] : [from?.[axis] ?? 0, to[axis]]));
+        const fills = Math.max(...all.map(Math.abs)) || 1;
+        cell(q, { x, y: HEAD + axis * lane, width: each, height: lane, axis, fills }, column, stage, moving, { color, theme, ink: column.key === "g" ? theme.ink : color });
+      }
+    }
+    q.globalAlpha = 1;
+  });
+}
+
+/** One quantity along one axis. */
+function cell(q, { x, y, width, height, axis, fills }, column, stage, part, { color, theme, ink }) {
+  const from = stage.from?.[axis] ?? 0;
+  const to = stage.to[axis];
+  const value = from + (to - from) * part;
+  q.font = `${theme.size - 1.5}px ${theme.family}`;
+  q.textAlign = "center";
+  q.fillStyle = theme.ink;
+  q.fillText(number(value), x + width / 2, y + height - 9, width - 4);
+  const floor = y + height - 22;
+  if (column.square) {
+    const most = Math.min(width - 16, height - 32);
+    const side = (most * Math.abs(value)) / fills;
+    const old = (most * Math.abs(from)) / fills;
+    const start = x + (width - most) / 2;
+    q.save();
+    q.strokeStyle = color;
+    q.lineWidth = 1.6;
+    q.fillStyle = color;
+    const alpha = q.globalAlpha;
+    q.globalAlpha = 0.22 * alpha;
+    q.fillRect(start, floor - side, side, side);
+    q.globalAlpha = alpha;
+    q.strokeRect(start, floor - side, side, side);
+    if (part < 1 || old !== side) {
+      q.setLineDash([3, 3]);
+      q.lineWidth = 1.1;
+      q.strokeRect(start, floor - old, old, old);
+    }
+    q.restore();
+    return;
+  }
+  const middle = x + width / 2;
+  const reach = width / 2 - 9;
+  const px = (z) => middle + (z / fills) * reach;
+  const line = y + (height - 22) / 2 + 6;
+  q.strokeStyle = theme.line;
+  q.lineWidth = 1;
+  q.beginPath();
+  q.moveTo(x + 7, line);
+  q.lineTo(x + width - 7, line);
+  q.moveTo(middle, line - 4);
+  q.lineTo(middle, line + 4);
+  q.stroke();
+  const alpha = q.globalAlpha;
+  if (stage.shape === "share") { // the whole of lr, to compare with
+    q.setLineDash([2, 2]);
+    q.strokeStyle = theme.mute;
+    const side = to < 0 ? -1 : 1;
+    const all = px(side * stage.lr);
+    if (Math.abs(all - middle) <= reach + 1) {
+      q.beginPath();
+      q.moveTo(all, line - 11);
+      q.lineTo(all, line + 11);
+      q.stroke();
+      q.fillStyle = theme.mute;
+      q.fillText("lr", all, line - 19);
+    }
+    q.setLineDash([]);
+  }
+  if (stage.piece && part < 1) { // what was, and what comes in, tip to tail
+    arrow(q, [px(0), line + 9], [px(from), line + 9], { color: ink, width: 2.4, alpha: 0.42 * alpha });
+    arrow(q, [px(from), line + 9], [px(from + stage.piece[axis] * part), line + 9], { color: theme.ink, width: 1.6, alpha });
+  } else if (stage.from && part < 1) arrow(q, [px(0), line + 9], [px(from), line + 9], { color: ink, width: 2.4, alpha: 0.3 * alpha });
+  arrow(q, [px(0), line], [px(value), line], { color: ink, width: 3, alpha });
+}
+
+/** Δx and Δy tip to tail, then what they make; a dot goes along it when θ moves. */
+function resultant(q, { x, y, width, height }, stage, part, { color, theme }) {
+  const [dx, dy] = stage.to;
+  const own = stage.shape === "resultant" ? stage.from : stage.to;
+  const apart = stage.apart ?? [0, 0];
+  const room = [width - 18, height - 44];
+  const most = Math.max(Math.abs(dx) / room[0], Math.abs(dy) / room[1], Math.abs(own[0]) / room[0], Math.abs(own[1]) / room[1]) || 1;
+  const scale = 1 / most;
+  const [cx, cy] = [x + width / 2, y + height / 2 - 8];
+  const from = [cx - (dx * scale) / 2, cy + (dy * scale) / 2];
+  const at = ([px, py]) => [from[0] + px * scale, from[1] - py * scale];
+  const alpha = q.globalAlpha;
+  const share = (low, high) => Math.max(0, Math.min(1, (part - low) / (high - low)));
+  const moving = stage.shape === "move";
+  const [a, b, c] = moving ? [1, 1, 1] : [share(0, 0.35), share(0.35, 0.65), share(0.65, 1)];
+  arrow(q, from, at([own[0] * a, 0]), { color: theme.mute, width: 1.8, alpha });
+  if (b > 0) arrow(q, at([own[0], 0]), at([own[0], own[1] * b]), { color: theme.mute, width: 1.8, alpha });
+  if (b >= 1 && apart.some((z) => z !== 0)) arrow(q, at(own), at([own[0] + apart[0], own[1] + apart[1]]), { color: theme.ink, width: 1.6, alpha });
+  if (c > 0) arrow(q, from, at([dx * c, dy * c]), { color, width: 3.2, alpha });
+  if (moving) {
+    q.beginPath();
+    q.arc(...at([dx * part, dy * part]), 5, 0, 2 * Math.PI);
+    q.fillStyle = color;
+    q.fill();
+  }
+  q.font = `${theme.size - 1.5}px ${theme.family}`;
+  q.textAlign = "center";
+  q.fillStyle = theme.ink;
+  q.fillText(`${number(dx)}, ${number(dy)}`, x + width / 2, y + height - 9, width - 4);
+}
