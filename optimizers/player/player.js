@@ -408,7 +408,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
     get view() { return stage.view; },
-    get idle() { return !messenger || (messenger.idle && !settling); },
+    get idle() { return !messenger || (messenger.idle && !settling && !stage.zoom.moving); },
     get notices() { return race?.notices ?? []; },
   };
   show(data);
