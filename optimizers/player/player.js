@@ -12,6 +12,7 @@ import { createPace } from "./pace.js";
 import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
+import { createSlow } from "./slow.js";
 import { createStage } from "./stage.js";
 import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
@@ -57,8 +58,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
+  const slow = createSlow({ clock, seekTo });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
-  const toolbar = layout === "page" ? createToolbar({ setLook, zoom: stage.zoom }) : null;
+  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom: stage.zoom, works: Boolean(send), extras: [slow.button] });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
@@ -84,7 +86,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const at = pace.at(clock.step);
     timeline.draw();
     explanation.draw(at);
-    labels = stage.draw({ at, full, chosen, theme, look, work });
+    labels = stage.draw({ at, full, chosen, theme, look, work, over: (q) => slow.draw(q, { at, view: stage.view }) });
     panel?.draw?.(at);
     if (fresh) counts.shown = performance.now();
     fresh = false;
@@ -170,6 +172,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   function refreshPanels() {
     timeline.update(race, theme, pace, look.by);
     toolbar?.update(context());
+    slow.update(context());
     explanation.update(context());
     explanation.draw(pace.at(clock.step)); // before the charts: they take the room the numbers leave
     explanation.charts(context());
@@ -355,6 +358,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     },
     racer: (number) => number <= race.racers.length && choose(number - 1),
     hide: () => setLook({ off: toggled(look.off, chosen) }),
+    slow: slow.toggle,
     vectors: () => setLook({ show: toggled(look.show, "vectors") }),
     ...(toolbar ? {
       zoomIn: stage.zoom.in,
@@ -387,6 +391,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   if (layout === "page") document.addEventListener("keydown", onPageKey);
   window.addEventListener("popstate", drop);
 
+  stage.node.append(slow.node);
   parent.append(root);
   const observer = new ResizeObserver(resize);
   observer.observe(root);
@@ -408,7 +413,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
     get view() { return stage.view; },
-    get idle() { return !messenger || (messenger.idle && !settling); },
+    get idle() { return !messenger || (messenger.idle && !settling && !stage.zoom.moving); },
     get notices() { return race?.notices ?? []; },
   };
   show(data);
@@ -424,6 +429,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       clearTimeout(again);
       observer.disconnect();
       stage.stop();
+      slow.stop();
       explanation.stop();
       scheme.removeEventListener("change", resize);
       document.removeEventListener("keydown", onPageKey);

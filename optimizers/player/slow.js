@@ -152,10 +152,11 @@ function biased(racer, k) {
 
 /**
  * The panel over the stage. clock: it holds still meanwhile; seekTo(step): go to a step of the chosen racer.
- * Returns {node, toggle(), open, update({race, chosen, theme}), draw(q, {at, view}), stop()}; draw is called each frame, with
+ * Returns {node, button, toggle(), open, update({race, chosen, theme}), draw(q, {at, view}), stop()}; draw is called each frame, with
  * the stage's context in the view's pixels.
  */
-export function createSlow({ clock, seekTo, changed = () => {} }) {
+export function createSlow({ clock, seekTo }) {
+  const button = element("button.tool", { type: "button", "aria-pressed": "false", title: "This step in slow motion, stage by stage (s)", onclick: () => toggle() }, "slow motion");
   const canvas = element("canvas", { "aria-hidden": "true" });
   const heading = element("h3", {});
   const title = element("b");
@@ -199,7 +200,7 @@ export function createSlow({ clock, seekTo, changed = () => {} }) {
       node.focus({ preventScroll: true });
       pause(reducedMotion());
     } else document.removeEventListener("keydown", onKey, true);
-    changed();
+    button.setAttribute("aria-pressed", String(open));
     clock.refresh();
   }
 
@@ -278,6 +279,7 @@ export function createSlow({ clock, seekTo, changed = () => {} }) {
 
   return {
     node,
+    button,
     toggle,
     get open() {
       return open;
@@ -375,7 +377,7 @@ function paint(canvas, { racer, theme, told, index, part }) {
       resultant(q, { x, y: HEAD, width: each, height: 2 * lane }, stage, moving, { color, theme });
     } else {
       for (const axis of [0, 1]) {
-        const all = mine.flatMap(({ from, to, shape }) => (shape === "resultant" || shape === "move" ? [] : [from?.[axis] ?? 0, to[axis]]));
+        const all = mine.flatMap(({ from, to, shape, lr = 0 }) => (shape === "resultant" || shape === "move" ? [] : [from?.[axis] ?? 0, to[axis], lr]));
         const fills = Math.max(...all.map(Math.abs)) || 1;
         cell(q, { x, y: HEAD + axis * lane, width: each, height: lane, axis, fills }, column, stage, moving, { color, theme, ink: column.key === "g" ? theme.ink : color });
       }

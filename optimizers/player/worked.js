@@ -214,11 +214,11 @@ export function linesOf(race, racer, k, { digits = 4, brief = false, only = null
     const holding = caseOf(line, known[0]);
     if (holding) add(line, holding.is);
   }
-  const { box } = race.surface;
+  const { box } = race.surface; // x0, x1, y0, y1
   const moved = known.map((own) => own.theta + own["update'"]);
-  if (box && moved.some((z, axis) => z < box[axis][0] || z > box[axis][1])) {
+  if (box && moved.some((z, axis) => z < box[2 * axis] || z > box[2 * axis + 1])) {
     const axes = AXES.map((axis, index) => {
-      const put = ["-", ["min", ["max", ["+", "theta", "update'"], box[index][0]], box[index][1]], "theta"];
+      const put = ["-", ["min", ["max", ["+", "theta", "update'"], box[2 * index]], box[2 * index + 1]], "theta"];
       return {
         axis, left: leftOf({ name: "update" }, axis),
         numbers: write(put, numberAtoms(racer, known[index], digits, false)), value: evaluate(put, known[index]),
