@@ -5,7 +5,7 @@ import { element, icon, write } from "./dom.js";
 import { toPixel } from "./paths.js";
 import { biasFactor, colorOf, formatSetting, hyperOf, lastStep } from "./race.js";
 import { reducedMotion } from "./theme.js";
-import { arrow, fadeOf } from "./vectors.js";
+import { arrow, entering, fadeOf } from "./vectors.js";
 import { AXES, before, factorsOf, lrAt, symbolsOf, write as written } from "./worked.js";
 
 const MOVES = 1200; // ms a stage moves …
@@ -15,6 +15,15 @@ const HEAD = 22; // px over the lanes, for the names
 const short = (z, digits = 3) => formatSetting(Number(z.toPrecision(digits)));
 const percent = (share) => `${short(100 * share)} %`;
 const number = (z) => formatNumber(z, 3);
+/** Two numbers in as many digits as tell them apart. */
+const apart = (a, b) => {
+  const digits = [3, 4, 5, 6].find((count) => a === b || formatNumber(a, count) !== formatNumber(b, count)) ?? 6;
+  return [formatNumber(a, digits), formatNumber(b, digits)];
+};
+const changed = (a, b) => apart(a, b).join(" → ");
+/** 0.316 as "31.6 % of lr", 3.16 as "3.16 × lr". */
+const ofLr = (share) => (share > 1.0005 ? `${short(share)} × lr` : near(share, 1) ? "the whole of lr" : `${percent(share)} of lr`);
+const bare = (text) => text.replace(/ₜ₋₁|[\s()√·]/g, "");
 const both = (f) => [f(0), f(1)];
 const near = (a, b) => Math.abs(a - b) <= 1e-4 * Math.max(Math.abs(a), Math.abs(b));
 const same = ([a, b]) => (Number.isFinite(a) && near(a, b) ? a : null);
@@ -38,10 +47,11 @@ export function stagesOf(race, racer, k) {
   };
   const add = (key, from, to, rest) => {
     now[key] = to;
-    stages.push({ column: key, from, to, numbers: both((axis) => (from ? `${number(from[axis])} → ${number(to[axis])}` : number(to[axis]))), ...rest });
+    stages.push({ column: key, from, to, numbers: both((axis) => (from ? changed(from[axis], to[axis]) : number(to[axis]))), ...rest });
   };
   const g = at("g");
   let seen = g; // as the rule sees it
+  let seenLabel = "g";
   const faded = {};
   column("g", { label: "g" });
   for (const [kind, name] of program.stages) if (kind === "decay") column(name, rowOf(name), Boolean(rowOf(name).root));
@@ -63,14 +73,19 @@ export function stagesOf(race, racer, k) {
     } else if (kind === "show" && name === "g") {
       add("g", null, g, { title: "show g", caption: "The gradient: how steep the surface is here, along x and along y." });
     } else if (kind === "replace") {
-      seen = at(name);
+      [seen, seenLabel] = [at(name), row.label];
       add("g", g, seen, { title: `show ${label}`, label: row.label, caption: `Weight decay joins in: ${label} takes the gradient's place.`, piece: both((axis) => seen[axis] - g[axis]) });
     } else if (kind === "grow") {
       const to = at(name);
       const piece = both((axis) => to[axis] - faded[name][axis]);
-      const share = same(both((axis) => piece[axis] / seen[axis] ** (row.root ? 2 : 1)));
-      const what = row.root ? "g²" : "g";
-      let caption = `${label} takes in this step's gradient.`;
+      const added = entering(race, racer, name, k);
+      const fits = both((axis) => {
+        const wanted = added * seen[axis] ** (row.root ? 2 : 1);
+        return Math.abs(piece[axis] - wanted) <= 1e-3 * Math.abs(wanted) + 2e-6 * Math.abs(to[axis]); // float32 holds no more
+      });
+      const share = fits.every(Boolean) ? added : null;
+      const what = row.root ? `${seenLabel.includes(" ") ? `(${seenLabel})` : seenLabel}²` : seenLabel;
+      let caption = `${label} becomes ${formulaOf(program, racer, name)}.`;
       if (piece.every((z) => z === 0)) caption = `${label} stays as it is.`;
       else if (share !== null && share > 0) caption = `${label} takes in ${near(share, 1) ? "the whole" : percent(share)} of ${what}.`;
       if (row.root) caption += ` The square's side, ${row.label}, follows.`;
@@ -86,55 +101,77 @@ export function stagesOf(race, racer, k) {
       add(state, from, to, { title: `correct ${plainLabel(rowOf(state))}`, label: row.label, caption });
     } else { // what the rule makes of it
       const value = at(name);
-      const term = program.shown[name] ?? program.lines.find((line) => line.name === name)?.cases[0].is;
-      const formula = term === undefined ? "" : written(term, symbolsOf(racer)); // how it comes about
+      const formula = formulaOf(program, racer, name);
       const title = `show ${label}`;
       if (value[0] === value[1] && !row.root && name !== racer.direction) {
         stages.push({ title, caption: `${label} = ${short(value[0], 4)}, from t alone: the same for x and y.`, column: null, numbers: null });
         continue;
       }
       column(name, row, Boolean(row.root));
-      const made = formula && formula !== label ? `${label} is ${formula}` : `${label} is made of them`;
-      const role = name === racer.direction ? ": the step will follow it" : row.root ? ": its root is what divides" : "";
-      add(name, null, size(row, value), { title, caption: `${made}${role}.` });
+      const said = bare(formula) === bare(label); // its name says how it is made
+      const made = said ? row.label : `${row.label} is ${row.root ? `√(${formula})` : formula}`;
+      const role = name === racer.direction ? ": the step will follow it" : row.root ? ": the size that divides" : "";
+      const old = formula.includes("ₜ₋₁") ? ", with what the step before left" : "";
+      add(name, null, size(row, value), { title, caption: `${made}${role}${old}.` });
     }
   }
-  finish(race, racer, k, { at, rowOf, plainLabel, column, add, columns, program, now });
+  finish(race, racer, k, { at, plainLabel, column, add, program });
   return { columns, stages };
 }
 
+/** How a quantity is made, in symbols. */
+function formulaOf(program, racer, name) {
+  const term = program.shown[name] ?? program.lines.find((line) => line.name === name).cases[0].is;
+  return written(term, symbolsOf(racer));
+}
+
+/** The row of a quantity; of one that is no more than a state (m̂ without correction), the state's. */
+function plainRow(racer, slot, k) {
+  const row = racer.rows.find((one) => one.slot === slot);
+  const stages = racer.program?.stages ?? [];
+  if (!row || stages.some(([, name]) => name === slot)) return row;
+  const state = stages.find(([kind, name]) => kind === "grow" && both((axis) => racer.value(name, k, axis) === racer.value(slot, k, axis)).every(Boolean));
+  return state ? racer.rows.find((one) => one.slot === state[1]) : row;
+}
+
 /** What every rule ends with: the direction is scaled, Δx and Δy make one step, θ moves. */
-function finish(race, racer, k, { at, rowOf, plainLabel, column, add, program }) {
+function finish(race, racer, k, { at, plainLabel, column, add, program }) {
   const [direction, effective, update] = [at(racer.direction), at("effective_lr"), at("update")];
   const lr = lrAt(race, racer, k);
-  const label = racer.direction === "g" ? "g" : plainLabel(rowOf(racer.direction));
+  const named = plainRow(racer, racer.direction, k);
+  const label = named ? plainLabel(named) : "g";
   column("update", { label: "Δθ" });
   const own = both((axis) => -effective[axis] * direction[axis]);
   if (near(effective[0], effective[1]) || lr === 0) {
     const factor = near(effective[0], lr) ? `lr = ${short(lr)}` : `${racer.effective_label} = ${short(effective[0])}`;
-    add("update", null, own, { title: "scale", shape: "arrow", caption: `${label} times ${factor}, and turned round: downhill.` });
+    add("update", null, own, { title: "scale", shape: "arrow", caption: `${label} times ${factor}, and turned round${label === "g" ? ": downhill" : ""}.` });
   } else {
     const roots = racer.rows.filter((row) => row.root);
-    const square = roots.length ? `the side of its square, ${roots[roots.length - 1].label}` : "its size";
-    const share = both((axis) => (direction[axis] * effective[axis]) / lr);
+    const root = roots.length ? plainRow(racer, roots[roots.length - 1].slot, k) : null;
+    const sizes = both((axis) => lr / effective[axis]);
+    const square = root && both((axis) => Math.abs(Math.sqrt(racer.value(root.slot, k, axis)) / sizes[axis] - 1) < 0.01).every(Boolean);
+    const share = both((axis) => direction[axis] / sizes[axis]);
+    const [x, y] = share.map((z) => ofLr(Math.abs(z)));
+    const moved = x === y ? `${x} in x and in y` : `${x} in x, ${y} in y`;
     add("update", null, own, {
       title: "divide", shape: "share", lr,
-      numbers: both((axis) => `${number(direction[axis])} ÷ ${number(lr / effective[axis])} = ${number(share[axis])}`),
-      caption: `Each axis' ${label} is divided by ${square}: ${percent(Math.abs(share[0]))} of lr in x, ${percent(Math.abs(share[1]))} in y.${biased(racer, k)}`,
+      numbers: both((axis) => `${number(direction[axis])} ÷ ${number(sizes[axis])} = ${number(share[axis])}`),
+      caption: (square ? `On each axis ${label} is divided by the side of its square, ${root.label}: ${moved}.`
+        : `On each axis ${label} has a factor of its own, ${racer.effective_label}: ${moved}.`) + biased(racer, k),
     });
   }
   const rest = program.apart ? at(program.apart) : [0, 0];
   const pulled = rest.some((z) => z !== 0);
   add("update", own, update, {
-    title: "resultant", shape: "resultant", apart: rest.map((z) => -z),
+    title: "resultant", shape: "resultant", rest: rest.map((z) => -z),
     numbers: both((axis) => number(update[axis])),
     caption: `Δx and Δy, tip to tail, make the step${pulled ? "; weight decay's own pull, −lr·λθ, is in it" : ""}.`,
   });
   const there = both((axis) => racer.value("theta", k, axis) + update[axis]);
   const [f, after] = [racer.loss[k], racer.loss[k + 1]];
-  const how = !Number.isFinite(after) ? "there the race is lost" : after > f ? `uphill, f from ${number(f)} to ${number(after)}` : `f from ${number(f)} to ${number(after)}`;
+  const how = !Number.isFinite(after) ? "there the race is lost" : `${after > f ? "uphill, " : ""}f from ${apart(f, after).join(" to ")}`;
   add("update", update, update, {
-    title: "move", shape: "move", numbers: both((axis) => `${number(racer.value("theta", k, axis))} → ${number(there[axis])}`),
+    title: "move", shape: "move", numbers: both((axis) => changed(racer.value("theta", k, axis), there[axis])),
     caption: `θ moves to ${short(there[0], 4)}, ${short(there[1], 4)}: ${how}.`,
   });
 }
@@ -146,7 +183,7 @@ function biased(racer, k) {
   const factor = biasFactor(k + 1, racer.bias);
   if (factor < 1.25 || roots.some((root) => root < 100 * (hyperOf(racer, "eps") ?? 0)) || hyperOf(racer, "eps_placement") === "inside") return "";
   const { correct_m: m, correct_v: v } = racer.bias;
-  if (!m && !v) return ` Uncorrected, m is too small but √v smaller still: the step is ${short(factor)} × too long.`;
+  if (!m && !v) return ` Uncorrected, m is too small but √v smaller still: the step is ${short(factor)} × what correction would make.`;
   return m && v && factor >= 1.5 ? ` Without correction the same m and v would make it ${short(factor)} × as long.` : "";
 }
 
@@ -166,12 +203,12 @@ export function createSlow({ clock, seekTo }) {
   const dots = element("div.dots", { role: "group", "aria-label": "Stages" });
   const hold = element("button.round", { type: "button", onclick: () => pause(!paused) });
   const round = (name, words, action) => element("button.round", { type: "button", title: words, "aria-label": words, onclick: action }, icon(name));
-  const goOn = element("input", { type: "checkbox", checked: true });
+  const goOn = element("input", { type: "checkbox", checked: true, title: "After the last stage on to the next step" });
   const node = element("section.slow", { "aria-label": "One step in slow motion", tabindex: -1, hidden: true },
     element("div.head", {}, heading, round("close", "Close (Esc)", () => toggle())),
     canvas, spoken, numbers,
     element("div.foot", {}, round("back", "Stage before (←)", () => go(index - 1)), hold, round("forward", "Next stage (→)", () => go(index + 1)),
-      dots, element("label", {}, goOn, "on to the next step")));
+      dots, element("label", {}, goOn, "keep going")));
 
   let race = null;
   let chosen = 0;
@@ -229,9 +266,11 @@ export function createSlow({ clock, seekTo }) {
   function go(to) {
     if (!told) return;
     if (to < 0 && step === 0) return;
-    if (to < 0) begin(step - 1, Infinity);
-    else if (to >= told.stages.length) {
-      if (step < last()) begin(step + 1, 0);
+    if (to < 0 || to >= told.stages.length) {
+      const next = step + (to < 0 ? -1 : 1);
+      if (next > last()) return;
+      begin(next, to < 0 ? Infinity : 0);
+      seekTo(next);
     } else {
       index = to;
       started = performance.now();
@@ -241,17 +280,21 @@ export function createSlow({ clock, seekTo }) {
     clock.refresh();
   }
 
-  function begin(to, at) {
+  function begin(to, stage) {
     step = to;
-    told = stagesOf(race, racer(), step);
-    index = Math.min(at, told.stages.length - 1);
     started = performance.now();
     shift = paused ? MOVES : 0;
+    tellOf(stage);
+    place();
+  }
+
+  /** The stages of the present step; the same one is present where the race alone is another. */
+  function tellOf(stage) {
+    told = stagesOf(race, racer(), step);
+    index = Math.min(stage, told.stages.length - 1);
     dots.replaceChildren(...told.stages.map((stage, k) =>
       element("button", { type: "button", title: stage.title, "aria-label": `Stage ${k + 1}: ${stage.title}`, onclick: () => go(k) })));
     shown = "";
-    seekTo(step);
-    place();
   }
 
   /** The panel keeps to the corner away from the racer. */
@@ -285,10 +328,10 @@ export function createSlow({ clock, seekTo }) {
       return open;
     },
     update(context) {
-      const other = race !== context.race || chosen !== context.chosen;
+      if (chosen !== context.chosen) told = null; // begun anew at the next draw
       ({ race, chosen, theme } = context);
-      if (other) told = null; // begun anew at the next draw
-      shown = "";
+      if (told && step > last()) told = null;
+      if (told) tellOf(index);
       node.style.setProperty("--hue", colorOf(racer(), theme));
     },
     draw(q, { at, view: now }) {
@@ -379,7 +422,7 @@ function paint(canvas, { racer, theme, told, index, part }) {
       for (const axis of [0, 1]) {
         const all = mine.flatMap(({ from, to, shape, lr = 0 }) => (shape === "resultant" || shape === "move" ? [] : [from?.[axis] ?? 0, to[axis], lr]));
         const fills = Math.max(...all.map(Math.abs)) || 1;
-        cell(q, { x, y: HEAD + axis * lane, width: each, height: lane, axis, fills }, column, stage, moving, { color, theme, ink: column.key === "g" ? theme.ink : color });
+        cell(q, { x, y: HEAD + axis * lane, width: each, height: lane, axis, fills }, column, stage, moving, { lit, color, theme, ink: column.key === "g" ? theme.ink : color });
       }
     }
     q.globalAlpha = 1;
@@ -387,7 +430,7 @@ function paint(canvas, { racer, theme, told, index, part }) {
 }
 
 /** One quantity along one axis. */
-function cell(q, { x, y, width, height, axis, fills }, column, stage, part, { color, theme, ink }) {
+function cell(q, { x, y, width, height, axis, fills }, column, stage, part, { lit, color, theme, ink }) {
   const from = stage.from?.[axis] ?? 0;
   const to = stage.to[axis];
   const value = from + (to - from) * part;
@@ -410,7 +453,7 @@ function cell(q, { x, y, width, height, axis, fills }, column, stage, part, { co
     q.fillRect(start, floor - side, side, side);
     q.globalAlpha = alpha;
     q.strokeRect(start, floor - side, side, side);
-    if (part < 1 || old !== side) {
+    if (lit) { // what it was
       q.setLineDash([3, 3]);
       q.lineWidth = 1.1;
       q.strokeRect(start, floor - old, old, old);
@@ -446,10 +489,10 @@ function cell(q, { x, y, width, height, axis, fills }, column, stage, part, { co
     }
     q.setLineDash([]);
   }
-  if (stage.piece && part < 1) { // what was, and what comes in, tip to tail
+  if (lit && stage.piece) { // what was, and what comes in, tip to tail
     arrow(q, [px(0), line + 9], [px(from), line + 9], { color: ink, width: 2.4, alpha: 0.42 * alpha });
     arrow(q, [px(from), line + 9], [px(from + stage.piece[axis] * part), line + 9], { color: theme.ink, width: 1.6, alpha });
-  } else if (stage.from && part < 1) arrow(q, [px(0), line + 9], [px(from), line + 9], { color: ink, width: 2.4, alpha: 0.3 * alpha });
+  } else if (lit && stage.from) arrow(q, [px(0), line + 9], [px(from), line + 9], { color: ink, width: 2.4, alpha: 0.3 * alpha });
   arrow(q, [px(0), line], [px(value), line], { color: ink, width: 3, alpha });
 }
 
@@ -457,7 +500,7 @@ function cell(q, { x, y, width, height, axis, fills }, column, stage, part, { co
 function resultant(q, { x, y, width, height }, stage, part, { color, theme }) {
   const [dx, dy] = stage.to;
   const own = stage.shape === "resultant" ? stage.from : stage.to;
-  const apart = stage.apart ?? [0, 0];
+  const rest = stage.rest ?? [0, 0];
   const room = [width - 18, height - 44];
   const most = Math.max(Math.abs(dx) / room[0], Math.abs(dy) / room[1], Math.abs(own[0]) / room[0], Math.abs(own[1]) / room[1]) || 1;
   const scale = 1 / most;
@@ -470,7 +513,7 @@ function resultant(q, { x, y, width, height }, stage, part, { color, theme }) {
   const [a, b, c] = moving ? [1, 1, 1] : [share(0, 0.35), share(0.35, 0.65), share(0.65, 1)];
   arrow(q, from, at([own[0] * a, 0]), { color: theme.mute, width: 1.8, alpha });
   if (b > 0) arrow(q, at([own[0], 0]), at([own[0], own[1] * b]), { color: theme.mute, width: 1.8, alpha });
-  if (b >= 1 && apart.some((z) => z !== 0)) arrow(q, at(own), at([own[0] + apart[0], own[1] + apart[1]]), { color: theme.ink, width: 1.6, alpha });
+  if (b >= 1 && rest.some((z) => z !== 0)) arrow(q, at(own), at([own[0] + rest[0], own[1] + rest[1]]), { color: theme.ink, width: 1.6, alpha });
   if (c > 0) arrow(q, from, at([dx * c, dy * c]), { color, width: 3.2, alpha });
   if (moving) {
     q.beginPath();

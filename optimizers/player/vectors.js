@@ -51,12 +51,22 @@ function cast(race, racer) {
 
 export const settings = (racer) => Object.fromEntries(racer.hyper.map(({ name, value }) => [name, value]));
 
-/** By what a state is multiplied in step k before the gradient enters: the rule is asked, with all else at zero. */
-export function fadeOf(race, racer, state, k) {
+/** What step k makes of a state where all else is zero: the rule is asked. given: {state} or {g}. */
+function alone(race, racer, state, k, given) {
   const { program } = racer;
   const zero = Object.fromEntries(Object.keys(program.initial).map((name) => [name, 0]));
-  const known = { ...settings(racer), lr: lrAt(race, racer, k), t: k + 1, g: 0, theta: 0, ...zero, [state]: 1 };
+  const known = { ...settings(racer), lr: lrAt(race, racer, k), t: k + 1, g: 0, theta: 0, ...zero, ...given };
   return compute(program, known)[`${state}'`];
+}
+
+/** By what a state is multiplied in step k before the gradient enters. */
+export const fadeOf = (race, racer, state, k) => alone(race, racer, state, k, { [state]: 1 });
+
+/** What a gradient of 1 adds to a state in step k, whatever that is; NaN where it depends on it. */
+export function entering(race, racer, state, k) {
+  const added = alone(race, racer, state, k, { g: 1 });
+  const both = alone(race, racer, state, k, { g: 1, [state]: 1 });
+  return Math.abs(both - fadeOf(race, racer, state, k) - added) <= 1e-9 ? added : NaN;
 }
 
 /** A round number, the greatest not above z. */

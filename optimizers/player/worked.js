@@ -81,8 +81,8 @@ export function symbolsOf(racer) {
     symbols[`${line.name}'`] = line.symbol;
     if (line.name in racer.program.initial) symbols[line.name] = `${line.symbol}${/[ₐ-ₜ]$/.test(line.symbol) ? "," : ""}${BEFORE}`;
   }
-  for (const { slot, label } of racer.rows) symbols[`${slot}'`] ??= /\s/.test(label) ? `(${label})` : label;
-  return (term) => (typeof term === "string" ? [symbols[term] ?? term, ATOM] : null);
+  for (const { slot, label } of racer.rows) symbols[`${slot}'`] ??= label;
+  return (term) => (typeof term === "string" ? [symbols[term] ?? term, /\s/.test(symbols[term]) ? SUM : ATOM] : null);
 }
 
 /** How tightly a written number holds together. */
