@@ -44,7 +44,7 @@ export function lossScale({ surface: { lowest }, racers }) {
 
 /**
  * What a chart can show: title; term, its formula; measure(race) -> {values: one array a racer or null, second: the
- * same along y, log, term, least and most: where the axis ends though the values go on}, or a sentence where there is
+ * same along y, log, term, least and most: where the axis ends though the values go on; range and ticks, where it has its own}, or a sentence where there is
  * nothing to measure.
  */
 const KINDS = {
@@ -114,7 +114,10 @@ const KINDS = {
         for (let k = 0; k < y.length; k++) y[k] = biasFactor(k + 1, bias); // update t leaves step t − 1
         return y;
       });
-      return { values, term: "(1−β₁ᵗ)/√(1−β₂ᵗ)", log: false, least: 0 };
+      const peak = values.reduce((most, y) => (y ? y.reduce((a, b) => Math.max(a, b), most) : most), 1);
+      const ticks = [{ value: 1, label: "1" }];
+      if (peak > 1.2) ticks.push({ value: peak, label: formatNumber(peak, 3) });
+      return { values, term: "(1−β₁ᵗ)/√(1−β₂ᵗ)", log: false, range: [0, peak * 1.08], ticks };
     },
   },
 };
@@ -275,12 +278,12 @@ export function createCharts({ seekTo, setLook, onSettle }) {
         }));
         const own = measures.second && lines.find(({ index }) => index === chosen);
         if (own) series.push({ ...series[series.length - 1], y: measures.second[chosen], width: 1 });
-        const axis = nothing ? { range: [0, 1], beyond: "" }
+        const axis = nothing ? { range: [0, 1], beyond: "" } : measures.range ? { range: measures.range, beyond: "" }
           : axisOf(own ? [...lines, { ...own, y: measures.second[chosen] }] : lines, measures);
         write(aside, axis.beyond);
         aside.title = axis.beyond; // where it does not fit
         scale = drawLines(canvas, {
-          series, xRange: [0, race.steps], yLog: !nothing && measures.log, yRange: axis.range, yTicks: nothing ? [] : undefined,
+          series, xRange: [0, race.steps], yLog: !nothing && measures.log, yRange: axis.range, yTicks: nothing ? [] : measures.ticks,
           gridColor: theme.line, textColor: theme.mute, font: `${theme.size * 0.84}px ${theme.family}`,
         });
         line.style.top = `${scale.area.top}px`;
@@ -308,7 +311,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
       /** The line at a step, in the chart under the hand with everybody's value; null takes it away. */
       read(step, here) {
         if (step === null || !scale || !lines.length) return reading.hide();
-        reading.at(scale.x(step), scale.area, `step ${step}`, here ? valuesAt(step) : null);
+        reading.at(scale.x(step), scale, `step ${step}`, here ? valuesAt(step) : null);
         if (here) tell();
         return undefined;
       },

@@ -13,7 +13,6 @@ const round = (z) => Number(z.toPrecision(DIGITS));
 const near = (a, b, tolerance) => Math.abs(a - b) <= tolerance * Math.max(Math.abs(a), Math.abs(b));
 const same = (values, tolerance) => values.every((value) => near(value, values[0], tolerance));
 const brief = (z) => formatSetting(Number(z.toPrecision(3)));
-const times = (factor) => `${brief(factor)} times`;
 
 /** |Δθ₀| of a racer. */
 export const firstStep = (racer) => Math.hypot(racer.value("update", 0, 0), racer.value("update", 0, 1));
@@ -54,13 +53,13 @@ export function conditionsTold(race) {
     `one gradient a step, so ${race.steps} each${race.racers.some(({ diverged }) => diverged !== null) ? " (fewer for who diverges)" : ""}.`;
 }
 
-/** "from 0.0008 (momentum) to 0.1 (Adam), 125 times". */
+/** "0.0008 (momentum) to 0.1 (Adam), 125×". */
 function span(racers, values) {
   const ends = values.map((value, k) => ({ value, label: racers[k].label }));
   const low = ends.reduce((a, b) => (b.value < a.value ? b : a));
   const high = ends.reduce((a, b) => (b.value > a.value ? b : a));
-  const ratio = low.value > 0 ? `, ${times(high.value / low.value)} as much` : "";
-  return `from ${brief(low.value)} (${low.label}) to ${brief(high.value)} (${high.label})${ratio}`;
+  const ratio = low.value > 0 ? `, ${brief(high.value / low.value)}×` : "";
+  return `${brief(low.value)} (${low.label}) to ${brief(high.value)} (${high.label})${ratio}`;
 }
 
 /** How many times lr·g a racer's step becomes while the gradient stays the same; 1 unless it adds gradients up. */
@@ -83,11 +82,11 @@ export function verdict(racers) {
   if (byRate && byStep) parts.push(`Fair by learning rate (${formatSetting(rates[0])}) and by first step (${formatNumber(firsts[0], 3)}).`);
   else if (byRate) parts.push(`Fair by learning rate (all ${formatSetting(rates[0])}), not by first step: ${span(moving, firsts)}.`);
   else if (byStep) parts.push(`Fair by first step (all ${formatNumber(firsts[0], 3)}), not by learning rate: ${span(rated, rates)}.`);
-  else parts.push(`Not a fair race by learning rate: ${span(rated, rates)}. Nor by first step: ${span(moving, firsts)}.`);
+  else parts.push(`Not fair by learning rate: ${span(rated, rates)}. Nor by first step: ${span(moving, firsts)}.`);
   const gatherer = racers.find((racer) => gathering(racer) > 1.5);
   if (gatherer) {
     const plain = rated.find((racer) => racer.direction === "g" && near(hyperOf(racer, "lr"), hyperOf(gatherer, "lr"), 1e-6));
-    const factor = times(gathering(gatherer));
+    const factor = `${brief(gathering(gatherer))} times`;
     parts.push(plain
       ? `On a steady slope ${gatherer.label}'s step grows to ${factor} ${plain.label}'s, at the same lr.`
       : `On a steady slope ${gatherer.label}'s step grows to ${factor} lr·g.`);
@@ -253,7 +252,7 @@ function createTuned() {
     canvas.hidden = tuned === null;
     if (!tuned) return reading.hide();
     const { log, of, term, least, most } = lossScale(race);
-    write(heading.lastChild, term);
+    write(heading.lastChild, `${term} · dot best, stroke now`);
     const order = [...shown.filter((index) => index !== chosen), ...shown.filter((index) => index === chosen)];
     lines = order.map((index) => {
       const { lr, loss } = tuned.racers[index];
@@ -305,7 +304,7 @@ function createTuned() {
       const height = valueAt(line, place);
       return { index: line.index, label: line.label, height, text: Number.isNaN(height) ? "diverged" : formatNumber(height, 3) };
     });
-    reading.at(scale.x(place), scale.area, words, values);
+    reading.at(scale.x(place), scale, words, values);
     box.setAttribute("aria-valuenow", Math.round((100 * (place - range[0])) / (range[1] - range[0])));
     box.setAttribute("aria-valuetext", `${words}: ${values.map(({ label, text }) => `${label} ${text}`).join(", ")}`);
     return undefined;

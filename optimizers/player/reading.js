@@ -32,8 +32,8 @@ export function createReading() {
       }
       list.replaceChildren(head, ...[...rows.values()].map(({ row }) => row));
     },
-    /** x in px; area of the chart; words over the list; values [{index, text, height}], the highest on top; null: no list. */
-    at(x, area, words, values) {
+    /** x in px; area and width of the chart; words over the list; values [{index, text, height}], the highest on top; null: no list. */
+    at(x, { area, width }, words, values) {
       node.hidden = false;
       line.style.cssText = `transform:translateX(${x}px);top:${area.top}px;height:${area.bottom - area.top}px`;
       list.hidden = values === null;
@@ -48,8 +48,7 @@ export function createReading() {
       // On the side with more room, so that it never lies on what is read; it changes sides only past the middle.
       const middle = (area.left + area.right) / 2;
       if (!side || Math.abs(x - middle) > GAP) side = x > middle ? "left" : "right";
-      const edge = node.clientWidth;
-      list.style.cssText = side === "left" ? `right:${edge - x + GAP}px;max-width:${x - GAP}px` : `left:${x + GAP}px;max-width:${edge - x - GAP}px`;
+      list.style.cssText = side === "left" ? `right:${width - x + GAP}px;max-width:${x - GAP}px` : `left:${x + GAP}px;max-width:${width - x - GAP}px`;
     },
     hide() {
       node.hidden = true;
