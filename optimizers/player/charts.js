@@ -99,11 +99,11 @@ const KINDS = {
       return { values, term: "lr", log: high > 20 * low, least: high > 20 * low ? low / 100 : 0 };
     },
   },
-  step: {
+  length: {
     title: "Length of the step",
     measure: (race) => ({ values: lengths(race, "update"), term: "|Δθ|", log: true, most: diagonal(race) }),
   },
-  bias: {
+  factor: {
     title: "Bias factor",
     marked: true, // the present step, with its value
     measure(race) {
@@ -123,7 +123,7 @@ const KINDS = {
 };
 const AUTO = "auto"; // what suits the chosen racer
 const OFFERS = { ...Object.fromEntries(Object.entries(KINDS).map(([kind, { title }]) => [kind, title])), [AUTO]: "Bias factor or step, by racer" };
-const FILL = ["loss", "step", "gradient", "distance"]; // what further places show, as far as no other does
+const FILL = ["loss", "length", "gradient", "distance"]; // what further places show, as far as no other does
 
 /** Lowest and highest of the values, and of those an axis can show. */
 function extent(y, log) {
@@ -196,7 +196,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
     return kinds;
   }
 
-  const decide = (kind) => (kind === AUTO ? (race.racers[chosen].bias ? "bias" : "step") : kind);
+  const decide = (kind) => (kind === AUTO ? (race.racers[chosen].bias ? "factor" : "length") : kind);
 
   function fit() {
     const each = figures.length ? node.clientHeight / figures.length : 0;

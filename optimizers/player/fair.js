@@ -219,7 +219,7 @@ export function createFair({ change }) {
       buttons.lr.disabled = race.racers.length < 2 || hyperOf(race.racers[chosen], "lr") === undefined;
       buttons.step.title = `Every lr scaled so that the first step is as long as ${label}'s`;
       buttons.step.disabled = race.racers.length < 2 || !(firstStep(race.racers[chosen]) > 0);
-      buttons.best.disabled = tuned === null;
+      buttons.best.disabled = tuned === null || head.pending === true;
       sweep.update({ race, chosen, theme, shown, tuned, head });
       report();
     },
@@ -247,8 +247,9 @@ function createTuned() {
   function draw() {
     if (!given || !canvas.clientWidth) return;
     const { race, chosen, theme, shown, tuned, head } = given;
-    const running = head?.of ? `: ${head.done} of ${head.of}` : "";
-    write(waiting, tuned ? "" : `The learning rates are being tried${running}.`);
+    const running = head?.pending && head.of ? `: ${head.done} of ${head.of}` : "";
+    write(waiting, tuned ? "" : head?.problem || `The learning rates are being tried${running}.`);
+    write(aside, tuned && head.pending ? `anew${running}` : "");
     canvas.hidden = tuned === null;
     if (!tuned) return reading.hide();
     const { log, of, term, least, most } = lossScale(race);
