@@ -6,10 +6,9 @@ import { element, write } from "./dom.js";
 import { createReading } from "./reading.js";
 import { biasFactor, colorOf, hyperOf, lastStep } from "./race.js";
 
-const FEWEST = 2;
 const MOST = 4;
-const ROOMY = 135; // px a chart must have before another one joins, heading and all
-const TIGHT = 112; // px below which the last one leaves
+const ROOMY = [0, 0, 92, 132, 132]; // px each of so many charts must have before the last of them joins, heading and all
+const TIGHT = [0, 0, 80, 110, 110]; // px below which it leaves again
 
 const steps = (race) => race.steps + 1;
 
@@ -56,7 +55,7 @@ const KINDS = {
     },
   },
   distance: {
-    title: "Distance to the nearest minimum",
+    title: "Distance to minimum",
     measure(race) {
       const { minima } = race.surface;
       if (!minima.length) return "This surface has no minimum to measure from.";
@@ -95,8 +94,9 @@ const KINDS = {
       });
       const rates = values.filter((y) => y).map((y) => y.reduce((a, b) => Math.max(a, b), 0));
       const [low, high] = [Math.min(...rates), Math.max(...rates)];
-      // A schedule that ends at zero would stretch a logarithm without end.
-      return { values, term: "lr", log: high > 20 * low, least: high > 20 * low ? low / 100 : 0 };
+      // Rates far apart need a logarithm; where a schedule ends at zero, it would stretch without end.
+      const log = low > 0 && high > 20 * low;
+      return { values, term: "lr", log, range: log ? [low / 100, high * 1.5] : [0, high * 1.08 || 1] };
     },
   },
   length: {
@@ -143,13 +143,13 @@ function extent(y, log) {
  * The axis and who leaves it, in words: {range, beyond}. It spans the values, but not more than from `least` to `most`:
  * one who flies away doesn't flatten the rest.
  */
-export function axisOf(lines, { log, least = log ? 1e-30 : -Infinity, most = Infinity }) {
+export function axisOf(lines, { log, least, most = Infinity }) {
   const ends = lines.map(({ y }) => extent(y, log));
   let low = Math.min(...ends.map((end) => end.low));
   let high = Math.max(...ends.map((end) => end.high));
   if (!(low < high)) return { range: null, beyond: "" };
   high = Math.min(high, Math.max(low, most));
-  low = Math.min(Math.max(low, least), high);
+  low = Math.min(Math.max(low, least ?? (log ? 1e-30 : -Infinity)), high);
   if (log) {
     const pad = Math.max(high / low, 1.1) ** 0.04;
     [low, high] = [low / pad, high * pad];
@@ -160,7 +160,7 @@ export function axisOf(lines, { log, least = log ? 1e-30 : -Infinity, most = Inf
   const number = (f) => (Number.isFinite(f) ? formatNumber(f, 2) : `${f < 0 ? "−" : ""}3×10³⁸ and more`); // of float32
   const names = (which) => [...new Set(lines.filter((_, k) => which(ends[k])).map(({ label }) => label))].join(", ");
   const above = names((end) => end.top > high);
-  const below = names((end) => least > 1e-30 && end.bottom < low && end.bottom < least);
+  const below = names((end) => least !== undefined && end.bottom < Math.min(low, least));
   const parts = [];
   if (above) parts.push(`${above}, up to ${number(Math.max(...ends.map((end) => end.top)))}`);
   if (below) parts.push(`${below}, down to ${number(Math.min(...ends.map((end) => end.bottom)))}`);
@@ -199,10 +199,9 @@ export function createCharts({ seekTo, setLook, onSettle }) {
   const decide = (kind) => (kind === AUTO ? (race.racers[chosen].bias ? "factor" : "length") : kind);
 
   function fit() {
-    const each = figures.length ? node.clientHeight / figures.length : 0;
-    let count = Math.max(FEWEST, figures.length);
-    if (each && each < TIGHT) count = Math.max(FEWEST, Math.floor(node.clientHeight / TIGHT));
-    while (count < MOST && node.clientHeight / (count + 1) >= ROOMY) count += 1;
+    let count = Math.max(1, figures.length);
+    while (count > 1 && node.clientHeight / count < TIGHT[count]) count -= 1;
+    while (count < MOST && node.clientHeight / (count + 1) >= ROOMY[count + 1]) count += 1;
     while (figures.length < count) {
       const figure = createFigure(figures.length);
       figures.push(figure);
@@ -283,7 +282,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
         write(aside, axis.beyond);
         aside.title = axis.beyond; // where it does not fit
         scale = drawLines(canvas, {
-          series, xRange: [0, race.steps], yLog: !nothing && measures.log, yRange: axis.range, yTicks: nothing ? [] : measures.ticks,
+          series, xRange: [0, race.steps], yLog: !nothing && measures.log, yRange: axis.range, yTicks: nothing ? [] : measures.ticks, xTicks: nothing ? [] : undefined,
           gridColor: theme.line, textColor: theme.mute, font: `${theme.size * 0.84}px ${theme.family}`,
         });
         line.style.top = `${scale.area.top}px`;
@@ -311,7 +310,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
       /** The line at a step, in the chart under the hand with everybody's value; null takes it away. */
       read(step, here) {
         if (step === null || !scale || !lines.length) return reading.hide();
-        reading.at(scale.x(step), scale, `step ${step}`, here ? valuesAt(step) : null);
+        reading.at(scale.x(step), scale, measures.second ? `step ${step}: x and y` : `step ${step}`, here ? valuesAt(step) : null);
         if (here) tell();
         return undefined;
       },

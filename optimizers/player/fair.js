@@ -85,7 +85,7 @@ export function verdict(racers) {
   else parts.push(`Not fair by learning rate: ${span(rated, rates)}. Nor by first step: ${span(moving, firsts)}.`);
   const gatherer = racers.find((racer) => gathering(racer) > 1.5);
   if (gatherer) {
-    const plain = rated.find((racer) => racer.direction === "g" && near(hyperOf(racer, "lr"), hyperOf(gatherer, "lr"), 1e-6));
+    const plain = rated.find((racer) => racer.direction === "g" && racer.effective_label === "lr" && near(hyperOf(racer, "lr"), hyperOf(gatherer, "lr"), 1e-6));
     const factor = `${brief(gathering(gatherer))} times`;
     parts.push(plain
       ? `On a steady slope ${gatherer.label}'s step grows to ${factor} ${plain.label}'s, at the same lr.`
@@ -172,7 +172,7 @@ export function createFair({ change }) {
 
   function build(shown, theme) {
     const clips = race.conditions.clip_norm !== null || race.conditions.clip_value !== null;
-    const heads = [["lr", "learning rate"], ["|Δθ₀|", "length of the first step"], ["gradients", "gradients used so far, of all it takes"],
+    const heads = [["lr", "learning rate"], ["|Δθ₀|", "length of the first step"], ["grads", "gradients used so far, of all it takes"],
       ...(clips ? [["clipped", "steps whose gradient stood at the limit"]] : []), ["path", "length of the path so far"]];
     cells = [];
     table.replaceChildren(
