@@ -7,7 +7,7 @@ import { createReading } from "./reading.js";
 import { colorOf, formatSetting, hyperOf, lastStep } from "./race.js";
 
 const SAME = 0.01; // two first steps that differ by less are the same to an eye
-const DIGITS = 4; // of a learning rate set here
+const DIGITS = 3; // of a learning rate set here: what a slider shows
 
 const round = (z) => Number(z.toPrecision(DIGITS));
 const near = (a, b, tolerance) => Math.abs(a - b) <= tolerance * Math.max(Math.abs(a), Math.abs(b));
