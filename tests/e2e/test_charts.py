@@ -61,7 +61,7 @@ def test_a_chart_is_read_wherever_the_hand_is(open_page: OpenPage) -> None:
         assert len(values) == 4
         assert values == sorted(values, reverse=True)
         step = int(chart(page, 0).get_attribute("aria-valuenow") or "")
-        losses = {name: f for name, f in player(page, f"race.racers.map(r => [r.label, r.loss[{step}]])")}
+        losses = dict(player(page, f"race.racers.map(r => [r.label, r.loss[{step}]])"))
         for name, value in rows:
             assert number(value) == pytest.approx(losses[name], rel=1e-3)
         about = chart(page, 0).locator(".list").bounding_box()
@@ -253,7 +253,8 @@ BEST = """async (modules) => {
     fair.node.id = "lent";
     fair.node.style = "position: fixed; z-index: 9; left: 40px; top: 80px; width: 340px; background: Canvas";
     const racers = race.racers.map((_, k) => ({
-        lr: [1e-4, 1e-3, 1e-2, 1e-1], loss: k ? [3, 2, 0.5, null] : [null, null, null, null], best: k ? 0.01 : null,
+        lr: [1e-4, 1e-3, 1e-2, 1e-1], best: k ? 0.01 : null,
+        loss: k ? [3, 2, 0.5, null] : [null, null, null, null],
     }));
     const theme = readTheme(document.body);
     fair.update({ race, chosen: 2, theme, look: { off: [] }, work: { tuned: { id: "lent", racers } } });
@@ -265,7 +266,8 @@ def test_the_best_lr_of_each_is_shown_and_taken(open_page: OpenPage) -> None:
     page.evaluate(BEST, MODULES)
     lent = page.locator("#lent")
     curves = lent.get_by_role("slider", name="Final loss by learning rate")
-    colours = "c => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size"
+    colours = """c => new Set(new Uint32Array(
+        c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer)).size"""
     expect(curves.locator("canvas")).to_be_visible()
     assert curves.locator("canvas").evaluate(colours) > 10
     curves.focus()
