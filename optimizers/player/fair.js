@@ -105,15 +105,19 @@ export const EVEN = {
       return k === chosen || !(wanted > 0) || !Number.isFinite(wanted) ? null : round(wanted);
     });
   },
-  best: (race, chosen, tuned) => race.racers.map((_, k) => (tuned.racers[k].best === null ? null : round(tuned.racers[k].best))),
+  best: (race, chosen, tuned) => tuned.racers.map(({ lr, best }) => (best === null ? null : round(lr[best]))),
 };
 
 /** What was done, once the race it asked for is here. */
-function told({ kind, whom, target, tried }, race, wanted) {
+function told({ kind, whom, target, tried, edge }, race, wanted) {
   const kept = race.racers.filter((racer, k) => wanted[k] === null && racer.label !== whom).map(({ label }) => label);
   const besides = (why) => (kept.length ? ` ${kept.join(", ")} ${why}.` : "");
   if (kind === "lr") return `All take ${whom}'s learning rate now.${besides("has none to set")}`;
-  if (kind === "best") return `Each takes the lr that ended lowest of the ${tried} tried.${besides("diverged at every one, and keeps its own")}`;
+  if (kind === "best") {
+    const open = race.racers.filter((_, k) => edge[k]).map(({ label }) => label);
+    return `Each takes the lr that ended lowest of the ${tried} tried.${besides("diverged at every one, and keeps its own")}` +
+      (open.length ? ` ${open.join(", ")}: at the end of what was tried, so a better one may lie beyond.` : "");
+  }
   const off = race.racers.map((racer, k) => ({ label: racer.label, by: wanted[k] === null ? 0 : Math.abs(firstStep(racer) / target - 1) }));
   const worst = off.reduce((a, b) => (b.by > a.by ? b : a));
   if (!(worst.by <= SAME)) return `Set for first steps of ${formatNumber(target, 3)}, but ${worst.label}'s is not in proportion to its lr.`;
@@ -142,14 +146,17 @@ export function createFair({ change }) {
   let tuned = null;
   let paths = [];
   let cells = []; // {index, gradients, path}
-  let pressed = null; // {kind, wanted, whom, target, tried, race, said}
+  let pressed = null; // {kind, wanted, whom, target, tried, edge, said}
   let drawn = "";
 
   function make(kind) {
     const wanted = EVEN[kind](race, chosen, tuned);
     const { label } = race.racers[chosen];
-    const tried = kind === "best" ? Math.max(...tuned.racers.map(({ lr }) => lr.length)) : 0;
-    pressed = { kind, wanted, whom: kind === "best" ? "" : label, target: firstStep(race.racers[chosen]), tried, said: false };
+    const swept = kind === "best" ? tuned.racers : [];
+    pressed = {
+      kind, wanted, whom: kind === "best" ? "" : label, target: firstStep(race.racers[chosen]),
+      tried: Math.max(...swept.map(({ lr }) => lr.length)), edge: swept.map((one) => one.edge), said: false,
+    };
     change((question) => question.racers.forEach((racer, k) => {
       const lr = racer.hyper.find(({ name }) => name === "lr");
       if (lr && wanted[k] !== null && wanted[k] !== undefined) lr.value = wanted[k];
@@ -213,7 +220,9 @@ export function createFair({ change }) {
       build(shown, theme);
       if (!change) return;
       const head = work?.tuned ?? null;
-      tuned = head?.racers?.length === race.racers.length ? head : null;
+      // An older sweep may be of other racers.
+      const fits = head?.racers?.length === race.racers.length && head.racers.every((one, k) => one.racer.split("(")[0] === race.racers[k].name);
+      tuned = fits ? head : null;
       const { label } = race.racers[chosen];
       buttons.lr.title = `All take ${label}'s`;
       buttons.lr.disabled = race.racers.length < 2 || hyperOf(race.racers[chosen], "lr") === undefined;
@@ -264,8 +273,8 @@ function createTuned() {
     range = [Math.min(...xs), Math.max(...xs)];
     const ink = ({ index, racer, x, y }) => ({ x, y, color: colorOf(racer, theme), dash: racer.dash, width: index === chosen ? 2.2 : 1.5 });
     const best = ({ index, racer, x, y }) => {
-      const k = tuned.racers[index].lr.indexOf(tuned.racers[index].best);
-      return k < 0 ? [] : [{ x: [x[k]], y: [y[k]], color: colorOf(racer, theme), marker: 3.8, hollow: racer.hollow }];
+      const k = tuned.racers[index].best;
+      return k === null ? [] : [{ x: [x[k]], y: [y[k]], color: colorOf(racer, theme), marker: 3.8, hollow: racer.hollow }];
     };
     const axis = axisOf(lines, { log, least, most: most / 100 }); // ten times the start's: a loss beyond it is as good as lost
     scale = drawLines(canvas, {

@@ -252,8 +252,8 @@ BEST = """async (modules) => {
     root.append(fair.node);
     fair.node.id = "lent";
     fair.node.style = "position: fixed; z-index: 9; left: 40px; top: 80px; width: 340px; background: Canvas";
-    const racers = race.racers.map((_, k) => ({
-        lr: [1e-4, 1e-3, 1e-2, 1e-1], best: k ? 0.01 : null,
+    const racers = race.racers.map(({ name }, k) => ({
+        racer: name, lr: [1e-4, 1e-3, 1e-2, 1e-1], best: k ? 2 : null, edge: false,
         loss: k ? [3, 2, 0.5, null] : [null, null, null, null],
     }));
     const theme = readTheme(document.body);
