@@ -69,8 +69,11 @@ function gathering(racer) {
   return adds && mu < 1 ? (1 - (hyperOf(racer, "dampening") ?? 0)) / (1 - mu) : 1;
 }
 
-/** Is it a fair race? In plain words, by learning rate, by first step, and by what momentum makes of them. */
-export function verdict(racers) {
+/**
+ * Is it a fair race? In plain words, by learning rate, by first step, by what each does best at (bests: its best lr, or
+ * null, where a sweep has told), and by what momentum makes of them.
+ */
+export function verdict(racers, bests = []) {
   if (racers.length < 2) return "One racer is no race: add another to compare it with.";
   const rated = racers.filter((racer) => hyperOf(racer, "lr") !== undefined);
   const rates = rated.map((racer) => hyperOf(racer, "lr"));
@@ -83,6 +86,8 @@ export function verdict(racers) {
   else if (byRate) parts.push(`Fair by learning rate (all ${formatSetting(rates[0])}), not by first step: ${span(moving, firsts)}.`);
   else if (byStep) parts.push(`Fair by first step (all ${formatNumber(firsts[0], 3)}), not by learning rate: ${span(rated, rates)}.`);
   else parts.push(`Not fair by learning rate: ${span(rated, rates)}. Nor by first step: ${span(moving, firsts)}.`);
+  const tuned = bests.length > 0 && racers.every((racer, k) => bests[k] !== null && near(hyperOf(racer, "lr") ?? NaN, bests[k], SAME));
+  if (tuned) parts.push("Each has its best lr, as the sweep below found it.");
   const gatherer = racers.find((racer) => gathering(racer) > 1.5);
   if (gatherer) {
     const plain = rated.find((racer) => racer.direction === "g" && racer.effective_label === "lr" && near(hyperOf(racer, "lr"), hyperOf(gatherer, "lr"), 1e-6));
@@ -215,14 +220,15 @@ export function createFair({ change }) {
       if (newRace !== race) paths = pathLengths(newRace);
       [race, chosen] = [newRace, newChosen];
       const shown = [...race.racers.keys()].filter((index) => !look.off.includes(index));
-      write(sentence, verdict(shown.map((index) => race.racers[index])));
       write(common, conditionsTold(race));
       build(shown, theme);
-      if (!change) return;
       const head = work?.tuned ?? null;
       // An older sweep may be of other racers.
       const fits = head?.racers?.length === race.racers.length && head.racers.every((one, k) => one.racer.split("(")[0] === race.racers[k].name);
       tuned = fits ? head : null;
+      const bests = tuned ? EVEN.best(race, chosen, tuned) : [];
+      write(sentence, verdict(shown.map((index) => race.racers[index]), tuned ? shown.map((index) => bests[index]) : []));
+      if (!change) return;
       const { label } = race.racers[chosen];
       buttons.lr.title = `All take ${label}'s`;
       buttons.lr.disabled = race.racers.length < 2 || hyperOf(race.racers[chosen], "lr") === undefined;
@@ -254,7 +260,7 @@ function createTuned() {
   let place = null; // log10 lr under the hand
 
   function draw() {
-    if (!given || !canvas.clientWidth) return;
+    if (!given || !box.clientWidth) return;
     const { race, chosen, theme, shown, tuned, head } = given;
     const running = head?.pending && head.of ? `: ${head.done} of ${head.of}` : "";
     write(waiting, tuned ? "" : head?.problem || `The learning rates are being tried${running}.`);

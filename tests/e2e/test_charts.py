@@ -257,13 +257,17 @@ BEST = """async (modules) => {
         loss: k ? [3, 2, 0.5, null] : [null, null, null, null],
     }));
     const theme = readTheme(document.body);
-    fair.update({ race, chosen: 2, theme, look: { off: [] }, work: { tuned: { id: "lent", racers } } });
+    const show = (tuned) => fair.update({ race, chosen: 2, theme, look: { off: [] }, work: { tuned } });
+    show({ pending: true, done: 3, of: 16 });
+    const waiting = fair.node.innerText;
+    show({ id: "lent", racers });
+    return waiting;
 }"""
 
 
 def test_the_best_lr_of_each_is_shown_and_taken(open_page: OpenPage) -> None:
     page = ready(open_page("/?step=96"))
-    page.evaluate(BEST, MODULES)
+    assert "being tried: 3 of 16" in page.evaluate(BEST, MODULES)
     lent = page.locator("#lent")
     curves = lent.get_by_role("slider", name="Final loss by learning rate")
     colours = """c => new Set(new Uint32Array(
