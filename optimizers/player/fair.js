@@ -256,6 +256,7 @@ function createTuned() {
   let given = null;
   let scale = null;
   let lines = []; // {index, racer, label, x: log10 lr, y}
+  let stops = []; // every log10 lr tried, in order
   let range = [0, 1];
   let place = null; // log10 lr under the hand
 
@@ -275,8 +276,8 @@ function createTuned() {
       const racer = race.racers[index];
       return { index, racer, label: racer.label, x: lr.map(Math.log10), y: loss.map((f) => (f === null ? NaN : of(f))) };
     });
-    const xs = lines.flatMap(({ x }) => x);
-    range = [Math.min(...xs), Math.max(...xs)];
+    stops = [...new Set(lines.flatMap(({ x }) => x))].sort((a, b) => a - b);
+    range = [stops[0], stops[stops.length - 1]];
     const ink = ({ index, racer, x, y }) => ({ x, y, color: colorOf(racer, theme), dash: racer.dash, width: index === chosen ? 2.2 : 1.5 });
     const best = ({ index, racer, x, y }) => {
       const k = tuned.racers[index].best;
@@ -306,11 +307,11 @@ function createTuned() {
     return show();
   }
 
-  /** A curve's height at log10 lr: of the nearest one tried. */
+  /** A curve's height at log10 lr: of the nearest one tried; NaN beyond them, and where it diverged. */
   function valueAt({ x, y }, lr) {
     let nearest = 0;
     for (let k = 1; k < x.length; k++) if (Math.abs(x[k] - lr) < Math.abs(x[nearest] - lr)) nearest = k;
-    return Math.abs(x[nearest] - lr) < 0.5 ? y[nearest] : NaN;
+    return Math.abs(x[nearest] - lr) < 0.6 * Math.abs(x[1] - x[0]) ? y[nearest] : NaN;
   }
 
   function show() {
@@ -326,8 +327,11 @@ function createTuned() {
     return undefined;
   }
 
-  function readAt(next) {
-    place = next === null ? null : Math.max(range[0], Math.min(range[1], next));
+  /** Reads at the tried lr nearest to `next`, or `by` of them farther. */
+  function readAt(next, by = 0) {
+    if (next !== null && !stops.length) return;
+    const nearest = stops.reduce((best, x, k) => (Math.abs(x - next) < Math.abs(stops[best] - next) ? k : best), 0);
+    place = next === null ? null : stops[Math.max(0, Math.min(stops.length - 1, nearest + by))];
     show();
   }
 
@@ -336,11 +340,9 @@ function createTuned() {
   box.addEventListener("focus", () => box.matches(":focus-visible") && readAt(place ?? range[0]));
   box.addEventListener("blur", () => readAt(null));
   box.addEventListener("keydown", (event) => {
-    const stride = (range[1] - range[0]) / 40;
-    const from = place ?? range[0];
-    const to = { ArrowRight: from + stride, ArrowUp: from + stride, ArrowLeft: from - stride, ArrowDown: from - stride, Home: range[0], End: range[1] }[event.key];
-    if (to === undefined) return;
-    readAt(to);
+    const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -Infinity, End: Infinity }[event.key];
+    if (by === undefined) return;
+    readAt(place ?? range[0], by);
     event.preventDefault();
     event.stopPropagation();
   });
