@@ -141,7 +141,7 @@ export function createFair({ change }) {
     step: press("step", "same first step", ""),
     best: press("best", "best lr of each", "From the sweep below"),
   };
-  const actions = element("div.actions", { role: "group", "aria-label": "Make it even" }, ...Object.values(buttons));
+  const actions = element("div.actions", { role: "group", "aria-label": "Make it even", "data-part": "hyper" }, ...Object.values(buttons));
   const done = element("p.done", { role: "status" });
   const sweep = createTuned();
   const node = element("div.fair", {}, sentence, table, common, ...(change ? [actions, done, sweep.node] : []));
