@@ -196,7 +196,7 @@ export function createFair({ change }) {
         const lr = hyperOf(racer, "lr");
         cells.push({ index, gradients, path, total: Math.min(race.steps, racer.diverged ?? race.steps) });
         return element(index === chosen ? "tr.chosen" : "tr", {},
-          element("th", { scope: "row", title: racer.label }, swatch(racer, colorOf(racer, theme), 22), element("span", {}, racer.label)),
+          element("th", { scope: "row", title: racer.label }, swatch(racer, colorOf(racer, theme), 28), element("span", {}, racer.label)),
           element("td", {}, lr === undefined ? "—" : formatSetting(round(lr))), element("td", {}, formatNumber(firstStep(racer), 3)),
           gradients, ...(clips ? [element("td", {}, String(clippedSteps(racer, race.steps, race.conditions)))] : []), path);
       })));

@@ -27,7 +27,7 @@ export function createReading() {
       rows.clear();
       for (const { racer, index } of racers) {
         const value = element("span.value");
-        const row = element("div.row", {}, swatch(racer, colorOf(racer, theme), 22), element("span.who", {}, racer.label), value);
+        const row = element("div.row", {}, swatch(racer, colorOf(racer, theme), 28), element("span.who", {}, racer.label), value);
         rows.set(index, { row, value });
       }
       list.replaceChildren(head, ...[...rows.values()].map(({ row }) => row));
