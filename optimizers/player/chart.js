@@ -123,8 +123,8 @@ function trace(q, { x, y }, toX, toY, log) {
 /**
  * Draw a chart that fills the canvas. Options: series [{x, y, color, dash = [], width = 2, alpha = 1, marker = 0 (radius),
  * hollow = false}] with x ascending; xRange [a, b]; yRange [a, b] or null (from the data); yLog; cursor (x or null); gridColor, textColor,
- * cursorColor, background (fills hollow markers); xLabel; yTicks [{value, label}]; font; left and right (px kept free).
- * Returns {x(v), y(v), toX(px), area}: values to CSS pixels of the canvas and back.
+ * cursorColor, background (fills hollow markers); xLabel; xTicks and yTicks [{value, label}]; font; left and right (px kept free).
+ * Returns {x(v), y(v), toX(px), area, width}: values to CSS pixels of the canvas and back.
  */
 export function drawLines(canvas, options) {
   const { series, xRange, yLog = false, cursor = null, gridColor, textColor, xLabel = "" } = options;
@@ -165,7 +165,7 @@ export function drawLines(canvas, options) {
   q.textBaseline = "alphabetic";
   const labelEnd = xLabel ? area.right - q.measureText(xLabel).width - 10 : Infinity;
   const columns = Math.max(2, Math.min(6, Math.floor((area.right - area.left) / 60)));
-  for (const { value, label } of linearTicks(x0, x1, columns)) {
+  for (const { value, label } of options.xTicks ?? linearTicks(x0, x1, columns)) {
     const half = q.measureText(label).width / 2;
     const middle = Math.min(toX(value), width - half);
     q.textAlign = "center";
@@ -207,5 +207,5 @@ export function drawLines(canvas, options) {
     q.lineTo(Math.round(toX(cursor)) + 0.5, area.bottom);
     q.stroke();
   }
-  return { x: toX, y: toY, area, toX: (px) => x0 + ((px - area.left) / (area.right - area.left)) * (x1 - x0) };
+  return { x: toX, y: toY, area, width, toX: (px) => x0 + ((px - area.left) / (area.right - area.left)) * (x1 - x0) };
 }

@@ -5,6 +5,7 @@ import { createCharts } from "./charts.js";
 import { createClock, SPEEDS } from "./clock.js";
 import { element, icon } from "./dom.js";
 import { createExplanation } from "./explanation.js";
+import { createFair } from "./fair.js";
 import { createInside } from "./inside.js";
 import { createKeys } from "./keys.js";
 import { readLook, toggled } from "./look.js";
@@ -65,8 +66,11 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
   const explanation = createExplanation({
-    panels: { step: { title: "Step", panel: createInside({ clock }) } },
-    charts: layout === "compact" ? null : createCharts({ seekTo, onSettle: settle }),
+    panels: {
+      step: { title: "Step", panel: createInside({ clock }) },
+      ...(layout === "compact" ? {} : { fair: { title: "Fair?", panel: createFair({ change: send ? change : null }) } }),
+    },
+    charts: layout === "compact" ? null : createCharts({ seekTo, setLook, onSettle: settle }),
     onChoose: choose, setLook,
   });
   const panel = send ? createQuestion({ change, setSurface, setLook, onChoose: choose, catalog: data.meta.catalog }) : null;
