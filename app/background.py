@@ -1,4 +1,4 @@
-"""What takes longer than a race may: computed beside it, the newest wish of each page first.
+"""What takes longer than a race may is computed beside it, the newest wish of each page first.
 
 All pages share one small pool of threads; what runs in it lets go of the interpreter. A page has one `Channel`
 for each kind of work (its basin map, its sweep): one job of it runs, at most one waits, and the newest that
@@ -53,6 +53,7 @@ class Kept:
     """The results of all pages, the ones asked for last, within a number of bytes."""
 
     def __init__(self, most: int = MOST_KEPT) -> None:
+        """Keep at most so many bytes."""
         self._most = most
         self._bytes = 0
         self._results: OrderedDict[str, Result] = OrderedDict()
@@ -96,6 +97,7 @@ class Channel:
     """The work of one kind for one page."""
 
     def __init__(self) -> None:
+        """Nothing is asked for yet."""
         self._changed = Condition()
         self._wanted: str | None = None  # the key asked for last
         self._running: Wish | None = None

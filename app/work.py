@@ -7,18 +7,21 @@ what is still under way, upon which the player asks again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.background import Channel, Progress, Publish, Result, Wish
+from app.background import Channel, Progress, Publish, Result, Wish, kept
+from app.player import Message
+from app.request import RaceRequest
 from optimizers import Racer, Surface, basin_map, simulate, sweep_map
 from optimizers.conditions import agreed
-from optimizers.maps import LOST, NOWHERE, BasinMap, SweepMap
+from optimizers.maps import LOST, NOWHERE, BasinMap, Bounds, SweepMap
 from optimizers.notation import Hyperparameter, Value
+from optimizers.player import grid
 from optimizers.surfaces import Point
 
 SIZE = 256  # cells of a side of a basin map
@@ -26,12 +29,14 @@ CELLS = 48  # of a sweep's
 RATES = 49  # learning rates each racer is tuned over
 SEEDS = 50  # paths of a cloud
 POINTS = 200  # of a path of it, at most
+WIDEST = 1.3  # how many times as wide as high a stage is
 MOMENT = 0.04  # seconds an answer waits for what is usually done by then
 
 # A basin map's bytes: 0 is nowhere, 1 … 254 are the minima, 255 is a start from which it diverges.
 LOST_BYTE = 255
 
 Conditions = Mapping[str, Any]  # as `simulate` takes them
+Window = tuple[float, float, float, float]  # x0, x1, y0, y1
 
 
 @dataclass
@@ -64,38 +69,97 @@ class Desk:
         return heads, arrays
 
 
-def basin(racer: Racer, surface: Surface, steps: int, conditions: Conditions, moving: bool) -> Wish:
-    """Ask for the map of where the racer ends from every start; coarser under a moving hand if steps are many."""
+def answer(
+    request: RaceRequest, message: Message | None, desk: Desk
+) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
+    """Return what a page gets beside its race: heads, JSON-ready, and the numbers of some of them.
+
+    A head with an id is of the newest result there is for what the page shows; only where the player does not
+    hold it yet, the rest of the head and its numbers are there too. pending=True: what is asked for is still
+    under way. problem=sentence: why there is none.
+    """
+    held = message.have if message else {}
+    moving = message is not None and not message.settled
+    here = (request.surface, request.start, request.steps, request.conditions)
+    surface, _, steps, conditions = here
+    racer = request.racers[request.racer]
+    wanted: dict[str, Wish | None] = {}
+    if "basin" in request.show:
+        wanted["basin"] = _finest(
+            lambda coarse: basin(racer, surface, steps, conditions, request.window, coarse), moving
+        )
+    if request.panel == "sweep":
+        wanted["sweep"] = _finest(lambda coarse: sweep(racer, *here, request.sweep, coarse), moving)
+    if request.panel == "fair":
+        wanted["tuned"] = tuned(request.racers, *here)
+    if "cloud" in request.show:
+        wanted["cloud"] = cloud(racer, *here)
+    heads, arrays = desk.answer({kind: wish for kind, wish in wanted.items() if wish}, held)
+    if request.window:
+        head, values = grid(surface, request.window)
+        heads["window"] = {"id": head["id"]} if held.get("window") == head["id"] else head
+        if heads["window"] is head:
+            arrays["window"] = values
+    return heads, arrays
+
+
+def _finest(wish: Callable[[bool], Wish], moving: bool) -> Wish:
+    """Return the wish for a moving hand; for a hand at rest, or where the finest is known, for the finest."""
+    fine = wish(False)
+    return wish(True) if moving and kept().get(fine.key) is None else fine
+
+
+def basin(
+    racer: Racer,
+    surface: Surface,
+    steps: int,
+    conditions: Conditions,
+    window: Window | None = None,
+    moving: bool = False,
+) -> Wish:
+    """Ask where the racer ends from every start on the stage; coarser under a moving hand if T is large."""
     size = _side(steps) if moving else SIZE
-    key = _key("basin", racer, surface, steps, conditions, size)
-    kin = _key("basin", racer.name, surface.name, surface.f, surface.entry.bounds)
+    bounds = _stage(surface, window)
+    key = _key("basin", racer, surface, steps, conditions, bounds, size)
+    kin = _key("basin", racer.name, surface.name, surface.f, bounds)
 
     def work(progress: Progress, publish: Publish) -> Result:
         def preview(found: BasinMap) -> None:
             publish(Result(f"{key}~", kin, _basin_head(found) | {"coarse": True}, basin_bytes(found)))
 
-        found = basin_map(racer, surface, size, steps, progress=progress, preview=preview, **conditions)
+        found = basin_map(
+            racer, surface, size, steps, bounds=bounds, progress=progress, preview=preview, **conditions
+        )
         head = _basin_head(found) | {"coarse": size < SIZE}
         return Result(key, kin, head, basin_bytes(found))
 
     return Wish(key, kin, work, brief=moving)
 
 
+def _stage(surface: Surface, window: Window | None) -> Bounds:
+    """Return what a stage shows: a window or the surface's bounds, and what is beside them.
+
+    The stage shows a map at one scale for both axes, so it is mostly wider than the map.
+    """
+    (x0, x1), (y0, y1) = (window[:2], window[2:]) if window else surface.entry.bounds
+    more = max(0.0, WIDEST * (y1 - y0) - (x1 - x0)) / 2
+    return (x0 - more, x1 + more), (y0, y1)
+
+
 def _side(steps: int) -> int:
-    """Return how many cells a side may have for a map to follow the hand: as many steps as 256² walks of 500."""
+    """Return how many cells a side may have to follow the hand: as many steps as 256² walks of 500."""
     return max(64, min(SIZE, int(SIZE * (500 / steps) ** 0.5) // 16 * 16))
 
 
 def _basin_head(found: BasinMap) -> dict[str, Any]:
     which = found.which_minimum
-    (x0, x1), (y0, y1) = found.surface.entry.bounds
     counts = np.bincount(which[which >= 0], minlength=len(found.surface.entry.minima))
     return {
         "racer": str(found.racer),
         "surface": str(found.surface),
         "steps": found.steps,
         "size": len(which),
-        "bounds": [x0, x1, y0, y1],
+        "bounds": [float(end) for side in (found.x, found.y) for end in (side[0], side[-1])],
         "counts": counts.tolist(),  # cells that end at each minimum
         "nowhere": int((which == NOWHERE).sum()),
         "lost": int((which == LOST).sum()),
@@ -208,7 +272,7 @@ def _axis(found: SweepMap, side: str) -> dict[str, Any]:
 
 
 def sweep_floats(found: SweepMap) -> bytes:
-    """Return each cell's final loss, then each one's steps to converge (−1: never), as float32, row 0 first."""
+    """Return each cell's final loss, then each one's steps to converge (−1: never), as float32, by row."""
     with np.errstate(over="ignore"):
         return found.final_loss.astype("<f4").tobytes() + found.steps_to_converge.astype("<f4").tobytes()
 

@@ -147,12 +147,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     let pending = false;
     for (const [kind, head] of Object.entries(meta.work ?? {})) {
       pending ||= head.pending === true;
-      if (head.id === undefined || (head.id === work[kind]?.id && !arrays[kind]?.length)) {
-        if (work[kind]) Object.assign(work[kind], { pending: head.pending, done: head.done, of: head.of, problem: head.problem });
-        else work[kind] = head;
+      const { id, pending: more, done, of, problem } = head;
+      if (id !== undefined && id === work[kind]?.id) {
+        Object.assign(work[kind], { pending: more, done, of, problem });
         continue;
       }
-      work[kind] = { ...head, values: arrays[kind], surface: race.surface.grid };
+      work[kind] = { ...head, values: arrays[kind] ?? null, surface: race.surface.grid }; // of no id: nothing yet
       counts.maps += kind === "basin";
     }
     return pending;

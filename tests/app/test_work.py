@@ -1,8 +1,9 @@
-"""What is computed beside a race: it says what the engine says, the newest wish first, and never harms another."""
+"""What is computed beside a race says what the engine says, the newest wish first, and harms no other."""
 
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 
 from app import background, work
 from app.background import Channel, Kept, Progress, Publish, Result, StoppedError, Wish
+from app.player import Message
+from app.request import RaceRequest
+from app.work import Desk, answer
 from optimizers import OPTIMIZERS, SURFACES, Racer, Surface, basin_map, simulate, sweep_map
 
 ADAM = Racer.parse("adam(lr=0.1)")
@@ -49,8 +53,11 @@ def ready(channel: Channel, wish: Wish, held: object = None) -> tuple[dict[str, 
 
 def test_a_basin_map_travels_as_it_is() -> None:
     conditions = {"clip_norm": 5.0, "schedule": "cosine"}
-    result = run(work.basin(ADAM, HIMMELBLAU, 60, conditions, moving=False))
-    found = basin_map(ADAM, HIMMELBLAU, size=256, steps=60, **conditions)
+    result = run(work.basin(ADAM, HIMMELBLAU, 60, conditions))
+    x0, x1, y0, y1 = result.head["bounds"]
+    assert (y0, y1) == HIMMELBLAU.entry.bounds[1]
+    assert x0 < HIMMELBLAU.entry.bounds[0][0]  # a stage shows more than the map is wide
+    found = basin_map(ADAM, HIMMELBLAU, size=256, steps=60, bounds=((x0, x1), (y0, y1)), **conditions)
     which, soon = np.frombuffer(result.data, np.uint8).reshape(2, 256, 256)
     assert np.array_equal(which == 0, found.which_minimum == -1)
     for minimum in range(4):
@@ -68,9 +75,10 @@ def test_a_basin_map_travels_as_it_is() -> None:
 
 def test_a_start_that_diverges_is_told_from_one_that_arrives_nowhere() -> None:
     racer = Racer.parse("gd(lr=0.02)")
-    result = run(work.basin(racer, HIMMELBLAU, 60, {}, moving=False))
+    result = run(work.basin(racer, HIMMELBLAU, 60, {}))
     which = np.frombuffer(result.data, np.uint8)[: 256 * 256].reshape(256, 256)
-    lost = basin_map(racer, HIMMELBLAU, size=256, steps=60).which_minimum == -2
+    x0, x1, y0, y1 = result.head["bounds"]
+    lost = basin_map(racer, HIMMELBLAU, size=256, steps=60, bounds=((x0, x1), (y0, y1))).which_minimum == -2
     assert lost.any()
     assert np.array_equal(which == work.LOST_BYTE, lost)
     assert result.head["lost"] == int(lost.sum())
@@ -188,6 +196,67 @@ def test_a_cloud_is_fifty_seeds_of_one_racer() -> None:
     json.dumps(result.head, allow_nan=False)
     assert work.cloud(ADAM, ROSENBROCK, None, 50, {}) is None  # nothing is random
     assert work.cloud(ADAM, Surface.parse("logistic"), None, 50, {"batch_size": 4}) is not None
+
+
+def said(held: dict[str, str], settled: bool = True) -> Message:
+    message = Message.read({"query": "", "turn": 1, "settled": settled, "have": held})
+    assert message is not None
+    return message
+
+
+def test_an_answer_carries_what_the_page_shows_and_only_what_the_player_lacks() -> None:
+    query = "surface=himmelblau&o=adam(lr=0.1)&racer=0&steps=50&noise=0.1&show=basin,cloud"
+    request, notices = RaceRequest.parse(f"{query}&panel=sweep&window=-1,1,-2,2")
+    assert not notices
+    desk = Desk()
+
+    def whole() -> tuple[dict[str, Any], dict[str, bytes]] | None:
+        heads, arrays = answer(request, None, desk)
+        return None if any(head.get("pending") for head in heads.values()) else (heads, arrays)
+
+    heads, arrays = until(whole)
+    assert set(heads) == set(arrays) == {"basin", "cloud", "sweep", "window"}
+    assert heads["basin"]["bounds"][2:] == [-2, 2]  # of the window
+    assert heads["window"]["bounds"] == [-1, 1, -2, 2]
+    assert all(len(data) % 4 == 0 for data in arrays.values())
+    json.dumps(heads, allow_nan=False)
+    held = {kind: head["id"] for kind, head in heads.items()}
+    assert answer(request, said(held), desk) == ({kind: {"id": key} for kind, key in held.items()}, {})
+    _, arrays = answer(request, said({**held, "cloud": "x" * 10_000}), desk)
+    assert set(arrays) == {"cloud"}
+    assert answer(replace(request, show=(), panel="step", window=None), said(held), desk) == ({}, {})
+    fair, arrays = until(
+        lambda: (
+            (found := answer(replace(request, panel="fair"), None, desk))[0]["tuned"].get("racers") and found
+        )
+    )
+    assert len(fair["tuned"]["racers"]) == 1
+
+
+def test_under_a_moving_hand_the_finest_map_is_shown_where_it_is_known() -> None:
+    request, _ = RaceRequest.parse("surface=himmelblau&o=adam(lr=0.1)&racer=0&steps=2000&show=basin")
+    desk = Desk()
+
+    def size(settled: bool) -> int:
+        def asked() -> int:
+            return answer(request, said({}, settled), desk)[0]["basin"].get("size", 0)
+
+        return until(asked)
+
+    assert size(settled=False) == 128
+    assert until(lambda: size(settled=True) == 256)
+    assert size(settled=False) == 256
+
+
+@pytest.mark.parametrize(
+    "have",
+    [None, 7, "basin", [], {"basin": 7}, {"basin": None}, {"basin": ["x"]}, {"sweep": {}}, {"nonsense": "x"}],
+)
+def test_whatever_a_player_says_it_holds_does_no_harm(have: object) -> None:
+    message = Message.read({"query": "", "turn": 1, "settled": True, "have": have})
+    request, _ = RaceRequest.parse("surface=himmelblau&o=adam(lr=0.1)&racer=0&steps=20&show=basin")
+    desk = Desk()
+    assert until(lambda: len(answer(request, message, desk)[1].get("basin", b"")) == 2 * 256 * 256)
 
 
 class Slow:
