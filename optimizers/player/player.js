@@ -13,6 +13,7 @@ import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
 import { createStage } from "./stage.js";
+import { createSweep } from "./sweep.js";
 import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
 import { createToolbar } from "./toolbar.js";
@@ -63,7 +64,10 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
   const explanation = createExplanation({
-    panels: { step: { title: "Step", panel: createInside({ clock }) } },
+    panels: {
+      step: { title: "Step", panel: createInside({ clock }) },
+      ...(send ? { sweep: { title: "Sweep", panel: createSweep({ change, setLook, onCell: restart }) } } : {}),
+    },
     charts: layout === "compact" ? null : createCharts({ seekTo, onSettle: settle }),
     onChoose: choose, setLook,
   });
