@@ -2,7 +2,7 @@
 
 import { toPixel } from "./paths.js";
 
-const FAINT = { light: 0.3, dark: 0.4 };
+const FAINT = { light: 0.4, dark: 0.5 };
 const APART = 1.2; // px; shorter moves are drawn together with the next
 const laid = new WeakMap(); // the numbers of a cloud -> their pixels in a view
 
