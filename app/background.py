@@ -1,8 +1,8 @@
 """What takes longer than a race may is computed beside it, the newest wish of each page first.
 
-All pages share one small pool of threads; what runs in it lets go of the interpreter. A page has one `Channel`
-for each kind of work (its basin map, its sweep): one job of it runs, at most one waits, and the newest that
-is finished stays until a newer one is.
+All pages share one small pool of threads; what runs in it lets go of the interpreter. A page has one
+`Channel` for each kind of work (its basin map, its sweep): one job of it runs, at most one waits, and the
+newest that is finished stays until a newer one is.
 """
 
 from __future__ import annotations

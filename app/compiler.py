@@ -1,14 +1,15 @@
 """Kernels are compiled in a process of their own, and only loaded by the server.
 
 Compiling holds the interpreter for a tenth of a second (a formula) to two seconds (a map's pair of rule and
-surface), for every learner; and Numba never gives back the memory it takes, 4 to 5 MiB a formula. Loading what
-another process has compiled takes 15 ms and a hundredth of the memory.
+surface), for every learner; and Numba never gives back the memory it takes, 4 to 5 MiB a formula. Loading
+what another process has compiled takes 15 ms and a hundredth of the memory.
 """
 
 import importlib.util
 import logging
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Timer
 
@@ -71,11 +72,9 @@ class Compiler:
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
+            with suppress(OSError):  # what was not sent any more
+                if pipe is not None:
                     pipe.close()
-                except OSError:  # what was not sent any more
-                    pass
 
 
 def _started() -> subprocess.Popen[str]:

@@ -72,8 +72,8 @@ from optimizers.kernels import STEP, SURFACE
 # What a rule and a surface are called in a generated module, whatever their own names.
 RULE, ON = "_rule", "_surface"
 
-# What compiles a module (its name, its file) in another process, ahead of its being loaded here. A server sets
-# it, for Numba gives no memory back, and holds the interpreter while it compiles.
+# What compiles a module (its name, its file) in another process, ahead of its being loaded here. A server
+# sets it, for Numba gives no memory back, and holds the interpreter while it compiles.
 elsewhere: Callable[[str, Path], None] | None = None
 
 _lock = threading.Lock()
