@@ -20,8 +20,11 @@ def serve(host: str, port: int | None, browser: bool) -> None:
         ValueError: the port is taken, or the host is none of this machine's addresses.
     """
     port = _free_port(host, port)
+    from app.compiler import Compiler
     from app.warm import warm_all
+    from optimizers import kernels
 
+    kernels.elsewhere = Compiler()
     Thread(target=warm_all, daemon=True).start()  # beside Streamlit's own start-up
 
     from streamlit import config

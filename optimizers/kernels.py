@@ -72,7 +72,12 @@ from optimizers.kernels import STEP, SURFACE
 # What a rule and a surface are called in a generated module, whatever their own names.
 RULE, ON = "_rule", "_surface"
 
+# What compiles a module (its name, its file) in another process, ahead of its being loaded here. A server
+# sets it, for Numba gives no memory back, and holds the interpreter while it compiles.
+elsewhere: Callable[[str, Path], None] | None = None
+
 _lock = threading.Lock()
+_locks: dict[str, threading.Lock] = {}  # of each module: others are loaded while one is compiled
 
 
 @cache
@@ -131,8 +136,12 @@ def load(label: str, *parts: str) -> ModuleType:
     """
     name, text = _module(label, parts)
     with _lock:
+        mine = _locks.setdefault(name, threading.Lock())
+    with mine:
         if name not in sys.modules:  # Numba's cache finds a module's functions again by its name there
             path = kept(f"{name}.py", lambda: text)
+            if elsewhere is not None and not _is_on_disk(name):
+                elsewhere(name, path)
             spec = importlib.util.spec_from_file_location(name, path)
             assert spec is not None
             assert spec.loader is not None
@@ -156,7 +165,11 @@ def _reason(problem: NumbaError) -> str:
 def is_loaded_or_on_disk(label: str, *parts: str) -> bool:
     """Tell whether `load` would find these parts compiled, by this process or an earlier one."""
     name, _ = _module(label, parts)
-    return name in sys.modules or any((_folder() / "__pycache__").glob(f"{name}.*.nbi"))
+    return name in sys.modules or _is_on_disk(name)
+
+
+def _is_on_disk(name: str) -> bool:
+    return any((_folder() / "__pycache__").glob(f"{name}.*.nbi"))
 
 
 def _module(label: str, parts: tuple[str, ...]) -> tuple[str, str]:

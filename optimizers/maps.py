@@ -32,6 +32,7 @@ MANY = 50  # one in so many walks to be taken again is many
 PREVIEW = 48  # cells of a side of the quick first picture
 
 Steps = NDArray[np.int32]  # a number of steps, or −1 for never
+Bounds = tuple[Point, Point]  # (x0, x1), (y0, y1)
 Progress = Callable[[int, int], object]  # (pieces done, of how many); what it raises stops the map
 
 
@@ -39,8 +40,8 @@ Progress = Callable[[int, int], object]  # (pieces done, of how many); what it r
 class BasinMap:
     """Which minimum a racer reaches from each start on a lattice, and how fast.
 
-    Row 0 is the lowest y, column 0 the lowest x; the lattice includes both ends of the surface's bounds. Each
-    cell says of its start what `simulate` says: `arrived`, `outcome` and the last loss.
+    Row 0 is the lowest y, column 0 the lowest x; the lattice includes both ends of its bounds. Each cell
+    says of its start what `simulate` says: `arrived`, `outcome` and the last loss.
     """
 
     racer: Racer
@@ -116,6 +117,7 @@ def basin_map(
     size: int = 512,
     steps: int = 500,
     *,
+    bounds: Bounds | None = None,
     progress: Progress | None = None,
     preview: Callable[[BasinMap], object] | None = None,
     threads: int | None = None,
@@ -131,6 +133,7 @@ def basin_map(
         surface: in surface notation.
         size: cells of a side.
         steps: T ≥ 1, of each walk.
+        bounds: ((x0, x1), (y0, y1)) of the starts; the surface's own by default.
         progress: called now and then with (pieces done, of how many); what it raises stops the map.
         preview: called with a coarse map before a pair is compiled; not at all where it need not be.
         threads: how many share the work; all cores by default. The result does not depend on it.
@@ -146,11 +149,12 @@ def basin_map(
     racer, surface = Racer.parse(racer), Surface.parse(surface)
     size, steps = whole("size", size, 2, LARGEST), whole("steps", steps, 1, MOST_STEPS)
     under = agreed(conditions)
+    sides = surface.entry.bounds if bounds is None else _sides(bounds)
     if preview is not None and not is_compiled(*_pair(racer, surface, under)):
-        coarse = _lattice(surface, min(size, PREVIEW))
+        coarse = _lattice(sides, min(size, PREVIEW))
         loss, ends = _one_by_one(racer, surface, coarse, steps, under, None, threads)
         preview(_basin_map(racer, surface, steps, under, coarse, loss, ends))
-    starts = _lattice(surface, size)
+    starts = _lattice(sides, size)
     loss, ends = _side_by_side(racer, surface, starts, steps, under, progress, threads)
     return _basin_map(racer, surface, steps, under, starts, loss, ends)
 
@@ -220,9 +224,21 @@ def sweep_map(
     )
 
 
-def _lattice(surface: Surface, size: int) -> FloatArray:
+def _sides(bounds: Bounds) -> Bounds:
+    """Check the bounds of a map."""
+    try:
+        (x0, x1), (y0, y1) = (point("bounds", side) for side in bounds)
+        if x0 < x1 and y0 < y1:
+            return (x0, x1), (y0, y1)
+    except (TypeError, ValueError):
+        pass
+    takes = "((x0, x1), (y0, y1)) with x0 < x1 and y0 < y1, all between −10⁹ and 10⁹"
+    raise ValueError(f"bounds is {reprlib.repr(bounds)}, but takes {takes}.")
+
+
+def _lattice(bounds: Bounds, size: int) -> FloatArray:
     """Return the starts of a map, (2, size²), row after row."""
-    x, y = (np.linspace(*bounds, size) for bounds in surface.entry.bounds)
+    x, y = (np.linspace(low, high, size) for low, high in bounds)
     return np.stack(np.broadcast_arrays(x[None, :], y[:, None])).reshape(2, -1)
 
 

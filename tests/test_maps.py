@@ -368,6 +368,12 @@ def test_a_preview_comes_before_what_has_to_be_compiled(monkeypatch, tmp_path) -
         assert len(seen) == 1
 
 
+def test_a_map_of_a_part_of_the_plane_has_its_ends() -> None:
+    found = basin_map("adam(lr=0.1)", "himmelblau", size=40, steps=60, bounds=((-9, 2.5), (1, 1.25)))
+    assert (found.x[0], found.x[-1], found.y[0], found.y[-1]) == (-9, 2.5, 1, 1.25)
+    assert_is_what_simulate_says(found)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -377,6 +383,12 @@ def test_a_preview_comes_before_what_has_to_be_compiled(monkeypatch, tmp_path) -
         ({"steps": 0}, "steps is 0"),
         ({"threads": 0}, "threads is 0, but takes a whole number from 1 to 1,024."),
         ({"noise": -1}, "noise is -1"),
+        (
+            {"bounds": ((1, 0), (0, 1))},
+            "bounds is ((1, 0), (0, 1)), but takes ((x0, x1), (y0, y1)) with x0 < x1",
+        ),
+        ({"bounds": ((0, float("nan")), (0, 1))}, "all between −10⁹ and 10⁹."),
+        ({"bounds": 3}, "bounds is 3, but takes"),
         ({"nose": 1}, "A walk has no condition 'nose'. Did you mean noise?"),
     ],
 )

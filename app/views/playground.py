@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.player import Message, sent, show_playground
 from app.request import RaceRequest
+from app.work import Desk, answer
 
 KEY = "player"
 MOST_LINKS = 1_000  # that a page remembers
@@ -30,6 +31,8 @@ class Session:
     written: deque[str] = field(
         default_factory=lambda: deque([""], MOST_LINKS)
     )  # given to the player to write there
+
+    desk: Desk = field(default_factory=Desk)  # maps and clouds beside the race
 
     def tell(self, notices: list[str]) -> None:
         self.notices = notices
@@ -63,12 +66,15 @@ def instrument() -> None:
     address = "" if moving else session.request.query()
     if address:
         session.written.append(urlencode(parse_qsl(address)))
+    work, arrays = answer(session.request, message, session.desk)
     show_playground(
         session.request,
         KEY,
         turn=session.turn,
         known=message.grids if message else frozenset(),
         moving=moving,
+        arrays=arrays,
+        work=work,
         notices=session.notices,
         told=session.told,
         moved=moved or opened,

@@ -54,7 +54,7 @@ def basin(found: BasinMap, *, dark: bool = False) -> Figure:
     page = DARK if dark else LIGHT
     foot = recipe_of(found, [f"{len(found.x)} × {len(found.y)} starts", f"{found.steps:,} steps"])
     wide = 0.5 + SIDE + 0.45 + 3.6
-    (x0, x1), (y0, y1) = found.surface.entry.bounds
+    (x0, x1), (y0, y1) = bounds = (found.x[0], found.x[-1]), (found.y[0], found.y[-1])
     ratio = (y1 - y0) / (x1 - x0)
     tall = SIDE * ratio if 1 / ground.LONG < ratio < ground.LONG else SIDE
     figure = plt.figure(figsize=(wide, 0.75 + tall + 0.45 + footer_height(foot, wide - 0.8)))
@@ -71,7 +71,7 @@ def basin(found: BasinMap, *, dark: bool = False) -> Figure:
         aspect="auto",
         zorder=0,
     )
-    ground.draw(axes, found.surface, found.surface.entry.bounds, page, tones=False)
+    ground.draw(axes, found.surface, bounds, page, tones=False)
     for index, minimum in enumerate(found.surface.entry.minima):
         axes.plot(
             *minimum, "o", markersize=15, markerfacecolor=page.paper, markeredgecolor=page.ink, zorder=6

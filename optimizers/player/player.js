@@ -15,6 +15,7 @@ import { readRace } from "./race.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
 import { createSlow } from "./slow.js";
 import { createStage } from "./stage.js";
+import { createSweep } from "./sweep.js";
 import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
 import { createToolbar } from "./toolbar.js";
@@ -69,6 +70,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     panels: {
       step: { title: "Step", panel: createInside({ clock }) },
       ...(layout === "compact" ? {} : { fair: { title: "Fair?", panel: createFair({ change: send ? change : null }) } }),
+      ...(send ? { sweep: { title: "Sweep", panel: createSweep({ change, setLook, onCell: restart }) } } : {}),
     },
     charts: layout === "compact" ? null : createCharts({ seekTo, setLook, onSettle: settle }),
     onChoose: choose, setLook,
@@ -153,12 +155,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     let pending = false;
     for (const [kind, head] of Object.entries(meta.work ?? {})) {
       pending ||= head.pending === true;
-      if (head.id === undefined || (head.id === work[kind]?.id && !arrays[kind]?.length)) {
-        if (work[kind]) Object.assign(work[kind], { pending: head.pending, done: head.done, of: head.of, problem: head.problem });
-        else work[kind] = head;
+      const { id, pending: more, done, of, problem } = head;
+      if (id !== undefined && id === work[kind]?.id) {
+        Object.assign(work[kind], { pending: more, done, of, problem });
         continue;
       }
-      work[kind] = { ...head, values: arrays[kind], surface: race.surface.grid };
+      work[kind] = { ...head, values: arrays[kind] ?? null, surface: race.surface.grid }; // of no id: nothing yet
       counts.maps += kind === "basin";
     }
     return pending;

@@ -1,6 +1,8 @@
 // The stage: the surface as paper, the racers as ink, and the place from which they start.
 
+import { createBasinLayer } from "./basin.js";
 import { formatNumber } from "./chart.js";
+import { drawCloud } from "./cloud.js";
 import { element } from "./dom.js";
 import { placeLabels } from "./labels.js";
 import { layOut, markerOf, pointsAlong, toPixel, toPoint, trace, within } from "./paths.js";
@@ -25,7 +27,8 @@ export function createStage({ onPlace, onWindow, refresh }) {
   const map = element("canvas.map", { "aria-hidden": "true" });
   const ink = element("canvas.ink", { tabindex: onPlace ? 0 : false, role: onPlace ? "application" : "img" });
   const readout = element("div.readout", { "aria-hidden": "true" });
-  const sheet = element("div.sheet", {}, map, ink, readout);
+  const basin = createBasinLayer();
+  const sheet = element("div.sheet", {}, map, basin.canvas, ink, basin.key, readout);
   const node = element("div.stage", {}, sheet);
 
   const view = { width: 0, height: 0, ratio: 1, bounds: [0, 1, 0, 1] };
@@ -297,18 +300,23 @@ export function createStage({ onPlace, onWindow, refresh }) {
      * Draw a moment: at[k] is the step at which racer k stands; `full` shows the whole paths, what is to come as a ghost;
      * off: racers that are not shown; over(q) draws on top. Returns the names' boxes.
      */
-    draw({ at, full, chosen, theme: now, look: newLook, over }) {
+    draw({ at, full, chosen, theme: now, look: newLook, work = {}, over }) {
       if (!race || !view.width) return [];
       look = newLook;
       lay(); // one may have zoomed
       if (!drawnTheme || !sameTheme(now, drawnTheme)) drawnTheme = theme = now;
       paper();
+      basin.draw({ basin: look.show.includes("basin") ? work.basin : null, race, chosen, view, theme });
       const q = ink.getContext("2d");
       q.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
       q.clearRect(0, 0, view.width, view.height);
       q.lineJoin = "round";
       drawBox(q);
       drawMinima(q);
+      const cloud = look.show.includes("cloud") && !look.off.includes(chosen) ? work.cloud : null;
+      if (cloud?.values && cloud.racer.split("(")[0] === race.racers[chosen].name) {
+        drawCloud(q, cloud, full ? race.steps : at[chosen], view, colorOf(race.racers[chosen], theme), theme.dark);
+      }
       const order = tracks.map((_, k) => k).filter((k) => k !== chosen && !look.off.includes(k));
       if (chosen < tracks.length && !look.off.includes(chosen)) order.push(chosen);
       for (const k of order) {
