@@ -22,7 +22,7 @@ const RACE = "the race"; // whose settings these are, to a screen reader
 export function createConditions({ change, setLook, onOpen, catalog }) {
   const kinds = new Map(catalog.schedules.map((entry) => [entry.name, entry]));
   const summary = element("span");
-  const button = element("button.summary", { type: "button", "aria-expanded": "false", onclick: toggle }, icon("forward"), summary);
+  const button = element("button.summary.quiet", { type: "button", "aria-expanded": "false", onclick: toggle }, icon("forward"), summary);
   const schedule = element("div.schedule");
   const curve = element("div.curve", { "aria-hidden": "true" });
   const cursor = element("i");
@@ -35,6 +35,7 @@ export function createConditions({ change, setLook, onOpen, catalog }) {
   let look = null;
   let parts = []; // of the schedule as the hand wants it: [{name, hyper}]
   let built = "";
+  let now = 0; // step
   let controls = []; // [{show}, what it shows]
 
   function toggle() {
@@ -106,16 +107,16 @@ export function createConditions({ change, setLook, onOpen, catalog }) {
   }
 
   function buildRest() {
-    const now = () => race.conditions;
+    const under = () => race.conditions;
     const slider = (hyper, onInput, shown) => add(createSlider({ hyper, owner: RACE, onInput }), shown);
     const rows = [
-      slider(CLIP_NORM, limit("clip_norm"), () => now().clip_norm ?? 0),
-      slider(CLIP_VALUE, limit("clip_value"), () => now().clip_value ?? 0),
-      slider(NOISE, set("noise"), () => now().noise),
+      slider(CLIP_NORM, limit("clip_norm"), () => under().clip_norm ?? 0),
+      slider(CLIP_VALUE, limit("clip_value"), () => under().clip_value ?? 0),
+      slider(NOISE, set("noise"), () => under().noise),
     ];
-    if (now().rows) {
-      const batch = { ...OFF, zero: "", name: "batch_size", symbol: "batch", scale: "linear", whole: true, slider: [1, now().rows] };
-      rows.push(slider(batch, set("batch_size"), () => batchOf(now())));
+    if (under().rows) {
+      const batch = { ...OFF, zero: "", name: "batch_size", symbol: "batch", scale: "linear", whole: true, slider: [1, under().rows] };
+      rows.push(slider(batch, set("batch_size"), () => batchOf(under())));
     }
     if (random()) {
       const seed = element("input.value", {
@@ -124,7 +125,7 @@ export function createConditions({ change, setLook, onOpen, catalog }) {
       });
       const another = element("button.quiet", { type: "button", "data-focus": "seed", onclick: anotherSeed }, "another seed");
       rows.push(element("div.row.seed", {}, element("span.symbol", { "aria-hidden": "true" }, "seed"), another, seed));
-      controls.push([{ show: (value) => (seed.value = value) }, () => now().seed]);
+      controls.push([{ show: (value) => (seed.value = value) }, () => under().seed]);
       const cloud = element("button.toggle", {
         type: "button", "data-focus": "cloud", title: "The chosen racer's path with 50 seeds, at once",
         onclick: () => setLook({ show: toggled(look.show, "cloud") }),
@@ -150,7 +151,7 @@ export function createConditions({ change, setLook, onOpen, catalog }) {
     const words = [`lr ${parts.map(({ name }) => kinds.get(name).title).join(", then ")}`, clips.join(", ") || "no clipping"];
     if (rows && batchOf(race.conditions) < rows) words.push(`batches of ${batchOf(race.conditions)}`);
     if (noise || words.length < 3) words.push(noise ? `noise ${formatSetting(noise)}` : "no noise");
-    write(summary, words.join(" · "));
+    write(summary, body.hidden ? words.join(" · ") : "Conditions");
     button.title = "Schedule, clipping, noise: the same for every racer";
   }
 
@@ -167,6 +168,16 @@ export function createConditions({ change, setLook, onOpen, catalog }) {
     curve.innerHTML =
       `<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none"><path class="floor" d="M0 ${height - 2}H${width}"/>` +
       `<path class="line" d="${line}"/></svg>`;
+  }
+
+  /** step: where the race stands. */
+  function draw(step) {
+    now = step;
+    if (body.hidden) return;
+    const last = race.factors.length - 1;
+    const k = Math.min(last, Math.floor(step + 1e-6));
+    cursor.style.left = `${(100 * Math.min(step, last)) / Math.max(1, last)}%`;
+    write(factor, `step ${k}: lr × ${formatSetting(Number(race.factors[k].toPrecision(4)))}`);
   }
 
   return {
@@ -189,14 +200,8 @@ export function createConditions({ change, setLook, onOpen, catalog }) {
       }
       for (const [made, shown] of controls) made.show(shown());
       drawCurve();
+      draw(now);
     },
-    /** step: where the race stands. */
-    draw(step) {
-      if (body.hidden || !race) return;
-      const last = race.factors.length - 1;
-      const k = Math.min(last, Math.floor(step + 1e-6));
-      cursor.style.left = `${(100 * Math.min(step, last)) / Math.max(1, last)}%`;
-      write(factor, `step ${k}: lr × ${formatSetting(race.factors[k])}`);
-    },
+    draw,
   };
 }

@@ -10,7 +10,7 @@ import { colorOf } from "./race.js";
 import { createChoice, createSlider } from "./slider.js";
 
 const MOST_RACERS = 8;
-const MOST_OPEN = 5; // racers that all show a slider; among more only the chosen one does
+const TIGHTER = ["tight", "tighter"]; // what gives way where the column does not fit: the other racers' sliders, then more
 const LONGEST_NAME = 24; // characters of a racer's own name
 const OWN = "formula"; // the surface that is a learner's own
 const CORRECTION = "bias_correction";
@@ -286,17 +286,23 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
     racers.replaceChildren(...race.racers.map((racer, index) => {
       const on = index === chosen && !conditions.open;
       const aside = (hyper) => hyper.aside && hyper.value === hyper.default && !asides;
-      const first = race.racers.length <= MOST_OPEN && !conditions.open;
-      const shown = racer.hyper.filter((hyper, place) => (on ? !aside(hyper) : first && place === 0));
+      const shown = racer.hyper.filter((hyper, place) => (on ? !aside(hyper) : !conditions.open && place === 0));
       const rest = on && racer.hyper.some((hyper) => hyper.aside) ? [element("button.quiet", {
-        type: "button", "aria-expanded": String(asides), "data-focus": `asides${index}`, onclick: toggleAsides,
+        type: "button", "aria-expanded": String(asides), "data-focus": `asides${index}`, "data-part": "hyper", onclick: toggleAsides,
       }, asides ? "fewer settings" : "more settings")] : [];
-      const classes = [on && "chosen", !shown.length && "short", look.off.includes(index) && "unseen"].filter(Boolean);
+      const classes = [on && "chosen", look.off.includes(index) && "unseen"].filter(Boolean);
       return element(["div", "racer", ...classes].join("."), { style: `--hue:${colorOf(racer, theme)}` }, head(racer, index),
-        ...(shown.length ? [element("div", { "data-part": "hyper" }, ...shown.map((hyper) => control(hyper, racer.label, index)), ...rest)] : []),
-        ...(on ? twins(index) : []));
+        ...(shown.length ? [element("div", { "data-part": "hyper" }, ...shown.map((hyper) => control(hyper, racer.label, index)))] : []),
+        ...(on ? twins(index) : []), ...rest);
     }));
+    fit();
     if (focused) (node.querySelector(`[data-focus="${focused}"]`) ?? racers.querySelector(".racer:last-child .name"))?.focus();
+  }
+
+  /** Where everything fits the window, everything is shown. */
+  function fit() {
+    node.classList.remove(...TIGHTER);
+    for (const name of TIGHTER) if (node.scrollHeight > node.clientHeight) node.classList.add(name);
   }
 
   function update(next) {
@@ -326,7 +332,10 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
       for (const hyper of racer.hyper) controls.get(`${index}/${hyper.name}`)?.show(hyper.value, hyper.note);
     });
     conditions.update(race, look);
+    fit();
   }
+
+  new ResizeObserver(fit).observe(node);
 
   return {
     node,
