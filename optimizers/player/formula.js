@@ -23,6 +23,7 @@ export function createFormula({ onTry }) {
   function attempt() {
     clearTimeout(timer);
     timer = 0;
+    if (node.hidden) return; // closing it takes the focus from it, which ends an entry
     const text = field.value.replace(/\s+/g, " ").trim() || " "; // of none Python says that it is empty
     if (text === tried) return;
     tried = text;

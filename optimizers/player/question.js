@@ -306,9 +306,10 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
   }
 
   function update(next) {
+    const moved = next.race !== race && next.race.moved; // another link was opened
     ({ race, chosen, theme, look } = next);
     if (race.surface.name === OWN) formula.show(race.surface.f);
-    if (race.surface.name === OWN || race.moved) over = null;
+    if (race.surface.name === OWN || moved) over = null;
     if (race.surface.name !== OWN && race.surface.name !== over) formula.close();
     surface.value = formula.open ? OWN : race.surface.name;
     knobs.hidden = formula.open && race.surface.name !== OWN;
