@@ -87,7 +87,10 @@ def show_playground(
             address, the query the address bar should show ("" leaves it).
     """
     catalog = {
-        "surfaces": [{"name": name, "title": entry.title} for name, entry in SURFACES.items()],
+        "surfaces": [
+            {"name": name, "title": entry.title, "group": entry.group, "formula": entry.formula}
+            for name, entry in SURFACES.items()
+        ],
         "optimizers": [
             {"name": name, "title": entry.title, "purpose": entry.purpose}
             for name, entry in OPTIMIZERS.items()

@@ -167,10 +167,23 @@ def _term(text: str) -> Term:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         node = None
     if node is None or any(isinstance(part, ast.Tuple | ast.Starred) for part in ast.walk(node)):
-        raise ValueError(f"{_shown(text)} is no formula; write one like (1-x)**2 + 100*(y-x**2)**2.")
+        raise ValueError(f"{_shown(text.rstrip())} {_slip(text.rstrip())}.")
     if _depth(node) > DEEPEST:
         raise ValueError(f"{_shown(text)} has operations within one another more than {DEEPEST} deep.")
     return _fold(node)
+
+
+def _slip(text: str) -> str:
+    """Say what keeps a text from being a formula: of what one is still typing, what is yet to come."""
+    if text[-1] in "+-*/,":
+        sign = "**" if text.endswith("**") else text[-1]
+        return f"ends with {sign}; write what comes after it"
+    missing = text.count("(") - text.count(")")
+    if missing > 0:
+        return f"lacks {'a closing bracket' if missing == 1 else f'{missing} closing brackets'}; write )"
+    if missing < 0:
+        return "has a closing bracket too many; take one ) away"
+    return "is no formula; write one like (1-x)**2 + 100*(y-x**2)**2"
 
 
 def _depth(node: ast.AST) -> int:

@@ -233,6 +233,8 @@ class Entry:
     saddles: tuple[Point, ...] = ()  # stationary points that are no minima, worth marking
     rows: Rows | None = None  # handed to the function as its last parameter, `data`, one row after the other
     box: tuple[Point, Point] | None = None  # a step that leaves it is projected back onto it
+    group: str = "your own"  # under which heading it is offered
+    formula: str = ""  # f as a learner would type it, where it takes neither hyperparameters nor rows
 
 
 def _quadratic(condition: float, angle: float) -> tuple[Hyperparameter, Hyperparameter]:
@@ -279,6 +281,7 @@ _ENTRIES = (
         watch="A bowl with one steep and one shallow axis. Turn it: Adam minds, gradient descent does not.",
         citation="Goh, Why Momentum Really Works, Distill (2017)",
         hyperparameters=_quadratic(condition=10.0, angle=0.0),
+        group="bowls and ravines",
     ),
     Entry(
         "rosenbrock",
@@ -290,6 +293,8 @@ _ENTRIES = (
         start=(-1.35, 2.15),
         watch="A curved valley: finding it is easy, following it is not.",
         citation="Rosenbrock, The Computer Journal 3 (1960)",
+        group="bowls and ravines",
+        formula="(1-x)^2 + 100*(y-x^2)^2",
     ),
     Entry(
         "beale",
@@ -301,6 +306,8 @@ _ENTRIES = (
         start=(1.0, 1.6),
         watch="Flat plains between steep walls: a step that suits one is wrong for the other.",
         citation="Beale, IBM Report 25 (1958)",
+        group="plains and walls",
+        formula="(1.5-x+x*y)^2 + (2.25-x+x*y^2)^2 + (2.625-x+x*y^3)^2",
     ),
     Entry(
         "himmelblau",
@@ -317,6 +324,8 @@ _ENTRIES = (
         start=(-0.5, -0.6),
         watch="Four equal minima: the same start, and each optimizer may choose another.",
         citation="Himmelblau, Applied Nonlinear Programming (1972)",
+        group="several minima",
+        formula="(x^2+y-11)^2 + (x+y^2-7)^2",
     ),
     Entry(
         "booth",
@@ -329,6 +338,7 @@ _ENTRIES = (
         watch="A ravine across both axes. Turn it to 0°: Adam arrives sooner, gradient descent when it did.",
         citation="Jamil and Yang, arXiv:1308.4008",
         hyperparameters=_quadratic(condition=9.0, angle=-45.0),
+        group="bowls and ravines",
     ),
     Entry(
         "three_hump_camel",
@@ -344,6 +354,8 @@ _ENTRIES = (
             (-1.07054229182366, 0.53527114591183),
             (1.07054229182366, -0.53527114591183),
         ),
+        group="several minima",
+        formula="2*x^2 - 1.05*x^4 + x^6/6 + x*y + y^2",
     ),
     Entry(
         "styblinski_tang",
@@ -355,6 +367,8 @@ _ENTRIES = (
         start=(4.4, -1.7),
         watch="Four bowls, one the deepest: gradient descent takes the first, momentum rolls on to the best.",
         citation="Styblinski and Tang, Neural Networks 3 (1990)",
+        group="several minima",
+        formula="(x^4-16*x^2+5*x + y^4-16*y^2+5*y)/2",
     ),
     Entry(
         "rastrigin",
@@ -366,6 +380,8 @@ _ENTRIES = (
         start=(-3.6, 2.7),
         watch="A hundred local minima. Only one is the minimum: who rolls on, and who stays?",
         citation="Rastrigin, Systems of Extremal Control (1974)",
+        group="several minima",
+        formula="20 + x^2-10*cos(2*pi*x) + y^2-10*cos(2*pi*y)",
     ),
     Entry(
         "ackley",
@@ -377,6 +393,8 @@ _ENTRIES = (
         start=(-2.6, 1.6),
         watch="A funnel full of dents: gradient descent rests in the first, momentum rolls over them.",
         citation="Ackley, A Connectionist Machine for Genetic Hillclimbing (1987)",
+        group="several minima",
+        formula="20+e - 20*exp(-sqrt((x^2+y^2)/2)/5) - exp((cos(2*pi*x)+cos(2*pi*y))/2)",
     ),
     Entry(
         "saddle",
@@ -390,6 +408,7 @@ _ENTRIES = (
         citation="Dauphin et al., arXiv:1406.2572",
         hyperparameters=_quadratic(condition=1.0, angle=0.0),
         saddles=((0.0, 0.0),),
+        group="saddles",
     ),
     Entry(
         "monkey_saddle",
@@ -402,6 +421,8 @@ _ENTRIES = (
         watch="Three ways down, and where they meet no curvature at all: harder to leave than a saddle.",
         citation="Anandkumar and Ge, arXiv:1602.05908",
         saddles=((0.0, 0.0),),
+        group="saddles",
+        formula="x^3 - 3*x*y^2",
     ),
     Entry(
         "plateau",
@@ -413,6 +434,8 @@ _ENTRIES = (
         start=(-4.2, 2.0),
         watch="Here the slope is 0.0001: gradient descent hardly moves, Adam divides by its size and walks.",
         citation="Glorot and Bengio, AISTATS 2010",
+        group="plains and walls",
+        formula="1 - 1/(1+x^2+y^2)^3",
     ),
     Entry(
         "cliff",
@@ -424,6 +447,8 @@ _ENTRIES = (
         start=(-2.2, 2.0),
         watch="One touch of the wall throws gradient descent off the map; with clipping it slides along.",
         citation="Pascanu, Mikolov and Bengio, ICML 2013, arXiv:1211.5063",
+        group="plains and walls",
+        formula="log(1+2*x^2+y^2/4)/2 + 1000*(sqrt(max(0,x+y/2-1/2)^2+0.0001)-0.01)",
     ),
     Entry(
         "logistic",
@@ -436,6 +461,7 @@ _ENTRIES = (
         watch="A fit to 23 shuttle flights, intercept x and slope y. In mini-batches the path never rests.",
         citation="Dalal, Fowlkes and Hoadley, JASA 84 (1989)",
         rows=Rows(_standardised(_CHALLENGER)),
+        group="data",
     ),
     Entry(
         "noisy_ravine",
@@ -449,6 +475,7 @@ _ENTRIES = (
         citation="Bottou, Curtis and Nocedal, arXiv:1606.04838",
         hyperparameters=_quadratic(condition=20.0, angle=20.0),
         rows=Rows(_RAVINE, batch=1),
+        group="data",
     ),
     Entry(
         "sharp_flat",
@@ -461,6 +488,8 @@ _ENTRIES = (
         watch="Equally deep, curved 100 to 1: above lr 2/100 gradient descent can't rest in the sharp one.",
         citation="Keskar et al., arXiv:1609.04836",
         saddles=((-0.6720740607402799, -0.6720740607402799),),
+        group="several minima",
+        formula="((x-1)^2+(y-1)^2)/2 * (1-exp(-12.5*((x+1)^2+(y+1)^2)))",
     ),
     Entry(
         "counterexample",
@@ -474,6 +503,7 @@ _ENTRIES = (
         citation="Reddi, Kale and Kumar, ICLR 2018, arXiv:1904.09237",
         rows=Rows(_ONLINE, batch=1, cyclic=True),
         box=((-1.0, 1.0), (-1.0, 1.0)),
+        group="data",
     ),
 )
 

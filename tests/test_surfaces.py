@@ -269,3 +269,17 @@ def test_value_broadcasts() -> None:
     surface = Surface.parse("rosenbrock")
     assert surface.value(np.zeros((1, 3)), np.zeros((2, 1))).shape == (2, 3)
     assert surface.gradient(np.zeros((1, 3)), np.zeros((2, 1))).shape == (2, 3, 2)
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_each_has_a_group_and_what_one_would_type_for_it(name: str) -> None:
+    entry = SURFACES[name]
+    assert entry.group != "your own"
+    assert bool(entry.formula) == (not entry.hyperparameters and entry.rows is None)
+    if entry.formula:
+        typed, surface = Surface.parse(f'formula("{entry.formula}")'), Surface.parse(name)
+        assert typed.entry.group == "your own"
+        (x0, x1), (y0, y1) = entry.bounds
+        random = np.random.default_rng(2)
+        x, y = random.uniform(x0, x1, 200), random.uniform(y0, y1, 200)
+        np.testing.assert_allclose(typed.value(x, y), surface.value(x, y), rtol=1e-12, atol=1e-12)

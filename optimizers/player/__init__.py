@@ -302,6 +302,7 @@ def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]
             "default": hyper.default,
             "slider": list(hyper.slider),
             "scale": hyper.scale,
+            "whole": hyper.whole,
             "takes": hyper.takes,
             "aside": hyper.aside,
             "note": _same_steps(hyper, values, symbols),

@@ -122,7 +122,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     pace = createPace(race, look.by);
     chosen = Math.max(0, Math.min(race.racers.length - 1, opening ? (look.racer ?? favourite(race)) : chosen));
     look.off = look.off.filter((index) => index < race.racers.length);
-    const notices = meta.notices ?? [];
+    if (messenger) {
+      messenger.startAt(meta.turn ?? 0);
+      if (meta.moved) drop();
+      messenger.answered(meta.turn ?? 0);
+    }
+    const notices = panel ? panel.hear(meta, messenger.idle) : (meta.notices ?? []);
     if (told !== meta.told || !notices.length) notice.replaceChildren(...notices.map(line));
     told = meta.told;
     theme = readTheme(root);
@@ -133,9 +138,6 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     counts.updates += 1;
     fresh = true;
     if (messenger) {
-      messenger.startAt(meta.turn ?? 0);
-      if (meta.moved) drop();
-      messenger.answered(meta.turn ?? 0);
       // While newer wishes are under way the controls stay as the hand left them, until another link is opened.
       if (messenger.idle || question === null || meta.moved) {
         question = questionOf(race);

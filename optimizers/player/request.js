@@ -6,9 +6,9 @@ import { notationOf } from "./slider.js";
 const PATIENCE = 8000; // ms after which an unanswered request no longer holds up the next
 
 /** A racer's or surface's notation; a learner's own formula f goes before its hyperparameters. */
-const call = ({ name, f, hyper }) => {
+export const call = ({ name, f, hyper }) => {
   const changed = hyper.filter(({ value, default: usual }) => value !== usual);
-  const parts = [...(f ? [`"${f}"`] : []), ...changed.map(({ name: key, value }) => `${key}=${notationOf(value)}`)];
+  const parts = [...(f ? [JSON.stringify(f)] : []), ...changed.map(({ name: key, value }) => `${key}=${notationOf(value)}`)];
   return parts.length ? `${name}(${parts.join(", ")})` : name;
 };
 

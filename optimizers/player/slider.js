@@ -8,9 +8,15 @@ const NOTCHES = 500; // positions of a slider
 const round = (z, digits) => Number(z.toPrecision(digits));
 
 /** Value at a position 0 … NOTCHES, rounded to what a hand can mean. */
-export function valueAtNotch({ slider: [low, high], scale, default: usual }, notch) {
+export function valueAtNotch(hyper, notch) {
+  const value = numberAtNotch(hyper, notch);
+  return hyper.whole && typeof value === "number" ? Math.round(value) : value;
+}
+
+function numberAtNotch({ slider: [low, high], scale, default: usual }, notch) {
   const share = notch / NOTCHES;
   if (scale === "log" && usual === 0 && notch === 0) return 0; // what is off at 0 can be switched off again
+  if (typeof usual === "string" && notch === NOTCHES) return usual; // "all": beyond every number
   if (scale === "log") return round(low * (high / low) ** share, 3);
   if (scale === "one_minus_log") {
     const rest = (1 - low) * ((1 - high) / (1 - low)) ** share;
@@ -22,6 +28,7 @@ export function valueAtNotch({ slider: [low, high], scale, default: usual }, not
 
 /** The nearest position of a value; one outside the slider's range stands at its end. */
 export function notchOfValue({ slider: [low, high], scale }, value) {
+  if (typeof value === "string") return NOTCHES; // "all"
   let share = (value - low) / (high - low);
   if (scale === "log") share = Math.log(Math.max(value, 1e-300) / low) / Math.log(high / low);
   if (scale === "one_minus_log") share = Math.log(Math.max(1 - value, 1e-300) / (1 - low)) / Math.log((1 - high) / (1 - low));
@@ -30,10 +37,11 @@ export function notchOfValue({ slider: [low, high], scale }, value) {
 
 /**
  * One row: symbol, slider, number. onInput(value, final) is called at every movement and once more at its end.
- * show(value) sets it from outside, except while a hand is on it.
+ * show(value) sets it from outside, except while a hand is on it. hyper.zero is what 0 is called ("off").
  */
 export function createSlider({ hyper, owner, onInput }) {
   const name = `${hyper.name} of ${owner}`;
+  const written = (z) => (z === 0 && hyper.zero ? hyper.zero : typeof z === "string" ? z : formatSetting(z));
   const range = element("input", { type: "range", min: 0, max: NOTCHES, step: 1, "aria-label": name });
   const number = element("input.value", {
     type: "text", inputmode: "decimal", "aria-label": `${name}, as a number`, spellcheck: "false", autocomplete: "off",
@@ -45,21 +53,35 @@ export function createSlider({ hyper, owner, onInput }) {
 
   function paint() {
     range.style.setProperty("--filled", range.value / NOTCHES);
-    range.setAttribute("aria-valuetext", formatSetting(value));
+    range.setAttribute("aria-valuetext", written(value));
   }
 
   function show(next) {
     if (dragging) return;
     value = next;
     range.value = notchOfValue(hyper, value);
-    if (number.getRootNode().activeElement !== number) number.value = formatSetting(value);
+    if (number.getRootNode().activeElement !== number) number.value = written(value);
     paint();
   }
 
+  // One press of an arrow is one value on, however many notches that is.
+  range.addEventListener("keydown", (event) => {
+    const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (!way || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    let notch = Number(range.value) + way;
+    while (notch > 0 && notch < NOTCHES && valueAtNotch(hyper, notch) === value) notch += way;
+    if (notch < 0 || notch > NOTCHES) return;
+    range.value = notch;
+    value = valueAtNotch(hyper, notch);
+    number.value = written(value);
+    paint();
+    onInput(value, true);
+  });
   range.addEventListener("input", () => {
     dragging = true;
     value = valueAtNotch(hyper, Number(range.value));
-    number.value = formatSetting(value);
+    number.value = written(value);
     paint();
     onInput(value, false);
   });
@@ -73,9 +95,9 @@ export function createSlider({ hyper, owner, onInput }) {
   });
   number.addEventListener("change", () => {
     const text = number.value.trim().replace("−", "-").replace(",", ".");
-    if (text) onInput(text, true); // an emptied field asks for nothing: leaving it brings the value back
+    if (text) onInput(text === hyper.zero ? 0 : text, true); // an emptied field asks for nothing: leaving it brings the value back
   });
-  number.addEventListener("blur", () => (number.value = formatSetting(value)));
+  number.addEventListener("blur", () => (number.value = written(value)));
   number.addEventListener("keydown", (event) => {
     if (event.key === "Enter") number.blur();
     if (event.key === "Escape") {

@@ -343,7 +343,8 @@ def test_no_more_than_eight_race(open_page: OpenPage) -> None:
 def test_what_is_looked_at_goes_with_a_shorter_race(open_page: OpenPage) -> None:
     """The last racer is looked into, late in the race; then there is neither that racer nor that step."""
     page = ready(open_page("/?o=adam&o=adam(bias_correction=False)&steps=300&step=250&racer=1"))
-    page.get_by_role("button", name="with / without correction").click()
+    page.get_by_role("button", name="More for Adam, uncorrected").click()
+    page.get_by_role("menuitem", name="Remove").click()
     settled(page)
     assert player(page, "race.racers.map(r => r.label)") == ["Adam"]
     length = page.get_by_label("Length of the race in steps")
