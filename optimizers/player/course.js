@@ -70,7 +70,7 @@ export function overshootsOf(racer, last, [x, y], reach) {
   return steps;
 }
 
-/** Where a racer is off the map at its end: the step at which it left it for good; null if it is on it. */
+/** The step at which a racer that is off the map at its last step left it for good; null if it is on it. */
 function leftAt({ surface: { bounds: [x0, x1, y0, y1] } }, racer, last) {
   let step = null;
   for (let k = last; k >= 0; k--) {
@@ -147,7 +147,7 @@ function hoversAbout(racer, last, diagonal) {
  * What one racer's path comes to. `field`, the lattice of f, tells a local minimum from a plateau; without it neither is said.
  *
  * {last, end, arrived, diverged, target: the minimum nearest to its end or null, closest: {step, distance} or null,
- * overshoots: [step] of the place it ends at, off: step or null, floor: the distance at which it circles or null,
+ * overshoots: [step] of the place it ends at, off: the step at which it left the map for good or null, floor: the distance at which it circles or null,
  * rests: the step since which it stays in place, middle: the place about which it keeps moving or null,
  * fate: "diverged" | "arrived" | "circling" | "off" | "local" | "hovering" | "saddle" | "start" | "creeping" | "moving"}
  */
@@ -177,14 +177,14 @@ export function courseOf(race, racer, field = null) {
     closest = { step, distance: distance[step] };
     if (diverged === null) floor = circlesAt(racer, distance, last, diagonal);
   }
-  const off = diverged === null ? leftAt(race, racer, last) : null;
+  const off = leftAt(race, racer, last) ?? diverged;
   const rests = restsFrom(racer, last, reach);
   const still = last >= FEWEST && rests <= RESTED * last && lengthAt(racer, last - 1) < reach;
 
   const middle = diverged === null ? hoversAbout(racer, last, diagonal) : null;
 
   const fate = () => {
-    if (diverged !== null) return "diverged";
+    if (diverged !== null) return race.surface.lowest === null ? "off" : "diverged"; // without a bottom one falls for ever
     if (arrived !== null) return "arrived";
     if (floor !== null) return "circling";
     if (off !== null) return "off";

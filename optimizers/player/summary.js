@@ -15,6 +15,8 @@ export const rounded = (z, digits = 3) => formatSetting(Number(z.toPrecision(dig
 /** "(1, −0.5)"; what would show as a power of ten is 0. */
 export const placeName = (point) => `(${point.map((z) => (Math.abs(z) < 1e-4 ? "0" : rounded(z))).join(", ")})`;
 
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** "a", "a and b", "a, b and c". */
 export function listed(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
@@ -141,5 +143,5 @@ export function summarize(race, { off = [], field = null } = {}) {
     clauses(race, others, { first: false, brief }).join("; "),
     lowest(race, entries),
   ];
-  return sentences.filter(Boolean).map((text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`).join(" ");
+  return sentences.filter(Boolean).map((text) => `${capital(text)}.`).join(" ");
 }

@@ -20,7 +20,7 @@ from optimizers.trajectory import CONVERGED, reach
 pytestmark = pytest.mark.browser
 
 FOLDER = Path(optimizers.player.__file__).parent
-MODULES = ("course.js", "summary.js", "landmarks.js")
+MODULES = ("course.js", "summary.js", "landmarks.js", "guess.js")
 READ = """async ([packet, names, work]) => {
     const { unpack } = await import("/packet.js");
     const { readRace } = await import("/race.js");
