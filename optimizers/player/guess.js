@@ -8,6 +8,7 @@ import { courseOf, diagonalOf, lengthAt, nearest, pointAt, reachOf } from "./cou
 import { factorPeak } from "./landmarks.js";
 import { hyperOf } from "./race.js";
 import { capital, listed, nameOf, placeName, rounded, times } from "./summary.js";
+import { valueAt } from "./surface.js";
 
 const COST = 4; // points for each percent of the map's diagonal between guess and end
 const RIGHT = 0.05; // of the diagonal: a guess as near counts as right
@@ -232,13 +233,26 @@ const WHERE = {
     return `The way is right, the time too short: after ${race.steps} steps it is still ${rounded(left, 2)} from the minimum, ` +
       `and its last step is ${formatNumber(pace, 2)} long.${more}`;
   },
+
+  rests({ racer, course, point, field, diagonal }) {
+    if (!point || !field || (course.fate !== "arrived" && course.fate !== "local")) return null;
+    const h = 0.003 * diagonal;
+    const slope = Math.hypot(
+      valueAt(field, point[0] + h, point[1]) - valueAt(field, point[0] - h, point[1]),
+      valueAt(field, point[0], point[1] + h) - valueAt(field, point[0], point[1] - h),
+    ) / (2 * h);
+    const rest = length(slopeAt(racer, course.last - 1));
+    if (!(slope > 10 * rest)) return null;
+    return `${capital(nameOf(racer))} comes to rest where the slope vanishes: at its end it is ${formatNumber(rest, 2)}. ` +
+      `At your guess the slope is about ${rounded(slope, 2)}, so it would have gone on.`;
+  },
 };
 
 /** The angle by which a guess lies off the way straight downhill, or null if it is not meant so. */
 function downhillOff(point, start, slope, diagonal) {
   if (!point || between(point, start) < AT * diagonal || length(slope) === 0) return null;
   const off = angle(minus(point, start), slope.map((z) => -z));
-  return off < 12 ? off : null;
+  return off < 15 ? off : null;
 }
 
 /** What in this race answers the guess where racer `index` ends: {key, text}, or null. */
@@ -246,7 +260,7 @@ export function whyWhere(race, index, point, field = null) {
   const racer = race.racers[index];
   const score = scoreWhere(race, index, point, field);
   const facts = {
-    race, racer, point, gone: score.gone, course: courseOf(race, racer, field), diagonal: diagonalOf(race), start: pointAt(racer, 0),
+    race, racer, point, field, gone: score.gone, course: courseOf(race, racer, field), diagonal: diagonalOf(race), start: pointAt(racer, 0),
   };
   return firstOf(score.right ? { circles: WHERE.circles } : WHERE, facts);
 }

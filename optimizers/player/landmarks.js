@@ -2,7 +2,7 @@
 
 import { courseOf, pointAt, reachOf } from "./course.js";
 import { biasFactor } from "./race.js";
-import { rounded } from "./summary.js";
+import { nameOf, rounded } from "./summary.js";
 
 /**
  * The step from which on one sees a racer apart from another: the first at which they are more than 1 % of the map's
@@ -33,9 +33,9 @@ function firstDifference(race, chosen, off) {
   }
   if (!first) return [];
   const [one, other] = [race.racers[chosen], race.racers[first.index]];
-  const text = `${one.label} and ${other.label} first differ`;
-  const note = "for the first time more than 1 % of the map's diagonal apart, about the size of a marker";
-  return [{ step: first.step, text, note, racer: chosen, kind: "difference", quiet: false }];
+  const note = `${nameOf(one)} and ${nameOf(other)} are for the first time more than 1 % of the map's diagonal apart, ` +
+    "about the size of a marker";
+  return [{ step: first.step, text: "first difference", note, racer: chosen, kind: "difference", quiet: false }];
 }
 
 /** Where (1−β₁ᵗ)/√(1−β₂ᵗ) is greatest for a racer without bias correction: {t, factor}, or null. */

@@ -1,10 +1,10 @@
 // Predict first: a question about the race, a guess, and only then the race, with a score and an answer to the thought behind it.
 
 import { element, icon, swatch, write } from "./dom.js";
-import { anotherStart, firstOfRace, scoreFirst, scoreWhere, verdictFirst, verdictWhere, whyFirst, whyWhere } from "./guess.js";
+import { anotherStart, scoreFirst, scoreWhere, verdictFirst, verdictWhere, whyFirst, whyWhere } from "./guess.js";
 import { toPixel, within } from "./paths.js";
-import { colorOf, formatSetting } from "./race.js";
-import { nameOf, summarize } from "./summary.js";
+import { colorOf, formatSetting, lastStep } from "./race.js";
+import { nameOf } from "./summary.js";
 
 const KINDS = [["where", "Where does it end?"], ["first", "Who is first?"]];
 
@@ -14,13 +14,14 @@ const identity = ({ surface, start, steps, racers, conditions }) =>
 
 /**
  * The panel that asks. setLook({predict: ""}) leaves it; change(edit, final) alters the question; rest() sets time to the
- * start and stops it, run() lets it run from there, skip() goes to its end; refresh() asks for a draw; fieldOf() gives the
- * lattice of f or null.
+ * start and stops it, run() lets it run from there, skip() goes to its end; refresh() asks for a draw, unveil() is called
+ * when more, or less, may be shown; fieldOf() gives the lattice of f or null.
  *
- * While `veiled` nothing after the start may be shown: neither paths nor numbers nor landmarks nor maps of where one ends.
- * While `placing` a place on the map is a guess: place(x, y, final). over(q, view, theme) draws the guess on the stage.
+ * While `waiting` for a guess time stands at the start. While `veiled`, until the race is run to its end, nothing may be
+ * shown that tells how it goes on: neither charts nor landmarks nor maps of where one ends. While `placing` a place on the
+ * map is a guess: place(x, y, final). over(q, view, theme) draws the guess on the stage.
  */
-export function createPredict({ setLook, change, rest, run, skip, refresh, fieldOf }) {
+export function createPredict({ setLook, change, rest, run, skip, refresh, unveil, fieldOf }) {
   const button = element("button.tool", {
     type: "button", title: "Guess before the race is shown (p)", "data-part": "predict",
     onclick: () => setLook({ predict: context.look.predict ? "" : "where" }),
@@ -36,7 +37,7 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
   const told = element("div.verdict", { role: "status" });
   const score = element("span.tally", { title: "Right: within 5 % of the map's diagonal, or the right racer" });
   const node = element("div.panel.predict", { "data-part": "predict" },
-    element("div.head", {}, kinds, leave), question, answers, go, told, score);
+    element("div.head", {}, kinds, score, leave), question, answers, go, told);
 
   let context = null;
   let kind = ""; // what is asked: where, first, or nothing
@@ -49,8 +50,14 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
   function ask() {
     phase = "asked";
     guess = undefined;
+    racer = context.chosen;
     rest();
     build();
+  }
+
+  function askAgain() {
+    ask();
+    unveil();
   }
 
   function build() {
@@ -67,11 +74,12 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
       const off = choice("off the map", null, "It leaves the map, or diverges");
       answers.replaceChildren(element("p.hint", {}, place()), ...(asked ? [off] : []));
     } else {
-      const goal = race.surface.minima.length ? "arrives first at a minimum" : "leaves the map first";
+      const { length } = race.surface.minima;
+      const goal = length ? `arrives first at ${length > 1 ? "a" : "the"} minimum` : "leaves the map first";
       question.replaceChildren(`Who ${goal}?`);
       const shown = [...race.racers.keys()].filter((index) => !look.off.includes(index));
       answers.replaceChildren(element("div.choices", { role: "radiogroup", "aria-label": question.textContent },
-        ...shown.map((index) => choice(nameOf(race.racers[index]), index, "", swatch(race.racers[index], colorOf(race.racers[index], theme), 24))),
+        ...shown.map((index) => choice(nameOf(race.racers[index]), index, "", colorOf(race.racers[index], theme))),
         choice(`nobody within ${race.steps} steps`, null)));
     }
     go.hidden = phase === "told";
@@ -86,11 +94,12 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
     return guess === null ? "Your guess: off the map." : `Your guess: ${guess.map(formatSetting).join(", ")}.`;
   }
 
-  function choice(word, value, title = "", mark = "") {
-    return element("button.choice", {
+  /** An answer one may choose; a racer's wears its colour. */
+  function choice(word, value, title = "", color = null) {
+    return element("button.answer", {
       type: "button", role: "radio", title: title || false, "aria-checked": String(guess === value), disabled: phase !== "asked",
-      onclick: () => take(value),
-    }, mark, element("span", {}, word));
+      style: color && `--hue:${color}`, onclick: () => take(value),
+    }, color ? swatch(context.race.racers[value], color, 24) : "", element("span", {}, word));
   }
 
   function take(value) {
@@ -106,7 +115,7 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
     if (guess === undefined) return;
     if (phase === "running") return void skip();
     phase = "running";
-    build();
+    unveil();
     run();
   }
 
@@ -122,12 +131,10 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
     told.replaceChildren(
       element("p.score", {}, verdict),
       ...(why ? [element("p.sentence", { "data-why": why.key }, why.text)] : []),
-      element("p.hint", {}, summarize(race, { off: look.off, field })),
       element("div.more", {},
         element("button.quiet", { type: "button", onclick: another }, "another start"),
-        element("button.quiet", { type: "button", onclick: ask }, "ask again")));
-    build();
-    refresh();
+        element("button.quiet", { type: "button", onclick: askAgain }, "ask again")));
+    unveil();
   }
 
   function another() {
@@ -154,8 +161,11 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
   return {
     node,
     button,
-    get veiled() {
+    get waiting() {
       return kind !== "" && phase === "asked";
+    },
+    get veiled() {
+      return kind !== "" && phase !== "told";
     },
     get placing() {
       return kind === "where" && phase === "asked";
@@ -168,7 +178,6 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
       const again = look.predict !== kind || now !== about || (kind === "where" && phase === "asked" && racer !== chosen);
       [kind, about] = [look.predict, now];
       if (!kind) return;
-      if (again) racer = chosen;
       if (again) ask();
       else build();
     },
@@ -179,26 +188,47 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, field
     },
     run: start,
     draw(at) {
-      if (kind && phase === "running" && at.every((step, index) => context.look.off.includes(index) || step >= context.race.steps)) tell();
+      if (kind && phase === "running" && at.every((step, index) => context.look.off.includes(index) || step >= lastStep(context.race, context.race.racers[index]))) tell();
     },
     over(q, view, theme) {
       if (kind !== "where" || !guess) return;
       const [x, y] = toPixel(view, ...guess);
       if (!within(view, x, y)) return;
-      q.beginPath();
-      for (const [dx, dy] of [[1, 1], [-1, 1]]) {
-        q.moveTo(x - 6 * dx, y - 6 * dy);
-        q.lineTo(x + 6 * dx, y + 6 * dy);
+      const { race } = context;
+      const color = colorOf(race.racers[racer], theme);
+      const halo = theme.dark ? "rgba(20,22,26,.82)" : "rgba(255,255,255,.88)";
+      if (phase === "told") { // how far the end is
+        const last = lastStep(race, race.racers[racer]);
+        q.beginPath();
+        q.moveTo(x, y);
+        q.lineTo(...toPixel(view, race.racers[racer].value("theta", last, 0), race.racers[racer].value("theta", last, 1)));
+        q.setLineDash([2, 4]);
+        q.lineWidth = 1.2;
+        q.strokeStyle = theme.ink;
+        q.stroke();
+        q.setLineDash([]);
       }
-      q.arc(x, y, 11, 0, 2 * Math.PI);
-      q.lineCap = "round";
-      for (const [width, color] of [[5, theme.dark ? "rgba(20,22,26,.8)" : "rgba(255,255,255,.9)"], [2, colorOf(context.race.racers[racer], theme)]]) {
+      for (const [width, ink] of [[5, halo], [2, color]]) {
+        q.beginPath();
+        q.arc(x, y, 10, 0, 2 * Math.PI);
         q.lineWidth = width;
-        q.strokeStyle = color;
-        q.setLineDash(width === 2 ? [4, 3] : []);
+        q.strokeStyle = ink;
         q.stroke();
       }
-      q.setLineDash([]);
+      q.beginPath();
+      q.arc(x, y, 2.5, 0, 2 * Math.PI);
+      q.fillStyle = color;
+      q.fill();
+      q.font = `${theme.size - 1}px ${theme.family}`;
+      q.textBaseline = "middle";
+      const left = x > view.width - 90;
+      q.textAlign = left ? "right" : "left";
+      q.lineWidth = 4;
+      q.strokeStyle = halo;
+      q.strokeText("your guess", x + (left ? -16 : 16), y);
+      q.fillStyle = theme.ink;
+      q.fillText("your guess", x + (left ? -16 : 16), y);
+      q.textAlign = "left";
     },
   };
 }

@@ -293,9 +293,9 @@ export function createStage({ onPlace, onWindow, refresh }) {
     },
     /**
      * Draw a moment: at[k] is the step at which racer k stands; `full` shows the whole paths, what is to come as a ghost;
-     * off: racers that are not shown. Returns the names' boxes.
+     * look.off: racers that are not shown; over(q, view, theme) draws on top. Returns the names' boxes.
      */
-    draw({ at, full, chosen, theme: now, look: newLook }) {
+    draw({ at, full, chosen, theme: now, look: newLook, over }) {
       if (!race || !view.width) return [];
       look = newLook;
       lay(); // one may have zoomed
@@ -327,6 +327,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
       const markers = order.map((k) => ({ racer: tracks[k].racer, index: k, spot: markerOf(tracks[k], at[k], view) }));
       for (const { racer, index, spot } of markers) drawMarker(q, racer, spot, index === chosen);
       const labels = drawLabels(q, markers, chosen, origin, at);
+      over?.(q, view, theme);
       if (placing.cross) drawCross(q, placing.cross);
       return labels;
     },

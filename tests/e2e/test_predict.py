@@ -235,4 +235,4 @@ def test_landmarks_are_where_it_happened(modules: Modules) -> None:
     assert ("factor", 1) not in found
     hidden = modules.landmarks(given, 1, 2, 3)
     assert {mark["racer"] for mark in hidden} == {0, 1}
-    assert "momentum" in next(mark["text"] for mark in hidden if mark["kind"] == "difference")
+    assert "momentum" in next(mark["note"] for mark in hidden if mark["kind"] == "difference")
