@@ -42,50 +42,39 @@ export function nearest(places, [x, y]) {
  * side than the overshoot before. So bouncing from wall to wall of a ravine on the way is none, swinging through the
  * place is, and one swing counts once however much it wobbles. It must be farther out than `reach`, to be seen.
  */
-export function overshootsOf(racer, last, [x, y], reach) {
+function overshootsOf({ x, y, last }, [px, py], reach) {
   const steps = [];
-  const ahead = []; // corners so far, ever nearer: the last one as far away as this one is among them
-  const distances = new Float64Array(last + 1);
-  const from = (k) => [racer.value("theta", k, 0) - x, racer.value("theta", k, 1) - y];
-  const dot = (a, b) => a[0] * b[0] + a[1] * b[1];
-  let before = null;
-  let here = from(0);
-  let side = null; // of the overshoot before
+  const ahead = new Int32Array(last + 1); // corners so far, ever nearer: the last one as far away as this one is among them
+  let count = 0;
+  const square = (k) => (x[k] - px) ** 2 + (y[k] - py) ** 2;
+  const dot = (i, j) => (x[i] - px) * (x[j] - px) + (y[i] - py) * (y[j] - py);
+  let side = -1; // the overshoot before
   for (let k = 0; k <= last; k++) {
-    const next = k < last ? from(k + 1) : null;
-    const distance = (distances[k] = Math.hypot(here[0], here[1]));
-    while (ahead.length && distances[ahead[ahead.length - 1]] < distance) ahead.pop();
-    const leaving = before && dot(here, here) > dot(here, before);
-    const returning = next && dot(here, next) < dot(here, here);
-    if (distance > reach && leaving && returning) {
-      const entry = from(ahead.length ? ahead[ahead.length - 1] : 0);
-      if (dot(entry, here) < 0 && (!side || dot(side, here) < 0)) {
+    const far = square(k);
+    while (count && square(ahead[count - 1]) < far) count -= 1;
+    if (far > reach * reach && k > 0 && k < last && far > dot(k, k - 1) && dot(k, k + 1) < far) {
+      const entry = count ? ahead[count - 1] : 0;
+      if (dot(entry, k) < 0 && (side < 0 || dot(side, k) < 0)) {
         steps.push(k);
-        side = here;
+        side = k;
       }
     }
-    ahead.push(k);
-    [before, here] = [here, next];
+    ahead[count++] = k;
   }
   return steps;
 }
 
 /** The step at which a racer that is off the map at its last step left it for good; null if it is on it. */
-function leftAt({ surface: { bounds: [x0, x1, y0, y1] } }, racer, last) {
-  let step = null;
-  for (let k = last; k >= 0; k--) {
-    const [x, y] = pointAt(racer, k);
-    if (x >= x0 && x <= x1 && y >= y0 && y <= y1) return step;
-    step = k;
-  }
-  return step;
+function leftAt({ x, y, last }, [x0, x1, y0, y1]) {
+  let k = last;
+  while (k >= 0 && !(x[k] >= x0 && x[k] <= x1 && y[k] >= y0 && y[k] <= y1)) k -= 1;
+  return k < last ? k + 1 : null;
 }
 
 /** The first step from which on a racer stays within `reach` of its last point. */
-function restsFrom(racer, last, reach) {
-  const [x, y] = pointAt(racer, last);
+function restsFrom({ x, y, last }, reach) {
   let step = last;
-  while (step > 0 && Math.hypot(racer.value("theta", step - 1, 0) - x, racer.value("theta", step - 1, 1) - y) <= reach) step -= 1;
+  while (step > 0 && (x[step - 1] - x[last]) ** 2 + (y[step - 1] - y[last]) ** 2 <= reach * reach) step -= 1;
   return step;
 }
 
@@ -111,36 +100,55 @@ function inBowl(field, [x, y], slope, reach) {
   return least > 0 && slope / least < 0.05 * reach;
 }
 
-/** The distance at which a racer keeps going round a minimum in its last quarter, or null: `distance` of each step. */
-function circlesAt(racer, distance, last, diagonal) {
-  if (last < FEWEST) return null;
-  const from = last - Math.floor(last / TAIL);
-  const tail = distance.slice(from);
-  const half = Math.floor(tail.length / 2);
-  const most = (part) => part.reduce((a, b) => Math.max(a, b), 0);
-  const [early, late] = [most(tail.subarray(0, half)), most(tail.subarray(half))];
-  if (!(late >= 0.6 * early && Math.max(early, late) < AROUND * diagonal)) return null; // it still comes nearer
+/** How long a path is from one step to its last. */
+function lengthFrom({ x, y, last }, from) {
   let length = 0;
-  for (let k = from; k < last; k++) length += lengthAt(racer, k);
-  if (!(length > 4 * Math.max(early, late))) return null; // it hardly moves, or passes by
+  for (let k = from; k < last; k++) length += Math.sqrt((x[k + 1] - x[k]) ** 2 + (y[k + 1] - y[k]) ** 2);
+  return length;
+}
+
+/** The distance at which a racer keeps going round a minimum in its last quarter, or null. */
+function circlesAt(path, distance, diagonal) {
+  if (path.last < FEWEST) return null;
+  const from = path.last - Math.floor(path.last / TAIL);
+  const tail = distance.slice(from);
+  const half = tail.length >> 1;
+  const [early, late] = [most(tail.subarray(0, half)), most(tail.subarray(half))];
+  const size = Math.max(early, late);
+  if (!(late >= 0.6 * early && size < AROUND * diagonal)) return null; // it still comes nearer
+  if (!(lengthFrom(path, from) > 4 * size)) return null; // it hardly moves, or passes by
   return tail.sort()[half];
 }
 
+function most(values) {
+  let high = -Infinity;
+  for (const value of values) if (value > high) high = value;
+  return high;
+}
+
 /** The middle of the place about which a racer keeps moving in its last quarter without getting anywhere, or null. */
-function hoversAbout(racer, last, diagonal) {
+function hoversAbout(path, diagonal) {
+  const { x, y, last } = path;
   if (last < FEWEST) return null;
   const from = last - Math.floor(last / TAIL);
-  const middle = [0, 0];
-  let length = 0;
-  for (let k = from; k < last; k++) {
-    pointAt(racer, k).forEach((z, axis) => (middle[axis] += z / (last - from)));
-    length += lengthAt(racer, k);
+  const mean = (values) => values.subarray(from, last).reduce((a, b) => a + b) / (last - from);
+  const [mx, my] = [mean(x), mean(y)];
+  let square = 0;
+  for (let k = from; k < last; k++) square = Math.max(square, (x[k] - mx) ** 2 + (y[k] - my) ** 2);
+  const radius = Math.sqrt(square);
+  return radius < LEFT * diagonal && lengthFrom(path, from) > 8 * radius ? [mx, my] : null;
+}
+
+/** The distance to the nearest of some places at every step. */
+function distancesTo(places, { x, y, last }) {
+  const squares = new Float64Array(last + 1).fill(Infinity);
+  for (const [px, py] of places) {
+    for (let k = 0; k <= last; k++) {
+      const square = (x[k] - px) ** 2 + (y[k] - py) ** 2;
+      if (square < squares[k]) squares[k] = square;
+    }
   }
-  let radius = 0;
-  for (let k = from; k < last; k++) {
-    radius = Math.max(radius, Math.hypot(racer.value("theta", k, 0) - middle[0], racer.value("theta", k, 1) - middle[1]));
-  }
-  return radius < LEFT * diagonal && length > 8 * radius ? middle : null;
+  return squares.map(Math.sqrt);
 }
 
 /**
@@ -152,11 +160,26 @@ function hoversAbout(racer, last, diagonal) {
  * fate: "diverged" | "arrived" | "circling" | "off" | "local" | "hovering" | "saddle" | "start" | "creeping" | "moving"}
  */
 export function courseOf(race, racer, field = null) {
+  const known = courses.get(racer);
+  if (known && known.field === field) return known.course;
+  const course = follow(race, racer, field);
+  courses.set(racer, { field, course });
+  return course;
+}
+
+const courses = new WeakMap(); // racer -> its course: a race arrives with racers of its own
+
+function follow(race, racer, field) {
   const diagonal = diagonalOf(race);
   const reach = reachOf(race);
   const last = lastStep(race, racer);
+  const path = { x: new Float64Array(last + 1), y: new Float64Array(last + 1), last };
+  for (let k = 0; k <= last; k++) {
+    path.x[k] = racer.value("theta", k, 0);
+    path.y[k] = racer.value("theta", k, 1);
+  }
   const end = pointAt(racer, last);
-  const { minima, saddles } = race.surface;
+  const { minima, saddles, bounds } = race.surface;
   const index = nearest(minima, end);
   const target = index < 0 ? null : minima[index];
   const diverged = racer.diverged ?? null;
@@ -165,23 +188,17 @@ export function courseOf(race, racer, field = null) {
   let closest = null;
   let floor = null;
   if (target) {
-    const distance = new Float64Array(last + 1).fill(Infinity);
-    for (const [x, y] of minima) {
-      for (let k = 0; k <= last; k++) {
-        const away = Math.hypot(racer.value("theta", k, 0) - x, racer.value("theta", k, 1) - y);
-        if (away < distance[k]) distance[k] = away;
-      }
-    }
-    const least = distance.reduce((a, b) => Math.min(a, b));
+    const distance = distancesTo(minima, path);
+    let least = Infinity;
+    for (const away of distance) if (away < least) least = away;
     const step = distance.findIndex((away) => away <= least + CLOSE * diagonal);
     closest = { step, distance: distance[step] };
-    if (diverged === null) floor = circlesAt(racer, distance, last, diagonal);
+    if (diverged === null) floor = circlesAt(path, distance, diagonal);
   }
-  const off = leftAt(race, racer, last) ?? diverged;
-  const rests = restsFrom(racer, last, reach);
+  const off = leftAt(path, bounds) ?? diverged;
+  const rests = restsFrom(path, reach);
   const still = last >= FEWEST && rests <= RESTED * last && lengthAt(racer, last - 1) < reach;
-
-  const middle = diverged === null ? hoversAbout(racer, last, diagonal) : null;
+  const middle = diverged === null ? hoversAbout(path, diagonal) : null;
 
   const fate = () => {
     if (diverged !== null) return race.surface.lowest === null ? "off" : "diverged"; // without a bottom one falls for ever
@@ -192,14 +209,10 @@ export function courseOf(race, racer, field = null) {
     const slope = Math.hypot(racer.value("g", last - 1, 0), racer.value("g", last - 1, 1));
     if (field && inBowl(field, end, slope, reach)) return "local";
     if (saddles.some(([x, y]) => Math.hypot(end[0] - x, end[1] - y) < LEFT * diagonal)) return "saddle";
-    const [x, y] = pointAt(racer, 0);
-    for (let k = 1; k <= last; k++) {
-      if (Math.hypot(racer.value("theta", k, 0) - x, racer.value("theta", k, 1) - y) > LEFT * diagonal) return "creeping";
-    }
-    return "start";
+    return most(distancesTo([pointAt(racer, 0)], path)) > LEFT * diagonal ? "creeping" : "start";
   };
   const ending = fate();
   const centre = ending === "local" ? end : target;
-  const overshoots = centre && ending !== "off" ? overshootsOf(racer, last, centre, reach) : [];
+  const overshoots = centre && ending !== "off" ? overshootsOf(path, centre, reach) : [];
   return { last, end, arrived, diverged, target, closest, overshoots, off, floor, rests, middle, fate: ending };
 }

@@ -59,6 +59,7 @@ export function createExplanation({ panels, charts, predict, onChoose, setLook }
       if (next !== present) holder.replaceChildren(next.node);
       present = next;
       present.update(context);
+      if (!asking) predict?.update(context); // it may just have been left
     },
     /** After the panel is filled: the charts take the room it leaves. */
     charts: (context) => charts?.update(context),

@@ -1,7 +1,7 @@
 // Where in a race something happened: the marks on the timeline, and what one can jump to.
 
-import { courseOf, pointAt, reachOf } from "./course.js";
-import { biasFactor } from "./race.js";
+import { courseOf, reachOf } from "./course.js";
+import { biasFactor, lastStep } from "./race.js";
 import { nameOf, rounded } from "./summary.js";
 
 /**
@@ -11,9 +11,9 @@ import { nameOf, rounded } from "./summary.js";
 export function partsAt(race, one, other) {
   const reach = reachOf(race);
   for (let k = 1; k <= race.steps; k++) {
-    const [ax, ay] = pointAt(one, k);
-    const [bx, by] = pointAt(other, k);
-    if (!(Math.hypot(ax - bx, ay - by) <= reach)) return Number.isNaN(ax) && Number.isNaN(bx) ? null : k;
+    const square = [0, 1].reduce((sum, axis) => sum + (one.value("theta", k, axis) - other.value("theta", k, axis)) ** 2, 0);
+    if (square <= reach * reach) continue;
+    return lastStep(race, one) < k && lastStep(race, other) < k ? null : k; // both have diverged
   }
   return null;
 }
@@ -49,12 +49,12 @@ export function factorPeak(racer, steps) {
   return peak.factor > 1 ? peak : null;
 }
 
-function marksOf(race, racer, index) {
+function marksOf(race, racer, index, field) {
   const found = [];
   const add = (kind, step, text, note = "", quiet = false) => found.push({ step, text, note, racer: index, kind, quiet });
   const peak = factorPeak(racer, race.steps);
   if (peak) add("factor", peak.t - 1, `${racer.label}: factor peaks, ${peak.factor.toFixed(2)}×`, "(1−β₁ᵗ)/√(1−β₂ᵗ)"); // update t leaves step t − 1
-  const { diverged, arrived, closest, overshoots, last } = courseOf(race, racer);
+  const { diverged, arrived, closest, overshoots, last } = courseOf(race, racer, field);
   if (diverged !== null) add("diverged", diverged, `${racer.label} diverges`);
   else if (arrived !== null) add("arrived", arrived, `${racer.label} arrives`);
   if (overshoots.length && diverged === null) {
@@ -75,10 +75,10 @@ function marksOf(race, racer, index) {
  * kind: "difference" (the chosen racer and its nearest kin, those of its hue, or else any other, are for the first time
  * more than 1 % of the map's diagonal apart), "closest" (a racer's closest approach to a minimum), "diverged", "arrived",
  * "overshoot" (the first), "factor" (peak of the bias factor). `note` is for the tooltip. A quiet one is to jump to, and no mark.
- * off: indices of hidden racers.
+ * off: indices of hidden racers; field: the lattice of f or null.
  */
-export function landmarks(race, chosen, off = []) {
+export function landmarks(race, chosen, { off = [], field = null } = {}) {
   const shown = [...race.racers.keys()].filter((index) => !off.includes(index));
-  const all = shown.flatMap((index) => marksOf(race, race.racers[index], index));
+  const all = shown.flatMap((index) => marksOf(race, race.racers[index], index, field));
   return [...(off.includes(chosen) ? [] : firstDifference(race, chosen, off)), ...all].sort((a, b) => a.step - b.step);
 }

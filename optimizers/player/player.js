@@ -183,17 +183,18 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const veiled = predict?.veiled === true;
     root.classList.toggle("veiled", veiled);
     timeline.node.inert = predict?.waiting === true;
-    race.landmarks = veiled ? [] : landmarks(race, chosen, look.off);
+    const field = grids.get(race.surface.grid) ?? null;
+    race.landmarks = veiled ? [] : landmarks(race, chosen, { off: look.off, field });
     timeline.update(race, theme, pace, look.by);
-    if (!full) tell(veiled);
+    if (!full) tell(veiled ? "" : summarize(race, { off: look.off, field }));
     explanation.draw(pace.at(clock.step)); // before the charts: they take the room the numbers leave
     explanation.charts(context());
   }
 
   /** The run in words, once nothing moves the question any more. */
-  function tell(veiled) {
-    words.textContent = veiled ? "" : summarize(race, { off: look.off, field: grids.get(race.surface.grid) ?? null });
-    words.title = words.textContent; // where it does not fit
+  function tell(text) {
+    words.textContent = text;
+    words.title = text; // where it does not fit
   }
 
   /** It is looked at in another way. */

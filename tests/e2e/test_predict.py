@@ -1,16 +1,17 @@
-"""Predict first, the run in words, and the landmarks: each number they say is checked against Python's race."""
+"""Predict first, the run in words, and the landmarks: their numbers are checked against Python's race."""
 
 import base64
+import json
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 import optimizers.player
 from optimizers import Race, race
@@ -27,7 +28,8 @@ READ = """async ([packet, names, work]) => {
     const { meta, arrays } = unpack(Uint8Array.from(atob(packet), (letter) => letter.charCodeAt(0)));
     const known = { field: { ...meta.grid, values: arrays.grid } };
     for (const name of names) Object.assign(known, await import(`/${name}`));
-    return new Function(...Object.keys(known), `return (${work})`)(...Object.values(known))(readRace(meta, arrays.tracks));
+    const run = new Function(...Object.keys(known), `return (${work})`)(...Object.values(known));
+    return run(readRace(meta, arrays.tracks));
 }"""
 
 
@@ -50,7 +52,7 @@ class Modules:
 
     def landmarks(self, given: Race, chosen: int, *off: int) -> list[dict[str, Any]]:
         marks: list[dict[str, Any]] = self.evaluate(
-            f"(race) => landmarks(race, {chosen}, {list(off)})", given
+            f"(race) => landmarks(race, {chosen}, {{ off: {list(off)}, field }})", given
         )
         return marks
 
@@ -74,7 +76,7 @@ def modules(browser: Browser) -> Iterator[Modules]:
 
 
 def turns_beyond(path: np.ndarray, place: np.ndarray, reach: float) -> int:
-    """Count overshoots as course.js defines them, by looking back at every corner instead of keeping a stack."""
+    """Count overshoots as course.js defines them, by looking back at every corner and keep no stack."""
     offset = path - place
     distance = np.hypot(*offset.T)
     count, side = 0, None
@@ -179,7 +181,7 @@ def test_without_a_minimum_nobody_arrives(modules: Modules) -> None:
     given = race(["adam(lr=0.1)", "gd(lr=1e-4)"], "saddle", steps=100)
     off = np.flatnonzero(np.abs(given.trajectories[0].path) <= [2.1, 1.85])
     said = modules.summary(given)
-    assert f"Adam leaves the map at step" in said
+    assert "Adam leaves the map at step" in said
     assert off.size
     assert "minimum" not in said
     assert "lowest" not in said
@@ -195,9 +197,10 @@ def test_eight_racers_fit_three_sentences_and_five_milliseconds(modules: Modules
     assert len(said) < 500
     took = modules.evaluate(
         """(race) => {
-            const times = [0, 1, 2, 3, 4, 5, 6, 7].map(() => {
+            const times = Array.from({ length: 40 }, () => {
+                const again = { ...race, racers: race.racers.map((racer) => ({ ...racer })) };
                 const before = performance.now();
-                summarize(race, { field });
+                summarize(again, { field });
                 return performance.now() - before;
             });
             return Math.min(...times);
@@ -219,16 +222,14 @@ def test_landmarks_are_where_it_happened(modules: Modules) -> None:
     momentum, adam, plain, gd = given
     apart = np.hypot(*(adam.path - plain.path).T) > reach(given.surface)
     assert found["difference", 1]["step"] == np.flatnonzero(apart)[0]
-    assert (
-        "Adam, uncorrected" in found["difference", 1]["text"]
-    )  # its twin, though momentum parts from it earlier or later
+    assert found["difference", 1]["note"].startswith("Adam and Adam (uncorrected) are")  # its twin
     assert found["diverged", 3]["step"] == gd.diverged
     for index, walk in enumerate((momentum, adam, plain)):
         assert (("arrived", index) in found) == (walk.arrived is not None)
         if walk.arrived is not None:
             assert found["arrived", index]["step"] == walk.arrived
         assert walk.distance[found["closest", index]["step"]] <= walk.distance.min() + 1e-5
-    t = np.arange(1, 301)
+    t = np.arange(1, 3001)
     factor = (1 - 0.9**t) / np.sqrt(1 - 0.999**t)
     assert found["factor", 2]["step"] == factor.argmax() == 11  # the step that update t = 12 leaves
     assert found["factor", 2]["text"] == f"Adam, uncorrected: factor peaks, {factor.max():.2f}×"
@@ -236,3 +237,274 @@ def test_landmarks_are_where_it_happened(modules: Modules) -> None:
     hidden = modules.landmarks(given, 1, 2, 3)
     assert {mark["racer"] for mark in hidden} == {0, 1}
     assert "momentum" in next(mark["note"] for mark in hidden if mark["kind"] == "difference")
+
+
+Spot = tuple[float, float] | None  # a guess where it ends; None: off the map
+
+
+def asked_where(
+    modules: Modules, given: Race, spot: Spot, index: int = 0
+) -> tuple[dict[str, Any], str, str, str]:
+    """Return the score of a guess, its verdict, and the key and text of the answer to it."""
+    work = """(race) => {
+        const score = scoreWhere(race, INDEX, SPOT, field);
+        const why = whyWhere(race, INDEX, SPOT, field);
+        return [score, verdictWhere(race, INDEX, SPOT, score, field), why?.key ?? "", why?.text ?? ""];
+    }"""
+    place = json.dumps(None if spot is None else [float(z) for z in spot])
+    score, verdict, key, text = modules.evaluate(
+        work.replace("INDEX", str(index)).replace("SPOT", place), given
+    )
+    return score, verdict, key, text
+
+
+def asked_first(modules: Modules, given: Race, pick: int | None, *off: int) -> tuple[bool, str, str, str]:
+    """Return whether a guess is right, its verdict, and the key and text of the answer to it."""
+    work = f"""(race) => {{
+        const [pick, off] = [{json.dumps(pick)}, {list(off)}];
+        const score = scoreFirst(race, pick, off);
+        const why = whyFirst(race, pick, off, field);
+        return [score.right, verdictFirst(race, pick, score, off), why?.key ?? "", why?.text ?? ""];
+    }}"""
+    right, verdict, key, text = modules.evaluate(work, given)
+    return right, verdict, key, text
+
+
+def test_points_fall_with_the_distance_from_the_end(modules: Modules) -> None:
+    given = race(["adam(lr=0.1)"], "quadratic", steps=200)
+    diagonal = 100 * reach(given.surface)
+    end = given.trajectories[0].path[-1]
+    for share in (0, 0.02, 0.1, 0.24, 0.4):
+        score, verdict, _, _ = asked_where(modules, given, (end[0] + share * diagonal, end[1]))
+        assert score["share"] == pytest.approx(share, abs=1e-6)
+        assert score["points"] == max(0, round(100 - 400 * share))
+        assert score["right"] == (share <= 0.05)
+        assert f"{score['points']} of 100 points" in verdict
+    four = race(["gd(lr=0.01)"], "himmelblau", steps=200)
+    assert asked_where(modules, four, (-2.5, 3.5))[0]["minimum"] is True
+    assert asked_where(modules, four, (3, 2))[0]["minimum"] is False
+    gone = race(["gd(lr=0.25)"], "quadratic", steps=200)
+    score, verdict, _, _ = asked_where(modules, gone, None)
+    assert score["points"] == 100
+    assert verdict == f"Right: gradient descent diverges at step {gone.trajectories[0].diverged}. 100 points."
+
+
+def test_off_the_map_or_not(modules: Modules) -> None:
+    gone = race(["gd(lr=0.25)"], "quadratic", steps=200)
+    score, _, key, text = asked_where(modules, gone, (0, 0))
+    assert (score["points"], key) == (0, "diverges")
+    assert "needs an lr below 2/10 = 0.2, and it has 0.25" in text  # κ = 10 is the steep axis's curvature
+    momentum = race(["momentum(lr=0.5)"], "quadratic", steps=200)
+    text = asked_where(modules, momentum, (0, 0))[3]
+    assert "2/" not in text  # that bound is gradient descent's
+    assert "as long as the one before" in text
+    stays = race(["gd(lr=0.05)"], "quadratic", steps=200)
+    longest = np.hypot(*stays.trajectories[0].update.T).max()
+    _, _, key, text = asked_where(modules, stays, None)
+    assert key == "stays"
+    assert f"its longest step, {longest:.2g}, was step 0" in text
+    falls = race(["adam(lr=0.1)"], "saddle", steps=100)
+    assert asked_where(modules, falls, (0.5, 1))[2] == "falls"
+
+
+def test_nobody_rests_on_a_saddle(modules: Modules) -> None:
+    given = race(["gd(lr=0.01)"], "saddle", steps=300)
+    path = given.trajectories[0].path
+    _, _, key, text = asked_where(modules, given, (0, 0))
+    assert key == "saddle"
+    nearest = int(np.hypot(*path.T).argmin())
+    assert f"At step {nearest} gradient descent is {np.hypot(*path[nearest]):.2g} from it" in text
+    waits = race(["gd(lr=0.01)"], "saddle", steps=100)
+    assert asked_where(modules, waits, (0, 1.8))[2] == "waits"
+
+
+def test_the_nearest_minimum_is_not_the_one(modules: Modules) -> None:
+    given = race(["momentum(lr=0.02)"], "sharp_flat", steps=300)
+    walk = given.trajectories[0]
+    _, _, key, text = asked_where(modules, given, (-1, -1))
+    assert key == "minimum"
+    distance = np.hypot(*(walk.path + 1).T)
+    pass_by = int(distance.argmin())
+    assert "nearest to the start" in text
+    assert f"It came by yours at step {pass_by}, {distance[pass_by]:.2g} away" in text
+    assert (walk.update * walk.grad).sum(axis=1)[pass_by : pass_by + 2].max() > 0  # carried on, uphill
+    slope = race(["momentum(lr=0.01)"], "himmelblau", steps=300)
+    minima = np.array(slope.surface.entry.minima)
+    near = minima[np.hypot(*(minima - slope.start).T).argmin()]
+    _, _, key, text = asked_where(modules, slope, tuple(near))
+    assert key == "minimum"
+    assert "Its first step points 73° away from yours" in text
+
+
+def test_the_lowest_minimum_does_not_call(modules: Modules) -> None:
+    given = race(["gd(lr=0.01)"], "styblinski_tang", steps=200)
+    _, _, key, text = asked_where(modules, given, (-2.9, -2.9))
+    assert key == "local"
+    assert f"f = {given.trajectories[0].loss[-1]:.3g}".replace("-", "−") in text
+
+
+@pytest.mark.parametrize(("racer", "key"), [("adam(lr=0.1)", "signs"), ("gd(lr=0.05)", "across")])
+def test_straight_downhill_is_not_the_way(modules: Modules, racer: str, key: str) -> None:
+    given = race([racer], "quadratic", steps=200)
+    walk = given.trajectories[0]
+    downhill = -walk.grad[0] / np.hypot(*walk.grad[0])
+    _, _, found, text = asked_where(modules, given, tuple(walk.path[0] + 1.5 * downhill))
+    assert found == key
+    way = (walk.update[0] if key == "signs" else walk.path[-1] - walk.path[0]) @ downhill
+    way /= np.hypot(*(walk.update[0] if key == "signs" else walk.path[-1] - walk.path[0]))
+    assert f"{np.degrees(np.arccos(way)):.2g}°" in text
+
+
+def test_too_slow_carried_on_and_never_at_rest(modules: Modules) -> None:
+    slow = race(["gd(lr=0.0005)"], "rosenbrock", steps=300)
+    _, _, key, text = asked_where(modules, slow, (1, 1))
+    assert key == "slow"
+    walk = slow.trajectories[0]
+    assert f"another {float(f'{walk.distance[-1] / np.hypot(*walk.update[-1]):.2g}'):.0f} steps" in text
+    rolling = race(["momentum(lr=0.001)"], "rosenbrock", steps=600)
+    assert asked_where(modules, rolling, (0, 0.02))[2] == "carries"
+    noisy = race(["gd(lr=0.05)"], "quadratic", steps=300, noise=2.0)
+    score, _, key, text = asked_where(modules, noisy, (0, 0))
+    assert score["right"]  # and yet there is something to be said
+    assert key == "circles"
+    settled = race(["gd(lr=0.05)"], "quadratic", steps=300)
+    assert asked_where(modules, settled, (0.1, 0))[2:] == ("", "")
+    _, _, key, text = asked_where(modules, settled, (1.5, 1.5))
+    assert key == "rests"
+    assert f"about {np.hypot(1.5, 15):.2g}" in text
+
+
+def test_who_is_first_and_why(modules: Modules) -> None:
+    given = race(["adam(lr=0.1)", "momentum(lr=0.02)"], "quadratic", steps=300)
+    adam, momentum = given
+    right, verdict, key, text = asked_first(modules, given, 0)
+    assert (right, key) == (False, "adam")
+    assert verdict == f"Momentum is first, at step {momentum.arrived}. 0 points."
+    assert text.startswith(f"Adam is not always ahead. Adam arrives at step {adam.arrived}, ")
+    assert asked_first(modules, given, 1)[2] == "here"
+    assert asked_first(modules, given, 0, 1)[0]  # alone on the map
+    assert asked_first(modules, given, None)[2] == "somebody"
+    nobody = race(["gd(lr=0.0001)", "adam(lr=0.001)"], "rosenbrock", steps=300)
+    assert asked_first(modules, nobody, 0)[:3] == (
+        False,
+        "Nobody arrives within 300 steps. 0 points.",
+        "nobody",
+    )
+    assert asked_first(modules, nobody, None)[0]
+    saddle = race(["gd(lr=0.01)", "adam(lr=0.1)"], "saddle", steps=100)
+    assert asked_first(modules, saddle, 1)[0]  # who leaves the map
+
+
+def test_early_steps_without_correction_are_too_large(modules: Modules) -> None:
+    given = race(["adam(lr=0.1)", "adam(lr=0.1, bias_correction=False)"], "booth", steps=600)
+    corrected, plain = given
+    assert plain.arrived is not None
+    assert corrected.arrived is not None
+    assert plain.arrived < corrected.arrived
+    _, _, key, text = asked_first(modules, given, 0)
+    assert key == "small"
+    ratio = np.hypot(*plain.update[0]) / np.hypot(*corrected.update[0])
+    assert f"Its first step here is {ratio:.3g} × that with correction" in text
+    assert "6.57 × at t = 12" in text
+    assert f"at step {plain.arrived}. Yours arrives at step {corrected.arrived}." in text
+    valley = race(["adam(lr=0.1)", "adam(lr=0.1, bias_correction=False)"], "rosenbrock", steps=1500)
+    assert asked_first(modules, valley, 1)[2] == "large"
+
+
+def test_the_larger_lr_and_the_same_lr(modules: Modules) -> None:
+    rates = race(["gd(lr=0.25)", "gd(lr=0.1)", "gd(lr=0.05)"], "quadratic", steps=300)
+    _, _, key, text = asked_first(modules, rates, 0)
+    assert key == "diverges"
+    assert text.startswith("The largest lr of its kind, 0.25, is not the fastest")
+    swings = race(["momentum(lr=0.1)", "momentum(lr=0.02)"], "quadratic", steps=300)
+    assert asked_first(modules, swings, 0)[2] == "larger"
+    same = race(["gd(lr=0.02)", "momentum(lr=0.02)"], "quadratic", steps=300)
+    gd, momentum = same
+    _, _, key, text = asked_first(modules, same, 0)
+    assert key == "sameLr"
+    assert momentum.arrived is not None
+    went = [np.hypot(*walk.update[: momentum.arrived].T).sum() for walk in (momentum, gd)]
+    assert f"it went {went[0] / went[1]:.3g} × as far" in text
+
+
+def test_another_start_is_random_seeded_and_on_the_map(modules: Modules) -> None:
+    given = race(["gd"], "himmelblau", steps=5)
+    starts = modules.evaluate(
+        "(race) => [1, 2, 3, 4, 5, 6, 1].map((seed) => anotherStart(race, seed))", given
+    )
+    assert starts[0] == starts[-1]
+    assert len({tuple(start) for start in starts}) == 6
+    minima = np.array(given.surface.entry.minima)
+    (x0, x1), (y0, y1) = given.surface.entry.bounds
+    for x, y in starts:
+        assert x0 < x < x1
+        assert y0 < y < y1
+        assert np.hypot(*(minima - (x, y)).T).min() > reach(given.surface)
+
+
+# On the page --------------------------------------------------------------------------------------------
+
+PLAYER = "window.__adamscope.player"
+RAVINE = "surface=quadratic&o=gd(lr=0.05)&o=momentum(lr=0.02)&o=adam(lr=0.1)&steps=200"
+
+
+def asked(page: Page) -> Page:
+    page.wait_for_function("window.__adamscope?.player?.counts.draws > 1")
+    page.get_by_role("button", name="Run the race").wait_for()
+    return page
+
+
+def test_nothing_is_shown_before_the_guess(open_page: Callable[..., Page]) -> None:
+    page = asked(open_page(f"/?{RAVINE}&predict=where&step=120&show=basin"))
+    assert page.evaluate(f"{PLAYER}.step") == 0
+    assert page.evaluate(f"{PLAYER}.race.landmarks") == []
+    assert page.evaluate(f"{PLAYER}.words") == ""
+    for part in (".chart", ".mark", ".numbers"):
+        assert not page.locator(part).filter(visible=True).count()
+    before = page.locator("canvas.ink").evaluate("canvas => canvas.toDataURL()")
+    page.locator("body").press("End")  # time stands
+    page.locator("body").press("]")
+    assert page.evaluate(f"{PLAYER}.step") == 0
+    assert page.locator("canvas.ink").evaluate("canvas => canvas.toDataURL()") == before
+    run = page.get_by_role("button", name="Run the race")
+    assert run.is_disabled()
+    x, y = page.evaluate(f"(() => {{ const v = {PLAYER}.view; return [v.width / 2, v.height / 2]; }})()")
+    page.locator("canvas.ink").click(position={"x": x, "y": y})
+    assert page.evaluate(f"{PLAYER}.race.start") == [-2.5, 1]  # the click was a guess, no start
+    run.click()
+    assert page.evaluate(f"{PLAYER}.race.landmarks") == []  # nor does the timeline tell while it runs
+    page.get_by_role("button", name="Show the end").click()
+    verdict = page.locator(".verdict")
+    expect(verdict).to_contain_text("of 100 points")
+    expect(verdict).to_contain_text("Adam ends at (0, 0)")
+    expect(page.locator(".tally")).to_have_text("1 of 1 right")
+    assert page.evaluate(f"{PLAYER}.race.landmarks.length") > 3
+    assert "Momentum overshoots the minimum twice" in page.evaluate(f"{PLAYER}.words")
+    expect(page.locator(".chart").first).to_be_visible()
+
+
+def test_a_guess_by_keyboard_another_start_and_leaving(open_page: Callable[..., Page]) -> None:
+    page = asked(open_page(f"/?{RAVINE}&predict=first"))
+    page.get_by_role("radio", name="gradient descent").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name="momentum")).to_be_checked()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name="Adam")).to_be_focused()
+    page.get_by_role("button", name="Run the race").press("Enter")
+    page.get_by_role("button", name="Show the end").press("Enter")
+    expect(page.locator(".verdict .score")).to_have_text("Momentum is first, at step 57. 0 points.")
+    expect(page.locator("[data-why=adam]")).to_contain_text("Adam is not always ahead.")
+    page.get_by_role("button", name="another start").click()
+    page.wait_for_function(f"{PLAYER}.race.start[0] !== -2.5")
+    expect(page.get_by_role("button", name="Run the race")).to_be_disabled()
+    page.get_by_role("radio", name="Where does it end?").click()
+    stage = page.locator("canvas.ink")
+    stage.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator(".predict .hint")).to_contain_text("Your guess:")
+    page.get_by_role("button", name="Leave predicting").click()
+    expect(page.locator(".numbers")).to_be_visible()
+    page.wait_for_function(f"{PLAYER}.idle")
+    page.wait_for_function("!location.search.includes('predict')")
+    assert page.evaluate(f"{PLAYER}.race.landmarks.length") > 0
