@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from optimizers import SURFACES, Racer, Surface, race
-from optimizers.player import bias_peak, grid, landmarks, payload, settings
+from optimizers.player import grid, payload, settings
 
 RACERS = [
     "momentum(lr=0.0008)",
@@ -61,29 +61,6 @@ def test_grid_holds_the_surface_and_reaches_beyond_the_map(name: str) -> None:
     (left, right), (low, high) = surface.entry.bounds
     assert x0 < left < right < x1
     assert y0 < low < high < y1
-
-
-def test_landmarks_say_what_happened_and_when() -> None:
-    result = race([*RACERS, "adam(lr=0.3)"], "rosenbrock", steps=400)
-    marks = landmarks(result)
-    assert [mark["step"] for mark in marks] == sorted(mark["step"] for mark in marks)
-    texts = {mark["text"]: mark for mark in marks}
-    peak = texts[f"{result.looks[3].label}: factor peaks, 6.57×"]
-    assert peak["step"] == 11  # the step that update t = 12 leaves
-    gone = next(walk for walk in result if walk.diverged is not None)
-    assert texts["gradient descent diverges"]["step"] == gone.diverged
-    for walk, look in zip(result, result.looks, strict=True):
-        assert (f"{look.label} arrives" in texts) == (walk.arrived is not None)
-
-
-def test_bias_peak_is_the_greatest_factor() -> None:
-    walks = race(["adam(bias_correction=False)", "adam", "rmsprop"], "rosenbrock", steps=3000).trajectories
-    t = np.arange(1, 3001)
-    factor = (1 - 0.9**t) / np.sqrt(1 - 0.999**t)
-    assert bias_peak(walks[0]) == (12, pytest.approx(factor.max()))
-    assert int(np.flatnonzero(factor > 1.05)[-1]) + 1 == 2374  # it stays more than 5 % high until then
-    assert bias_peak(walks[1]) is None
-    assert bias_peak(walks[2]) is None
 
 
 def test_the_page_asks_the_network_for_nothing() -> None:

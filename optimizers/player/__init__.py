@@ -33,8 +33,7 @@ def payload(race: Race) -> tuple[dict[str, Any], bytes]:
     """Return what the player needs to play a race.
 
     Returns:
-        meta: JSON-ready: steps, start, surface, racers (look, hyperparameters, slots, rows), conditions,
-            landmarks.
+        meta: JSON-ready: steps, start, surface, racers (look, hyperparameters, slots, rows), conditions.
         tracks: float32, for each racer record (T + 1, K, 2) then loss (T + 1,), one after the other; at the
             end the schedule's factor on every lr, (T,).
     """
@@ -49,7 +48,6 @@ def payload(race: Race) -> tuple[dict[str, Any], bytes]:
         "surface": _surface(race.surface),
         "racers": racers,
         "conditions": _conditions(race),
-        "landmarks": landmarks(race),
     }
     with np.errstate(over="ignore"):  # beyond 3·10³⁸ float32 has inf, which the player leaves out
         parts = [part.astype("<f4").ravel() for t in race.trajectories for part in (t.record, t.loss)]
@@ -153,39 +151,6 @@ mount(document.body, {{ meta, ...arrays }}, {{ layout: "wide" }});
 </body>
 </html>
 """
-
-
-def landmarks(race: Race) -> list[dict[str, Any]]:
-    """Return where on the timeline something happened: {"step", "text", "racer"}, in order of time."""
-    found = []
-    for index, (trajectory, look) in enumerate(zip(race.trajectories, race.looks, strict=True)):
-        peak = bias_peak(trajectory)
-        if peak is not None and peak[0] <= race.steps:
-            text = f"{look.label}: factor peaks, {peak[1]:.2f}×"
-            found.append((peak[0] - 1, text, index))  # update t leaves step t − 1
-        if trajectory.diverged is not None:
-            found.append((trajectory.diverged, f"{look.label} diverges", index))
-        elif trajectory.arrived is not None:
-            found.append((trajectory.arrived, f"{look.label} arrives", index))
-    return [{"step": step, "text": text, "racer": racer} for step, text, racer in sorted(found)]
-
-
-def bias_peak(trajectory: Trajectory) -> tuple[int, float] | None:
-    """Return (t, factor) where (1−β₁ᵗ)/√(1−β₂ᵗ) is greatest for a racer without bias correction, else None.
-
-    >>> from optimizers import simulate
-    >>> step, factor = bias_peak(simulate("adam(bias_correction=False)", "rosenbrock"))
-    >>> step, round(factor, 2)
-    (12, 6.57)
-    """
-    arguments = trajectory.racer.arguments
-    if arguments.get("correct_m") != 0 or arguments.get("correct_v") != 0:
-        return None
-    t = np.arange(1, len(trajectory.lr) + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = (1 - arguments["beta1"] ** t) / np.sqrt(1 - arguments["beta2"] ** t)
-    best = int(np.argmax(factor))
-    return (best + 1, float(factor[best])) if factor[best] > 1 else None
 
 
 def _racer(

@@ -4,15 +4,15 @@ import { element, swatch } from "./dom.js";
 import { colorOf } from "./race.js";
 
 /**
- * panels: name -> {title, panel}, each panel {node, update(context), draw(at)}; charts: the same, or null.
+ * panels: name -> {title, panel}, each panel {node, update(context), draw(at)}; charts: the same, or null; predict: the
+ * panel that stands in their place while one predicts, or null.
  * onChoose(index) chooses a racer; setLook(changes) another panel. context: {race, chosen, theme, look, work}.
  */
-export function createExplanation({ panels, charts, onChoose, setLook }) {
+export function createExplanation({ panels, charts, predict, onChoose, setLook }) {
   const racers = element("div.tabs", { role: "tablist", "aria-label": "Whose step" });
   const names = Object.keys(panels);
   const kinds = element("div.kinds", { role: "tablist", "aria-label": "What is explained" }, ...names.map((name) =>
     element("button.kind", { type: "button", role: "tab", "data-kind": name, onclick: () => setLook({ panel: name }) }, panels[name].title)));
-  kinds.hidden = names.length < 2;
   const holder = element("div.holder", { role: "tabpanel", "data-part": "panel" });
   const node = element("section.inside", { "aria-label": "Inside the step" }, racers, kinds, holder, ...(charts ? [charts.node] : []));
   walk(kinds);
@@ -53,9 +53,13 @@ export function createExplanation({ panels, charts, onChoose, setLook }) {
         button.setAttribute("aria-selected", String(on));
         button.tabIndex = on ? 0 : -1;
       }
-      if (panels[name].panel !== present) holder.replaceChildren(panels[name].panel.node);
-      present = panels[name].panel;
+      const asking = Boolean(predict && context.look.predict);
+      const next = asking ? predict : panels[name].panel;
+      kinds.hidden = names.length < 2 || asking;
+      if (next !== present) holder.replaceChildren(next.node);
+      present = next;
       present.update(context);
+      if (!asking) predict?.update(context); // it may just have been left
     },
     /** After the panel is filled: the charts take the room it leaves. */
     charts: (context) => charts?.update(context),

@@ -8,13 +8,16 @@ import { createExplanation } from "./explanation.js";
 import { createFair } from "./fair.js";
 import { createInside } from "./inside.js";
 import { createKeys } from "./keys.js";
+import { landmarks } from "./landmarks.js";
 import { readLook, toggled } from "./look.js";
 import { createPace } from "./pace.js";
+import { createPredict } from "./predict.js";
 import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
 import { createSlow } from "./slow.js";
 import { createStage } from "./stage.js";
+import { summarize } from "./summary.js";
 import { createSweep } from "./sweep.js";
 import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
@@ -62,7 +65,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const clock = createClock({ draw, changed });
   const slow = createSlow({ clock, seekTo });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
-  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom: stage.zoom, works: Boolean(send), extras: [slow.button] });
+  const predict = send ? createPredict({
+    setLook, change, rest: () => clock.seek(0), run: runPrediction, skip: () => clock.seek(clock.length), refresh: clock.refresh,
+    unveil: refreshPanels, fieldOf: () => grids.get(race.surface.grid) ?? null,
+  }) : null;
+  const extras = [slow.button, ...(predict ? [predict.button] : [])];
+  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom: stage.zoom, works: Boolean(send), extras });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
@@ -73,15 +81,16 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       ...(send ? { sweep: { title: "Sweep", panel: createSweep({ change, setLook, onCell: restart }) } } : {}),
     },
     charts: layout === "compact" ? null : createCharts({ seekTo, setLook, onSettle: settle }),
-    onChoose: choose, setLook,
+    predict, onChoose: choose, setLook,
   });
   const panel = send ? createQuestion({ change, setSurface, setLook, onChoose: choose, catalog: data.meta.catalog }) : null;
   const notice = element("p.notice", { role: "status" });
   const spoken = element("p.told", { "aria-live": "polite" });
+  const words = element("p.words");
   root.append(
     ...(panel ? [panel.node] : []),
     element("section.experiment", { "aria-label": "The race" },
-      ...(toolbar ? [toolbar.node] : []), notice, stage.node, timeline.node, spoken),
+      ...(toolbar ? [toolbar.node] : []), notice, stage.node, timeline.node, words, spoken),
     explanation.node,
   );
 
@@ -89,10 +98,15 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   function draw() {
     counts.draws += 1;
-    const at = pace.at(clock.step);
+    const at = pace.at(predict?.waiting ? 0 : clock.step);
     timeline.draw();
     explanation.draw(at);
-    labels = stage.draw({ at, full, chosen, theme, look, work, over: (q) => slow.draw(q, { at, view: stage.view }) });
+    const shown = predict?.veiled ? { ...look, show: [] } : look;
+    const over = (q, view, colours) => {
+      slow.draw(q, { at, view });
+      predict?.over?.(q, view, colours);
+    };
+    labels = stage.draw({ at, full: full && !predict?.veiled, chosen, theme, look: shown, work, over });
     panel?.draw?.(at);
     if (fresh) counts.shown = performance.now();
     fresh = false;
@@ -178,12 +192,24 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   /** Everything but the stage, as the race and the look are now. */
   function refreshPanels() {
-    timeline.update(race, theme, pace, look.by);
     toolbar?.update(context());
     slow.update(context());
-    explanation.update(context());
+    explanation.update(context()); // a question to predict on may be opened here, which veils the rest
+    const veiled = predict?.veiled === true;
+    root.classList.toggle("veiled", veiled);
+    timeline.node.inert = predict?.waiting === true;
+    const field = grids.get(race.surface.grid) ?? null;
+    race.landmarks = veiled ? [] : landmarks(race, chosen, { off: look.off, field });
+    timeline.update(race, theme, pace, look.by);
+    if (!full) tell(veiled ? "" : summarize(race, { off: look.off, field }));
     explanation.draw(pace.at(clock.step)); // before the charts: they take the room the numbers leave
     explanation.charts(context());
+  }
+
+  /** The run in words, once nothing moves the question any more. */
+  function tell(text) {
+    words.textContent = text;
+    words.title = text; // where it does not fit
   }
 
   /** It is looked at in another way. */
@@ -209,8 +235,17 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     return element("button", { type: "button", title: "Dismiss", onclick: close }, text, icon("close"));
   }
 
+  /** A guess is made: the race runs once, from its start. */
+  function runPrediction() {
+    clock.loop = false;
+    clock.step = 0;
+    if (reducedMotion()) clock.seek(clock.length);
+    else clock.play();
+  }
+
   /** The first picture: a race already running, the moment a link names, or the whole of it where motion is unwelcome. */
   function begin() {
+    if (predict?.waiting) return;
     if (SPEEDS.includes(look.speed)) clock.speed = look.speed;
     clock.loop = look.loop === true;
     const given = look.step !== null && look.step !== undefined;
@@ -287,9 +322,10 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   }
 
   function place(x, y, final) {
+    if (predict?.placing) return predict.place(x, y, final);
     // A race that runs, or has run, starts again from the new place; a moment one has stopped at is kept.
     if (final && (clock.playing || clock.step >= clock.length || clock.step === 0)) restart();
-    change((wanted) => (wanted.start = [x, y]), final);
+    return change((wanted) => (wanted.start = [x, y]), final);
   }
 
   function restart() {
@@ -349,14 +385,15 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     settle();
   }
 
+  const inTime = (action) => () => !predict?.waiting && action(); // it stands until a guess is made
   const onKey = createKeys({
-    play: clock.toggle,
-    back: () => clock.seek(clock.whole - 1),
-    forward: () => clock.seek(clock.whole + 1),
-    first: () => clock.seek(0),
-    last: () => clock.seek(clock.length),
-    previous: () => leap(-1),
-    next: () => leap(1),
+    play: () => (predict?.waiting ? predict.run() : clock.toggle()),
+    back: inTime(() => clock.seek(clock.whole - 1)),
+    forward: inTime(() => clock.seek(clock.whole + 1)),
+    first: inTime(() => clock.seek(0)),
+    last: inTime(() => clock.seek(clock.length)),
+    previous: inTime(() => leap(-1)),
+    next: inTime(() => leap(1)),
     slower: () => hurry(-1),
     faster: () => hurry(1),
     loop() {
@@ -374,6 +411,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       zoomReset: stage.zoom.reset,
     } : {}),
     ...(send ? {
+      predict: () => setLook({ predict: look.predict ? "" : "where" }),
       basin: () => setLook({ show: toggled(look.show, "basin") }),
       cloud: () => setLook({ show: toggled(look.show, "cloud") }),
     } : {}),
@@ -420,6 +458,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get work() { return work; },
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
+    get words() { return words.textContent; },
     get view() { return stage.view; },
     get idle() { return !messenger || (messenger.idle && !settling && !stage.zoom.moving); },
     get notices() { return race?.notices ?? []; },

@@ -298,7 +298,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
     },
     /**
      * Draw a moment: at[k] is the step at which racer k stands; `full` shows the whole paths, what is to come as a ghost;
-     * off: racers that are not shown; over(q) draws on top. Returns the names' boxes.
+     * look.off: racers that are not shown; over(q, view, theme) draws on top. Returns the names' boxes.
      */
     draw({ at, full, chosen, theme: now, look: newLook, work = {}, over }) {
       if (!race || !view.width) return [];
@@ -340,7 +340,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
         ? drawVectors(q, { race, racer: race.racers[chosen], at: at[chosen], view, theme }) : [];
       const labels = drawLabels(q, markers, chosen, origin, at, arrows);
       if (placing.cross) drawCross(q, placing.cross);
-      over?.(q);
+      over?.(q, view, theme);
       return labels;
     },
     stop: () => zoom.stop(),

@@ -77,11 +77,11 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
     const key = JSON.stringify([landmarks, width, clock.length]);
     if (key === shown) return;
     shown = key;
-    marks.replaceChildren(...landmarks.map(({ at, step, text, color }) =>
+    marks.replaceChildren(...landmarks.map(({ at, step, text, note, color }) =>
       element("button.mark", {
         type: "button",
         style: `left:${7.5 + (at / clock.length) * width}px;--tick:${color}`,
-        title: `${text}: step ${step}`,
+        title: `${text}: step ${step}${note ? `\n${note}` : ""}`,
         "aria-label": `Go to step ${step}: ${text}`,
         onclick: () => clock.seek(at),
       }, element("span", {}, text))));
@@ -105,7 +105,7 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
       pace = newPace;
       common.value = by;
       const color = ({ racer }) => (race.racers[racer] ? colorOf(race.racers[racer], theme) : theme.mute);
-      landmarks = race.landmarks.map((mark) => ({ ...mark, at: pace.positionOf(mark.racer, mark.step), color: color(mark) }));
+      landmarks = race.landmarks.filter(({ quiet }) => !quiet).map((mark) => ({ ...mark, at: pace.positionOf(mark.racer, mark.step), color: color(mark) }));
       range.max = clock.length;
       if (onSteps) {
         if (length.getRootNode().activeElement !== length) length.value = clock.length;

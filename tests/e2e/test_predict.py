@@ -1,0 +1,510 @@
+"""Predict first, the run in words, and the landmarks: their numbers are checked against Python's race."""
+
+import base64
+import json
+import mimetypes
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+import optimizers.player
+from optimizers import Race, race
+from optimizers.player import grid, pack, payload
+from optimizers.trajectory import CONVERGED, reach
+
+pytestmark = pytest.mark.browser
+
+FOLDER = Path(optimizers.player.__file__).parent
+MODULES = ("course.js", "summary.js", "landmarks.js", "guess.js")
+READ = """async ([packet, names, work]) => {
+    const { unpack } = await import("/packet.js");
+    const { readRace } = await import("/race.js");
+    const { meta, arrays } = unpack(Uint8Array.from(atob(packet), (letter) => letter.charCodeAt(0)));
+    const known = { field: { ...meta.grid, values: arrays.grid } };
+    for (const name of names) Object.assign(known, await import(`/${name}`));
+    const run = new Function(...Object.keys(known), `return (${work})`)(...Object.values(known));
+    return run(readRace(meta, arrays.tracks));
+}"""
+
+
+class Modules:
+    """The player's modules on an empty page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def evaluate(self, work: str, given: Race) -> Any:
+        """Run work(race), JavaScript that may name `field` and all that the modules export."""
+        meta, tracks = payload(given)
+        meta["grid"], values = grid(given.surface)
+        packet = base64.b64encode(pack(meta, tracks=tracks, grid=values)).decode()
+        return self.page.evaluate(READ, [packet, MODULES, work])
+
+    def summary(self, given: Race, *off: int, field: str = "field") -> str:
+        said: str = self.evaluate(f"(race) => summarize(race, {{ off: {list(off)}, field: {field} }})", given)
+        return said
+
+    def landmarks(self, given: Race, chosen: int, *off: int) -> list[dict[str, Any]]:
+        marks: list[dict[str, Any]] = self.evaluate(
+            f"(race) => landmarks(race, {chosen}, {{ off: {list(off)}, field }})", given
+        )
+        return marks
+
+
+@pytest.fixture(scope="module")
+def modules(browser: Browser) -> Iterator[Modules]:
+    def serve(route: Route) -> None:
+        name = urlsplit(route.request.url).path.lstrip("/")
+        if not name:
+            route.fulfill(body="<!doctype html><title>modules</title>", content_type="text/html")
+        else:
+            kind = mimetypes.guess_type(name)[0] or "text/plain"
+            route.fulfill(body=(FOLDER / name).read_bytes(), content_type=kind)
+
+    context = browser.new_context()
+    context.route("http://player.test/**", serve)
+    page = context.new_page()
+    page.goto("http://player.test/")
+    yield Modules(page)
+    context.close()
+
+
+def turns_beyond(path: np.ndarray, place: np.ndarray, reach: float) -> int:
+    """Count overshoots as course.js defines them, by looking back at every corner and keep no stack."""
+    offset = path - place
+    distance = np.hypot(*offset.T)
+    count, side = 0, None
+    for k in range(1, len(path) - 1):
+        leaving = offset[k] @ offset[k] > offset[k] @ offset[k - 1]
+        returning = offset[k + 1] @ offset[k] < offset[k] @ offset[k]
+        if not (distance[k] > reach and leaving and returning):
+            continue
+        as_far = np.flatnonzero(distance[:k] >= distance[k])
+        entry = offset[as_far[-1] if as_far.size else 0]
+        if entry @ offset[k] < 0 and (side is None or side @ offset[k] < 0):
+            count, side = count + 1, offset[k]
+    return count
+
+
+ROLLING = ["gd(lr=0.02)", "momentum(lr=0.02)", "adam(lr=0.1)", "nesterov(lr=0.03)", "rmsprop(lr=0.05)"]
+
+
+@pytest.mark.parametrize("surface", ["quadratic", "booth", "rosenbrock", "beale", "himmelblau", "logistic"])
+def test_a_course_is_what_python_finds(modules: Modules, surface: str) -> None:
+    racers = (
+        ROLLING
+        if surface not in {"rosenbrock", "beale", "himmelblau"}
+        else ["momentum(lr=3e-4, momentum=0.98)", "adam(lr=0.1)"]
+    )
+    given = race(racers, surface, steps=400)
+    read = """(race) => race.racers.map((racer) => courseOf(race, racer))"""
+    courses = modules.evaluate(read, given)
+    minima = np.array(given.surface.entry.minima)
+    assert any(course["overshoots"] for course in courses)
+    for walk, course in zip(given, courses, strict=True):
+        assert course["arrived"] == walk.arrived
+        assert course["diverged"] == walk.diverged
+        assert (course["fate"] == "arrived") == (walk.outcome == CONVERGED)
+        if walk.diverged is not None:
+            continue
+        assert course["closest"]["distance"] == pytest.approx(walk.distance.min(), abs=2e-5)
+        assert walk.distance[course["closest"]["step"]] == pytest.approx(walk.distance.min(), abs=2e-5)
+        target = minima[np.argmin(np.hypot(*(minima - walk.path[-1]).T))]
+        assert course["target"] == pytest.approx(target)
+        assert len(course["overshoots"]) == turns_beyond(walk.path, target, reach(given.surface))
+
+
+def test_the_run_is_told_with_its_numbers(modules: Modules) -> None:
+    given = race(["momentum(lr=0.02)", "adam(lr=0.1)", "gd(lr=0.25)"], "quadratic", steps=200)
+    momentum, adam, gd = given
+    said = modules.summary(given)
+    assert said.startswith(
+        f"Momentum overshoots the minimum twice and reaches it at step {momentum.arrived}; "
+    )
+    assert f"Adam overshoots it once and arrives at step {adam.arrived}. " in said
+    assert f"Gradient descent diverges at step {gd.diverged}. " in said
+    assert said.endswith("Momentum and Adam end equally low.")
+    alone = modules.summary(given, 0, 2)
+    assert alone == f"Adam overshoots the minimum once and reaches it at step {adam.arrived}."
+
+
+def test_ties_are_told_together(modules: Modules) -> None:
+    twins = race(
+        ["adam(lr=0.1)", "adamw(lr=0.1, weight_decay=0)", "momentum(lr=0.1, momentum=0)"], "booth", steps=300
+    )
+    adam, _, momentum = twins
+    assert adam.arrived is not None
+    assert momentum.arrived is not None
+    said = modules.summary(twins)
+    assert f"Adam and AdamW arrive at step {adam.arrived}" in said or "Adam and AdamW overshoot" in said
+    assert said.count("AdamW") == 1 or "All end" in said
+    still = race(["adam", "gd"], "quadratic", start=(0, 0), steps=30)
+    assert (
+        modules.summary(still)
+        == "Adam and gradient descent start at the minimum and stay. All end equally low."
+    )
+
+
+def test_a_local_minimum_is_called_local_and_a_plateau_is_not(modules: Modules) -> None:
+    bowls = race(["gd(lr=0.01)", "momentum(lr=0.01)"], "styblinski_tang", steps=200)
+    said = modules.summary(bowls)
+    assert (
+        f"Momentum overshoots the minimum nine times and reaches it at step {bowls.trajectories[1].arrived}."
+        in said
+    )
+    rested = np.flatnonzero(
+        np.hypot(*(bowls.trajectories[0].path - bowls.trajectories[0].path[-1]).T) > reach(bowls.surface)
+    )
+    assert f"Gradient descent rests in a local minimum, at f = −64.2, from step {rested[-1] + 1} on." in said
+    assert said.endswith("Momentum is lowest at the end, at f = −78.3.")
+    assert "local" not in modules.summary(bowls, field="null")  # nothing shows that f rises around it
+    plain = modules.summary(race(["gd(lr=0.5)"], "plateau", steps=200))
+    assert plain == "Gradient descent hardly leaves the start, where the slope is 0.00011."
+    valley = modules.summary(race(["gd(lr=0.0002)", "gd(lr=1e-5)"], "rosenbrock", steps=1500))
+    assert "local" not in valley
+
+
+def test_noise_keeps_a_racer_circling(modules: Modules) -> None:
+    given = race(["gd(lr=0.05)"], "noisy_ravine", steps=800)
+    tail = given.trajectories[0].distance[-201:]
+    said = modules.summary(given)
+    assert said == f"Gradient descent circles the minimum at a distance of about {np.sort(tail)[100]:.2g}."
+
+
+def test_without_a_minimum_nobody_arrives(modules: Modules) -> None:
+    given = race(["adam(lr=0.1)", "gd(lr=1e-4)"], "saddle", steps=100)
+    off = np.flatnonzero(np.abs(given.trajectories[0].path) <= [2.1, 1.85])
+    said = modules.summary(given)
+    assert "Adam leaves the map at step" in said
+    assert off.size
+    assert "minimum" not in said
+    assert "lowest" not in said
+
+
+def test_eight_racers_fit_three_sentences_and_five_milliseconds(modules: Modules) -> None:
+    racers = [f"momentum(lr={lr})" for lr in (0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.012)] + [
+        "gd(lr=0.3)"
+    ]
+    given = race(racers, "quadratic", steps=2000)
+    said = modules.summary(given)
+    assert len(re.findall(r"\.( |$)", said)) <= 3
+    assert len(said) < 500
+    took = modules.evaluate(
+        """(race) => {
+            const times = Array.from({ length: 40 }, () => {
+                const again = { ...race, racers: race.racers.map((racer) => ({ ...racer })) };
+                const before = performance.now();
+                summarize(again, { field });
+                return performance.now() - before;
+            });
+            return Math.min(...times);
+        }""",
+        given,
+    )
+    assert took < 5
+
+
+def test_landmarks_are_where_it_happened(modules: Modules) -> None:
+    given = race(
+        ["momentum(lr=0.02)", "adam(lr=0.1)", "adam(lr=0.1, bias_correction=False)", "gd(lr=0.25)"],
+        "quadratic",
+        steps=300,
+    )
+    marks = modules.landmarks(given, 1)
+    assert [mark["step"] for mark in marks] == sorted(mark["step"] for mark in marks)
+    found = {(mark["kind"], mark["racer"]): mark for mark in marks}
+    momentum, adam, plain, gd = given
+    apart = np.hypot(*(adam.path - plain.path).T) > reach(given.surface)
+    assert found["difference", 1]["step"] == np.flatnonzero(apart)[0]
+    assert found["difference", 1]["note"].startswith("Adam and Adam (uncorrected) are")  # its twin
+    assert found["diverged", 3]["step"] == gd.diverged
+    for index, walk in enumerate((momentum, adam, plain)):
+        assert (("arrived", index) in found) == (walk.arrived is not None)
+        if walk.arrived is not None:
+            assert found["arrived", index]["step"] == walk.arrived
+        assert walk.distance[found["closest", index]["step"]] <= walk.distance.min() + 1e-5
+    t = np.arange(1, 3001)
+    factor = (1 - 0.9**t) / np.sqrt(1 - 0.999**t)
+    assert found["factor", 2]["step"] == factor.argmax() == 11  # the step that update t = 12 leaves
+    assert found["factor", 2]["text"] == f"Adam, uncorrected: factor peaks, {factor.max():.2f}×"
+    assert ("factor", 1) not in found
+    hidden = modules.landmarks(given, 1, 2, 3)
+    assert {mark["racer"] for mark in hidden} == {0, 1}
+    assert "momentum" in next(mark["note"] for mark in hidden if mark["kind"] == "difference")
+
+
+Spot = tuple[float, float] | None  # a guess where it ends; None: off the map
+
+
+def asked_where(
+    modules: Modules, given: Race, spot: Spot, index: int = 0
+) -> tuple[dict[str, Any], str, str, str]:
+    """Return the score of a guess, its verdict, and the key and text of the answer to it."""
+    work = """(race) => {
+        const score = scoreWhere(race, INDEX, SPOT, field);
+        const why = whyWhere(race, INDEX, SPOT, field);
+        return [score, verdictWhere(race, INDEX, SPOT, score, field), why?.key ?? "", why?.text ?? ""];
+    }"""
+    place = json.dumps(None if spot is None else [float(z) for z in spot])
+    score, verdict, key, text = modules.evaluate(
+        work.replace("INDEX", str(index)).replace("SPOT", place), given
+    )
+    return score, verdict, key, text
+
+
+def asked_first(modules: Modules, given: Race, pick: int | None, *off: int) -> tuple[bool, str, str, str]:
+    """Return whether a guess is right, its verdict, and the key and text of the answer to it."""
+    work = f"""(race) => {{
+        const [pick, off] = [{json.dumps(pick)}, {list(off)}];
+        const score = scoreFirst(race, pick, off);
+        const why = whyFirst(race, pick, off, field);
+        return [score.right, verdictFirst(race, pick, score, off), why?.key ?? "", why?.text ?? ""];
+    }}"""
+    right, verdict, key, text = modules.evaluate(work, given)
+    return right, verdict, key, text
+
+
+def test_points_fall_with_the_distance_from_the_end(modules: Modules) -> None:
+    given = race(["adam(lr=0.1)"], "quadratic", steps=200)
+    diagonal = 100 * reach(given.surface)
+    end = given.trajectories[0].path[-1]
+    for share in (0, 0.02, 0.1, 0.24, 0.4):
+        score, verdict, _, _ = asked_where(modules, given, (end[0] + share * diagonal, end[1]))
+        assert score["share"] == pytest.approx(share, abs=1e-6)
+        assert score["points"] == max(0, round(100 - 400 * share))
+        assert score["right"] == (share <= 0.05)
+        assert f"{score['points']} of 100 points" in verdict
+    four = race(["gd(lr=0.01)"], "himmelblau", steps=200)
+    assert asked_where(modules, four, (-2.5, 3.5))[0]["minimum"] is True
+    assert asked_where(modules, four, (3, 2))[0]["minimum"] is False
+    gone = race(["gd(lr=0.25)"], "quadratic", steps=200)
+    score, verdict, _, _ = asked_where(modules, gone, None)
+    assert score["points"] == 100
+    assert verdict == f"Right: gradient descent diverges at step {gone.trajectories[0].diverged}. 100 points."
+
+
+def test_off_the_map_or_not(modules: Modules) -> None:
+    gone = race(["gd(lr=0.25)"], "quadratic", steps=200)
+    score, _, key, text = asked_where(modules, gone, (0, 0))
+    assert (score["points"], key) == (0, "diverges")
+    assert "needs an lr below 2/10 = 0.2, and it has 0.25" in text  # κ = 10 is the steep axis's curvature
+    momentum = race(["momentum(lr=0.5)"], "quadratic", steps=200)
+    text = asked_where(modules, momentum, (0, 0))[3]
+    assert "2/" not in text  # that bound is gradient descent's
+    assert "as long as the one before" in text
+    stays = race(["gd(lr=0.05)"], "quadratic", steps=200)
+    longest = np.hypot(*stays.trajectories[0].update.T).max()
+    _, _, key, text = asked_where(modules, stays, None)
+    assert key == "stays"
+    assert f"its longest step, {longest:.2g}, was step 0" in text
+    falls = race(["adam(lr=0.1)"], "saddle", steps=100)
+    assert asked_where(modules, falls, (0.5, 1))[2] == "falls"
+
+
+def test_nobody_rests_on_a_saddle(modules: Modules) -> None:
+    given = race(["gd(lr=0.01)"], "saddle", steps=300)
+    path = given.trajectories[0].path
+    _, _, key, text = asked_where(modules, given, (0, 0))
+    assert key == "saddle"
+    nearest = int(np.hypot(*path.T).argmin())
+    assert f"At step {nearest} gradient descent is {np.hypot(*path[nearest]):.2g} from it" in text
+    waits = race(["gd(lr=0.01)"], "saddle", steps=100)
+    assert asked_where(modules, waits, (0, 1.8))[2] == "waits"
+
+
+def test_the_nearest_minimum_is_not_the_one(modules: Modules) -> None:
+    given = race(["momentum(lr=0.02)"], "sharp_flat", steps=300)
+    walk = given.trajectories[0]
+    _, _, key, text = asked_where(modules, given, (-1, -1))
+    assert key == "minimum"
+    distance = np.hypot(*(walk.path + 1).T)
+    pass_by = int(distance.argmin())
+    assert "nearest to the start" in text
+    assert f"It came by yours at step {pass_by}, {distance[pass_by]:.2g} away" in text
+    assert (walk.update * walk.grad).sum(axis=1)[pass_by : pass_by + 2].max() > 0  # carried on, uphill
+    slope = race(["momentum(lr=0.01)"], "himmelblau", steps=300)
+    minima = np.array(slope.surface.entry.minima)
+    near = minima[np.hypot(*(minima - slope.start).T).argmin()]
+    _, _, key, text = asked_where(modules, slope, tuple(near))
+    assert key == "minimum"
+    assert "Its first step points 73° away from yours" in text
+
+
+def test_the_lowest_minimum_does_not_call(modules: Modules) -> None:
+    given = race(["gd(lr=0.01)"], "styblinski_tang", steps=200)
+    _, _, key, text = asked_where(modules, given, (-2.9, -2.9))
+    assert key == "local"
+    assert f"f = {given.trajectories[0].loss[-1]:.3g}".replace("-", "−") in text
+
+
+@pytest.mark.parametrize(("racer", "key"), [("adam(lr=0.1)", "signs"), ("gd(lr=0.05)", "across")])
+def test_straight_downhill_is_not_the_way(modules: Modules, racer: str, key: str) -> None:
+    given = race([racer], "quadratic", steps=200)
+    walk = given.trajectories[0]
+    downhill = -walk.grad[0] / np.hypot(*walk.grad[0])
+    _, _, found, text = asked_where(modules, given, tuple(walk.path[0] + 1.5 * downhill))
+    assert found == key
+    way = (walk.update[0] if key == "signs" else walk.path[-1] - walk.path[0]) @ downhill
+    way /= np.hypot(*(walk.update[0] if key == "signs" else walk.path[-1] - walk.path[0]))
+    assert f"{np.degrees(np.arccos(way)):.2g}°" in text
+
+
+def test_too_slow_carried_on_and_never_at_rest(modules: Modules) -> None:
+    slow = race(["gd(lr=0.0005)"], "rosenbrock", steps=300)
+    _, _, key, text = asked_where(modules, slow, (1, 1))
+    assert key == "slow"
+    walk = slow.trajectories[0]
+    assert f"another {float(f'{walk.distance[-1] / np.hypot(*walk.update[-1]):.2g}'):.0f} steps" in text
+    rolling = race(["momentum(lr=0.001)"], "rosenbrock", steps=600)
+    assert asked_where(modules, rolling, (0, 0.02))[2] == "carries"
+    noisy = race(["gd(lr=0.05)"], "quadratic", steps=300, noise=2.0)
+    score, _, key, text = asked_where(modules, noisy, (0, 0))
+    assert score["right"]  # and yet there is something to be said
+    assert key == "circles"
+    settled = race(["gd(lr=0.05)"], "quadratic", steps=300)
+    assert asked_where(modules, settled, (0.1, 0))[2:] == ("", "")
+    _, _, key, text = asked_where(modules, settled, (1.5, 1.5))
+    assert key == "rests"
+    assert f"about {np.hypot(1.5, 15):.2g}" in text
+
+
+def test_who_is_first_and_why(modules: Modules) -> None:
+    given = race(["adam(lr=0.1)", "momentum(lr=0.02)"], "quadratic", steps=300)
+    adam, momentum = given
+    right, verdict, key, text = asked_first(modules, given, 0)
+    assert (right, key) == (False, "adam")
+    assert verdict == f"Momentum is first, at step {momentum.arrived}. 0 points."
+    assert text.startswith(f"Adam is not always ahead. Adam arrives at step {adam.arrived}, ")
+    assert asked_first(modules, given, 1)[2] == "here"
+    assert asked_first(modules, given, 0, 1)[0]  # alone on the map
+    assert asked_first(modules, given, None)[2] == "somebody"
+    nobody = race(["gd(lr=0.0001)", "adam(lr=0.001)"], "rosenbrock", steps=300)
+    assert asked_first(modules, nobody, 0)[:3] == (
+        False,
+        "Nobody arrives within 300 steps. 0 points.",
+        "nobody",
+    )
+    assert asked_first(modules, nobody, None)[0]
+    saddle = race(["gd(lr=0.01)", "adam(lr=0.1)"], "saddle", steps=100)
+    assert asked_first(modules, saddle, 1)[0]  # who leaves the map
+
+
+def test_early_steps_without_correction_are_too_large(modules: Modules) -> None:
+    given = race(["adam(lr=0.1)", "adam(lr=0.1, bias_correction=False)"], "booth", steps=600)
+    corrected, plain = given
+    assert plain.arrived is not None
+    assert corrected.arrived is not None
+    assert plain.arrived < corrected.arrived
+    _, _, key, text = asked_first(modules, given, 0)
+    assert key == "small"
+    ratio = np.hypot(*plain.update[0]) / np.hypot(*corrected.update[0])
+    assert f"Its first step here is {ratio:.3g} × that with correction" in text
+    assert "6.57 × at t = 12" in text
+    assert f"at step {plain.arrived}. Yours arrives at step {corrected.arrived}." in text
+    valley = race(["adam(lr=0.1)", "adam(lr=0.1, bias_correction=False)"], "rosenbrock", steps=1500)
+    assert asked_first(modules, valley, 1)[2] == "large"
+
+
+def test_the_larger_lr_and_the_same_lr(modules: Modules) -> None:
+    rates = race(["gd(lr=0.25)", "gd(lr=0.1)", "gd(lr=0.05)"], "quadratic", steps=300)
+    _, _, key, text = asked_first(modules, rates, 0)
+    assert key == "diverges"
+    assert text.startswith("The largest lr of its kind, 0.25, is not the fastest")
+    swings = race(["momentum(lr=0.1)", "momentum(lr=0.02)"], "quadratic", steps=300)
+    assert asked_first(modules, swings, 0)[2] == "larger"
+    same = race(["gd(lr=0.02)", "momentum(lr=0.02)"], "quadratic", steps=300)
+    gd, momentum = same
+    _, _, key, text = asked_first(modules, same, 0)
+    assert key == "sameLr"
+    assert momentum.arrived is not None
+    went = [np.hypot(*walk.update[: momentum.arrived].T).sum() for walk in (momentum, gd)]
+    assert f"it went {went[0] / went[1]:.3g} × as far" in text
+
+
+def test_another_start_is_random_seeded_and_on_the_map(modules: Modules) -> None:
+    given = race(["gd"], "himmelblau", steps=5)
+    starts = modules.evaluate(
+        "(race) => [1, 2, 3, 4, 5, 6, 1].map((seed) => anotherStart(race, seed))", given
+    )
+    assert starts[0] == starts[-1]
+    assert len({tuple(start) for start in starts}) == 6
+    minima = np.array(given.surface.entry.minima)
+    (x0, x1), (y0, y1) = given.surface.entry.bounds
+    for x, y in starts:
+        assert x0 < x < x1
+        assert y0 < y < y1
+        assert np.hypot(*(minima - (x, y)).T).min() > reach(given.surface)
+
+
+# On the page --------------------------------------------------------------------------------------------
+
+PLAYER = "window.__adamscope.player"
+RAVINE = "surface=quadratic&o=gd(lr=0.05)&o=momentum(lr=0.02)&o=adam(lr=0.1)&steps=200"
+
+
+def asked(page: Page) -> Page:
+    page.wait_for_function("window.__adamscope?.player?.counts.draws > 1")
+    page.get_by_role("button", name="Run the race").wait_for()
+    return page
+
+
+def test_nothing_is_shown_before_the_guess(open_page: Callable[..., Page]) -> None:
+    page = asked(open_page(f"/?{RAVINE}&predict=where&step=120&show=basin"))
+    assert page.evaluate(f"{PLAYER}.step") == 0
+    assert page.evaluate(f"{PLAYER}.race.landmarks") == []
+    assert page.evaluate(f"{PLAYER}.words") == ""
+    for part in (".chart", ".mark", ".numbers"):
+        assert not page.locator(part).filter(visible=True).count()
+    before = page.locator("canvas.ink").evaluate("canvas => canvas.toDataURL()")
+    page.locator("body").press("End")  # time stands
+    page.locator("body").press("]")
+    assert page.evaluate(f"{PLAYER}.step") == 0
+    assert page.locator("canvas.ink").evaluate("canvas => canvas.toDataURL()") == before
+    run = page.get_by_role("button", name="Run the race")
+    assert run.is_disabled()
+    x, y = page.evaluate(f"(() => {{ const v = {PLAYER}.view; return [v.width / 2, v.height / 2]; }})()")
+    page.locator("canvas.ink").click(position={"x": x, "y": y})
+    assert page.evaluate(f"{PLAYER}.race.start") == [-2.5, 1]  # the click was a guess, no start
+    run.click()
+    assert page.evaluate(f"{PLAYER}.race.landmarks") == []  # nor does the timeline tell while it runs
+    page.get_by_role("button", name="Show the end").click()
+    verdict = page.locator(".verdict")
+    expect(verdict).to_contain_text("of 100 points")
+    expect(verdict).to_contain_text("Adam ends at (0, 0)")
+    expect(page.locator(".tally")).to_have_text("1 of 1 right")
+    assert page.evaluate(f"{PLAYER}.race.landmarks.length") > 3
+    assert "Momentum overshoots the minimum twice" in page.evaluate(f"{PLAYER}.words")
+    expect(page.locator(".chart").first).to_be_visible()
+
+
+def test_a_guess_by_keyboard_another_start_and_leaving(open_page: Callable[..., Page]) -> None:
+    page = asked(open_page(f"/?{RAVINE}&predict=first"))
+    page.get_by_role("radio", name="gradient descent").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name="momentum")).to_be_checked()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name="Adam")).to_be_focused()
+    page.get_by_role("button", name="Run the race").press("Enter")
+    page.get_by_role("button", name="Show the end").press("Enter")
+    expect(page.locator(".verdict .score")).to_have_text("Momentum is first, at step 57. 0 points.")
+    expect(page.locator("[data-why=adam]")).to_contain_text("Adam is not always ahead.")
+    page.get_by_role("button", name="another start").click()
+    page.wait_for_function(f"{PLAYER}.race.start[0] !== -2.5")
+    expect(page.get_by_role("button", name="Run the race")).to_be_disabled()
+    page.get_by_role("radio", name="Where does it end?").click()
+    stage = page.locator("canvas.ink")
+    stage.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator(".predict .hint")).to_contain_text("Your guess:")
+    page.get_by_role("button", name="Leave predicting").click()
+    expect(page.locator(".numbers")).to_be_visible()
+    page.wait_for_function(f"{PLAYER}.idle")
+    page.wait_for_function("!location.search.includes('predict')")
+    assert page.evaluate(f"{PLAYER}.race.landmarks.length") > 0
