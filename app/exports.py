@@ -1,8 +1,8 @@
 """A race as a file to keep: made by a child process, so that no other learner waits for it.
 
 The player asks again and again while it wants a file, and each time hears how far it is; the last answer
-brings the bytes. A child ends when it is stopped, when nobody has asked for a while (the tab was closed), when
-it takes too long, and with the server, because the pipe between the two closes.
+brings the bytes. A child ends when it is stopped, when nobody has asked for a while (the tab was closed),
+when it takes too long, and with the server, because the pipe between the two closes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,82 +38,78 @@ _ROOT = Path(__file__).parents[1]
 _places = threading.Semaphore(AT_ONCE)
 _lock = threading.Lock()
 _exports: dict[str, _Export] = {}  # by session
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A file one wants, as the player's message has it."""
-
-    format: str
-    dark: bool
-    press: int  # counts the player's wishes: the same file may be wanted once more
-
-    @classmethod
-    def read(cls, made: object) -> Wish | None:
-        """Read what a message says, which may be anything at all; None if it wishes for no file."""
-        if not isinstance(made, dict):
-            return None
-        kind, press = made.get("format"), made.get("press")
-        if not isinstance(kind, str) or kind not in _WRITERS or type(press) is not int:
-            return None
-        return cls(kind, made.get("dark") is True, press)
+_ids = count(1)
 
 
 def advance(
-    session_key: str, request: RaceRequest, make: object, stop: bool
+    session_key: str, request: RaceRequest, make: object = None, stop: bool = False, have: str = ""
 ) -> tuple[dict[str, Any], bytes | None]:
     """Start the file a session wants, or say how far it is.
 
     Args:
         session_key: names the session; it has one export at a time.
         request: the race, for an export that begins now. One under way keeps the race it began with.
-        make: {format, dark, press}, as the player sends it; anything else wants nothing.
+        make: {format, dark} begins one, in place of the one before; anything else goes on with that.
         stop: end what is under way.
+        have: the id of the file the player has received, which need not be kept any longer.
 
     Returns:
-        head: {format, name, press, done, of, problem, size}, empty where nothing is wanted.
+        head: {id, format, name, pending, done, of, problem, size}, empty where nothing is wanted.
         content: the file, once it is made, padded to whole floats as `pack` wants them; `size` is without.
     """
-    wish = Wish.read(make)
+    wish = make if isinstance(make, Mapping) else {}
+    kind = wish.get("format")
+    begins = isinstance(kind, str) and kind in _WRITERS
     with _lock:
         export = _exports.get(session_key)
-        if export is not None and (stop or wish != export.wish):
+        if export is not None and (stop or begins or export.id == have):
             export.over.set()
             del _exports[session_key]
             export = None
-        if wish is None or stop:
-            return {}, None
-        if export is None:
+        if begins and not stop:
+            export = _Export(session_key, request, str(kind), wish.get("dark") is True)
             if len(_exports) >= MOST:
-                busy = f"{MOST} files are being made already; try again in a minute."
-                return _head(wish, request, problem=busy), None
-            export = _exports[session_key] = _Export(session_key, wish, request)
-            export.start()
-    return export.answer()
+                export.problem = f"{MOST} files are being made already; try again in a minute."
+            else:
+                _exports[session_key] = export
+                threading.Thread(target=export.run, daemon=True).start()
+    return export.answer() if export else ({}, None)
 
 
 class _Export:
     """One file in the making, watched by a thread of its own."""
 
-    def __init__(self, session_key: str, wish: Wish, request: RaceRequest) -> None:
-        self.session_key, self.wish, self.request = session_key, wish, request
+    def __init__(self, session_key: str, request: RaceRequest, kind: str, dark: bool) -> None:
+        self.id = str(next(_ids))
+        self.session_key, self.request, self.kind, self.dark = session_key, request, kind, dark
         self.asked = time.monotonic()
         self.over = threading.Event()  # nobody wants it any more
         self.done, self.of = 0, 1
         self.problem = ""
         self.content: bytes | None = None
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, daemon=True).start()
+    @property
+    def name(self) -> str:
+        optimizers = list(dict.fromkeys(racer.name for racer in self.request.racers))[:MOST_NAMED]
+        return f"{'-'.join([self.request.surface.name, *optimizers])}.{self.kind}"
 
     def answer(self) -> tuple[dict[str, Any], bytes | None]:
         self.asked = time.monotonic()
         content = self.content
         size = len(content or b"")
-        head = _head(self.wish, self.request, self.done, self.of, self.problem, size)
-        return head, content + bytes(-size % 4) if content is not None else None
+        head = {
+            "id": self.id,
+            "format": self.kind,
+            "name": self.name,
+            "pending": content is None and not self.problem,
+            "done": self.done,
+            "of": self.of,
+            "problem": self.problem,
+            "size": size,
+        }
+        return head, None if content is None else content + bytes(-size % 4)
 
-    def _run(self) -> None:
+    def run(self) -> None:
         while not self._unwanted():
             if _places.acquire(timeout=LOOK):
                 try:
@@ -135,13 +131,13 @@ class _Export:
         try:
             self._wait_for(folder)
         except OSError:
-            self.problem = f"The .{self.wish.format} could not be made: the server found no room for it."
+            self.problem = f"The .{self.kind} could not be made: the server found no room for it."
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _wait_for(self, folder: Path) -> None:
-        out, said = folder / f"race.{self.wish.format}", folder / "said"
-        order = {"query": self.request.query(), "dark": self.wish.dark}
+        out, said = folder / f"race.{self.kind}", folder / "said"
+        order = {"query": self.request.query(), "dark": self.dark}
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         with said.open("wb") as sink:
             child = subprocess.Popen(
@@ -157,7 +153,7 @@ class _Export:
                 if self._unwanted():
                     return
                 if time.monotonic() - began > LONGEST:
-                    self.problem = f"The .{self.wish.format} took too long to make; try fewer steps."
+                    self.problem = f"The .{self.kind} took too long to make; try fewer steps."
                     return
                 self._hear(said)
                 self.over.wait(LOOK)
@@ -168,7 +164,7 @@ class _Export:
         if child.returncode == 0:
             self.content = out.read_bytes()
         elif not self.problem:
-            self.problem = f"The .{self.wish.format} could not be made; try another kind of file."
+            self.problem = f"The .{self.kind} could not be made; try another kind of file."
 
     def _hear(self, said: Path) -> None:
         """Read the last whole line of what the child has said."""
@@ -178,22 +174,6 @@ class _Export:
         last = json.loads(lines[-1])
         self.done, self.of = last.get("done", self.done), last.get("of", self.of)
         self.problem = last.get("problem", "")
-
-
-def _head(
-    wish: Wish, request: RaceRequest, done: int = 0, of: int = 1, problem: str = "", size: int = 0
-) -> dict[str, Any]:
-    optimizers = list(dict.fromkeys(racer.name for racer in request.racers))[:MOST_NAMED]
-    name = f"{'-'.join([request.surface.name, *optimizers])}.{wish.format}"
-    return {
-        "format": wish.format,
-        "name": name,
-        "press": wish.press,
-        "done": done,
-        "of": of,
-        "problem": problem,
-        "size": size,
-    }
 
 
 # In the child -----------------------------------------------------------------------------------------------
@@ -206,8 +186,10 @@ def work() -> None:
     threading.Thread(target=_end_with_the_server, args=(out.parent,), daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)  # a film can wait for whoever moves a slider
-    request, _ = RaceRequest.parse(order["query"])
+    request, notices = RaceRequest.parse(order["query"])
     try:
+        if notices:  # another race than the one on the screen
+            raise ValueError(notices[0])
         _WRITERS[out.suffix[1:]](request.race(), out, order["dark"])
     except ValueError as problem:  # what can't be written says so in a sentence
         _say(problem=str(problem))

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -26,8 +27,7 @@ SHORT, _ = RaceRequest.parse("surface=quadratic&o=adam(lr=0.1)&o=gd(lr=0.1)&o=ad
 LONG, _ = RaceRequest.parse("surface=rosenbrock&o=adam(lr=0.1)&steps=300")
 
 
-def gif(press: int = 1) -> dict[str, object]:
-    return {"format": "gif", "dark": False, "press": press}
+GIF = {"format": "gif", "dark": False}
 
 
 def until(true: Callable[[], object], seconds: float = 30) -> None:
@@ -52,28 +52,31 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield tmp_path
     for session in list(exports._exports):
-        advance(session, SHORT, None, True)
+        advance(session, SHORT, stop=True)
     until(lambda: not list(tmp_path.iterdir()) and not children())
 
 
-def fetch(session: str, request: RaceRequest, make: dict[str, object]) -> tuple[dict[str, Any], bytes]:
+def fetch(session: str) -> tuple[dict[str, Any], bytes]:
+    """Ask until the file is there, and say that it has come."""
     deadline = time.monotonic() + 60
     while True:
-        head, content = advance(session, request, make, False)
+        head, content = advance(session, SHORT)
         assert not head["problem"], head
         assert time.monotonic() < deadline
         if content is not None:
+            assert not head["pending"]
             assert len(content) % 4 == 0
+            assert advance(session, SHORT, have=head["id"]) == ({}, None)
             return head, content[: head["size"]]
         time.sleep(0.05)
 
 
 def test_every_kind_of_file() -> None:
     kinds = ["png", "svg", "gif", "mp4", "csv", "html", "py"]
-    wishes: dict[str, dict[str, object]] = {k: {"format": k, "dark": k == "png", "press": 1} for k in kinds}
     for kind in kinds:  # all at once: two are at work, the others wait
-        advance(kind, SHORT, wishes[kind], False)
-    made = {kind: fetch(kind, SHORT, wishes[kind]) for kind in kinds}
+        assert advance(kind, SHORT, {"format": kind, "dark": kind == "png"})[0]["pending"]
+    made = {kind: fetch(kind) for kind in kinds}
+    assert not exports._exports
     for kind in kinds:
         assert made[kind][0]["name"] == f"quadratic-adam-gd.{kind}"
     content = {kind: content for kind, (_, content) in made.items()}
@@ -91,27 +94,27 @@ def test_every_kind_of_file() -> None:
 
 
 def test_a_film_says_how_far_it_is_and_ends_when_stopped(folder: Path) -> None:
-    until(lambda: advance("one", LONG, gif(), False)[0]["done"] > 0)
-    head, content = advance("one", LONG, gif(), False)
+    advance("one", LONG, GIF)
+    until(lambda: advance("one", LONG)[0]["done"] > 0)
+    head, content = advance("one", SHORT)  # the race has changed since: the film is of the one it began with
     assert content is None
+    assert head["name"] == "rosenbrock-adam.gif"
     assert head["done"] < head["of"]
-    assert advance("one", LONG, gif(), True) == ({}, None)
+    assert advance("one", LONG, stop=True) == ({}, None)
     until(lambda: not children() and not list(folder.iterdir()), 5)
 
 
 def test_another_wish_takes_the_place_of_the_first() -> None:
-    advance("one", LONG, gif(), False)
+    first, _ = advance("one", LONG, GIF)
     until(children)
-    text: dict[str, object] = {"format": "csv", "dark": False, "press": 2}
-    head, _ = fetch("one", SHORT, text)
-    assert head["press"] == 2
+    second, _ = advance("one", SHORT, {"format": "csv"})
+    head, _ = fetch("one")
+    assert head["id"] == second["id"] != first["id"]
     assert head["name"] == "quadratic-adam-gd.csv"
-    assert advance("one", SHORT, None, False) == ({}, None)  # fetched, and forgotten
-    assert not exports._exports
 
 
 def test_what_nobody_asks_for_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    advance("gone", LONG, gif(), False)
+    advance("gone", LONG, GIF)
     until(children)
     monkeypatch.setattr(exports, "PATIENCE", 0.0)
     until(lambda: not children() and not exports._exports, 5)
@@ -119,38 +122,36 @@ def test_what_nobody_asks_for_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_takes_too_long_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "LONGEST", 0.0)
-    advance("slow", LONG, gif(), False)
-    until(lambda: advance("slow", LONG, gif(), False)[0]["problem"])
-    assert advance("slow", LONG, gif(), False)[0]["problem"].endswith("try fewer steps.")
+    advance("slow", LONG, GIF)
+    until(lambda: not advance("slow", LONG)[0]["pending"])
+    assert advance("slow", LONG)[0]["problem"].endswith("try fewer steps.")
+
+
+def test_what_cannot_be_made_says_why() -> None:
+    wrong = replace(SHORT, batch_size=3)  # no link can say so: quadratic has no data
+    advance("wrong", wrong, {"format": "csv"})
+    until(lambda: not advance("wrong", wrong)[0]["pending"])
+    head, content = advance("wrong", wrong)
+    assert content is None
+    assert head["problem"] == "batch_size is 3, but quadratic has no data to take batches of."
 
 
 def test_only_so_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "MOST", 3)
     for session in "abc":
-        advance(session, LONG, gif(), False)
-    assert "try again in a minute" in advance("d", LONG, gif(), False)[0]["problem"]
+        advance(session, LONG, GIF)
+    assert "try again in a minute" in advance("d", LONG, GIF)[0]["problem"]
     until(children)
     assert len(children()) <= exports.AT_ONCE
-    advance("a", LONG, None, True)
-    assert not advance("d", LONG, gif(), False)[0]["problem"]
+    advance("a", LONG, stop=True)
+    assert not advance("d", LONG, GIF)[0]["problem"]
 
 
 @pytest.mark.parametrize(
-    "made",
-    [
-        None,
-        1,
-        "gif",
-        [],
-        {},
-        {"format": "exe", "press": 1},
-        {"format": ["gif"], "press": 1},
-        {"format": "gif"},
-    ]
-    + [{"format": "gif", "press": bad} for bad in (float("nan"), True, "1", None)],
+    "made", [None, 1, "gif", [], {}, {"format": "exe"}, {"format": ["gif"]}, {"dark": True}]
 )
 def test_a_hostile_wish_is_none(made: object) -> None:
-    assert advance("x", SHORT, made, False) == ({}, None)
+    assert advance("x", SHORT, made) == ({}, None)
     assert not exports._exports
 
 
@@ -160,8 +161,9 @@ import tempfile, sys, time
 from app.exports import advance
 from app.request import RaceRequest
 tempfile.tempdir = sys.argv[1]
+advance("one", RaceRequest(), {"format": "gif"})
 while True:
-    head, _ = advance("one", RaceRequest(), {"format": "gif", "dark": False, "press": 1}, False)
+    head, _ = advance("one", RaceRequest())
     if head["done"]:
         print("at work", flush=True)
     time.sleep(0.05)

@@ -1,0 +1,56 @@
+// The right-hand end of the app's header: Scenes, Share, Export, help. Each opens beneath its word.
+
+import { element } from "./dom.js";
+import { createHelp } from "./help.js";
+import { createKeep } from "./keep.js";
+import { createScenes } from "./scenes.js";
+import { createShare } from "./share.js";
+
+let made = 0;
+
+/** A word that opens a panel beneath itself; a press elsewhere or Esc closes it, and the focus goes back. */
+function createDrop(word, part, content) {
+  made += 1;
+  const more = element("span", { "aria-hidden": "true" });
+  const panel = element("div.drop", { popover: "auto", id: `adamscope-drop-${made}`, "aria-label": word, role: "dialog", "data-part": part }, content);
+  const button = element("button.word", { type: "button", "aria-haspopup": "dialog", "data-part": part, popovertarget: panel.id }, word, more);
+  panel.addEventListener("beforetoggle", (event) => {
+    if (event.newState !== "open") return;
+    const { bottom, right } = button.getBoundingClientRect();
+    panel.style.top = `${bottom + 8}px`;
+    panel.style.right = `${Math.max(8, document.documentElement.clientWidth - right - 12)}px`;
+    panel.style.maxHeight = `${window.innerHeight - bottom - 16}px`;
+  });
+  // Its keys are its own; only Esc is the browser's.
+  panel.addEventListener("keydown", (event) => event.stopPropagation());
+  return { button, panel, more, close: () => panel.hidePopover() };
+}
+
+/** scenes: the catalogue's; open(query) another page; make(format) and stop() an export. */
+export function createBar({ scenes, open, make, stop }) {
+  const menu = createScenes({ scenes, choose: ({ query }) => {
+    drops[0].close();
+    open(query);
+  } });
+  const share = createShare();
+  const keep = createKeep({ make, stop, said: (text) => drops[2].more.replaceChildren(text) });
+  const help = createHelp();
+  const drops = [
+    createDrop("Scenes", "scenes", menu.node),
+    createDrop("Share", "share", share.node),
+    createDrop("Export", "share", keep.node),
+  ];
+  const ask = element("button.word", { type: "button", "aria-label": "Help", title: "How to use it (?)", "aria-haspopup": "dialog", onclick: help.open }, "?");
+  const node = element("div.bar", {}, ...drops.map(({ button }) => button), ask, ...drops.map(({ panel }) => panel), help.node);
+
+  return {
+    node,
+    help: help.open,
+    /** query: the page's own, as its address has it. */
+    update({ look, work }, query) {
+      menu.update(look);
+      share.update(look, query);
+      keep.update(work.export);
+    },
+  };
+}
