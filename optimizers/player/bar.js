@@ -4,7 +4,7 @@ import { element } from "./dom.js";
 import { createHelp } from "./help.js";
 import { createKeep } from "./keep.js";
 import { createScenes } from "./scenes.js";
-import { createShare } from "./share.js";
+import { closedOf, closing, createShare } from "./share.js";
 
 let made = 0;
 
@@ -30,8 +30,9 @@ function createDrop(word, part, content) {
 export function createBar({ scenes, open, make, stop }) {
   const menu = createScenes({ scenes, choose: ({ query }) => {
     drops[0].close();
-    open(query);
+    open(closing(query, closed)); // what a teacher has closed stays so
   } });
+  let closed = {}; // part -> "hide" or "lock"
   const share = createShare();
   const keep = createKeep({ make, stop, said: (text) => drops[2].more.replaceChildren(text) });
   const help = createHelp();
@@ -48,6 +49,7 @@ export function createBar({ scenes, open, make, stop }) {
     help: help.open,
     /** query: the page's own, as its address has it. */
     update({ look, work }, query) {
+      closed = closedOf(look);
       menu.update(look);
       share.update(look, query);
       keep.update(work.export);

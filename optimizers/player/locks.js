@@ -44,13 +44,13 @@ export function createLocks(root) {
     }
   }
 
+  /** Is this part neither hidden nor locked? */
+  const open = (part) => !hide.includes(part) && !lock.includes(part);
+
   return {
-    /** Is this part neither hidden nor locked? */
-    open: (part) => !hide.includes(part) && !lock.includes(part),
+    open,
     /** May a key do this? */
-    allows(action) {
-      return this.open(ACTIONS[action]);
-    },
+    allows: (action) => open(ACTIONS[action]),
     apply(look) {
       if (look.hide.join() === hide.join() && look.lock.join() === lock.join()) return;
       ({ hide, lock } = look);

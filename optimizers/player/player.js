@@ -1,17 +1,20 @@
 // The player: question, experiment, explanation around one clock. Knows no framework: it is given a race as numbers
 // and, where a page can compute, a way to ask for another.
 
+import { createBar } from "./bar.js";
 import { createCharts } from "./charts.js";
 import { createClock, SPEEDS } from "./clock.js";
 import { element, icon } from "./dom.js";
 import { createExplanation } from "./explanation.js";
 import { createInside } from "./inside.js";
 import { createKeys } from "./keys.js";
+import { createLocks } from "./locks.js";
 import { readLook, toggled } from "./look.js";
 import { createPace } from "./pace.js";
 import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
+import { createCaption } from "./scenes.js";
 import { createStage } from "./stage.js";
 import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
@@ -46,6 +49,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let race = null;
   let question = null; // what the hand wants; ahead of the race while a request is under way
   let look = readLook(data.meta.look);
+  let address = ""; // the query that says all of it
   let pace = null;
   let chosen = 0;
   let theme = readTheme(root);
@@ -68,13 +72,20 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     onChoose: choose, setLook,
   });
   const panel = send ? createQuestion({ change, setSurface, setLook, onChoose: choose, catalog: data.meta.catalog }) : null;
+  const bar = panel && layout === "page" ? createBar({
+    scenes: data.meta.catalog.scenes, open,
+    make: (format) => ask(true, { make: { format, dark: theme.dark } }), stop: () => ask(true, { stop: true }),
+  }) : null;
+  const caption = bar ? createCaption({ scenes: data.meta.catalog.scenes, onDismiss: resize }) : null;
+  const locks = createLocks(root);
   const notice = element("p.notice", { role: "status" });
   const spoken = element("p.told", { "aria-live": "polite" });
   root.append(
     ...(panel ? [panel.node] : []),
     element("section.experiment", { "aria-label": "The race" },
-      ...(toolbar ? [toolbar.node] : []), notice, stage.node, timeline.node, spoken),
+      ...(caption ? [caption.node] : []), ...(toolbar ? [toolbar.node] : []), notice, stage.node, timeline.node, spoken),
     explanation.node,
+    ...(bar ? [bar.node] : []),
   );
 
   const context = () => ({ race, chosen, theme, look, work });
@@ -119,6 +130,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     told = meta.told;
     theme = readTheme(root);
     const pending = receive(next);
+    address = meta.address || address;
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, fieldOf(known), look);
     refreshPanels();
@@ -170,6 +182,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   function refreshPanels() {
     timeline.update(race, theme, pace, look.by);
     toolbar?.update(context());
+    bar?.update(context(), address);
+    caption?.update(look);
+    locks.apply(look);
     explanation.update(context());
     explanation.draw(pace.at(clock.step)); // before the charts: they take the room the numbers leave
     explanation.charts(context());
@@ -264,11 +279,15 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   /** A hand changes the question; until it lets go, time waits and the paths show their full length. */
   function change(edit, final, choice = chosen) {
+    const before = kind();
     edit(question);
+    if (kind() !== before) look.scene = ""; // its sentence is about another race
     if (final) chosen = choice;
     hold(!final);
     ask(final);
   }
+
+  const kind = () => JSON.stringify([question.surface.name, question.racers.map(({ name }) => name)]);
 
   function hold(on) {
     full = clock.held = on;
@@ -276,6 +295,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   }
 
   function place(x, y, final) {
+    if (!locks.open("start")) return;
     // A race that runs, or has run, starts again from the new place; a moment one has stopped at is kept.
     if (final && (clock.playing || clock.step >= clock.length || clock.step === 0)) restart();
     change((wanted) => (wanted.start = [x, y]), final);
@@ -354,6 +374,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       settle();
     },
     racer: (number) => number <= race.racers.length && choose(number - 1),
+    ...(bar ? { help: bar.help } : {}),
     hide: () => setLook({ off: toggled(look.off, chosen) }),
     vectors: () => setLook({ show: toggled(look.show, "vectors") }),
     ...(toolbar ? {
@@ -365,7 +386,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       basin: () => setLook({ show: toggled(look.show, "basin") }),
       cloud: () => setLook({ show: toggled(look.show, "cloud") }),
     } : {}),
-  }, root);
+  }, locks.allows, root);
 
   function resize() {
     if (!race) return;
@@ -425,6 +446,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       observer.disconnect();
       stage.stop();
       explanation.stop();
+      locks.stop();
       scheme.removeEventListener("change", resize);
       document.removeEventListener("keydown", onPageKey);
       window.removeEventListener("popstate", drop);

@@ -36,6 +36,10 @@ function createLink(name, word) {
   };
 }
 
+/** What a page closes: part -> "hide", "lock" or "open". */
+export const closedOf = ({ hide, lock }) => Object.fromEntries(
+  Object.keys(PARTS).map((part) => [part, hide.includes(part) ? "hide" : lock.includes(part) ? "lock" : "open"]));
+
 /** A page's query with what a teacher closes in it, instead of what it closed before. */
 export function closing(query, states) {
   const kept = query.split("&").filter((part) => part && !/^(hide|lock)=/.test(part));
@@ -51,7 +55,7 @@ export function createShare() {
   const link = createLink("Link to this page", "Copy link");
   const lesson = createLink("Teacher's link", "Copy teacher's link");
   const look = element("a.quiet", { target: "_blank", rel: "noopener" }, "see it as a learner");
-  const states = {}; // part -> "open", "lock" or "hide"
+  let states = {}; // part -> "open", "lock" or "hide"
   let query = "";
   let before = null; // what the page itself closes, as the table last took it over
 
@@ -90,11 +94,7 @@ export function createShare() {
     node,
     update(newLook, newQuery) {
       const closed = `${newLook.hide}/${newLook.lock}`;
-      if (closed !== before) {
-        for (const part of Object.keys(PARTS)) {
-          states[part] = newLook.hide.includes(part) ? "hide" : newLook.lock.includes(part) ? "lock" : "open";
-        }
-      }
+      if (closed !== before) states = closedOf(newLook);
       if (closed === before && newQuery === query) return;
       [before, query] = [closed, newQuery];
       show();

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qs
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from app.request import RaceRequest
 from app.scenes import SCENES
 from optimizers import Race, Trajectory, race, simulate, sweep_map
 from optimizers.trajectory import CONVERGED, DIVERGED
@@ -24,14 +26,12 @@ def claim(name: str) -> Callable[[Claim], Claim]:
     return keep
 
 
-def run(name: str, **changed: object) -> Race:
+def run(name: str, **changed: Any) -> Race:
     """Run a scene's race from its own link, with some conditions changed."""
-    given = {key: values[0] for key, values in parse_qs(SCENES[name].race).items() if key != "o"}
-    start = tuple(float(part) for part in given["start"].split(",")) if "start" in given else None
-    conditions: dict[str, object] = {key: float(given[key]) for key in ("noise", "clip_norm") if key in given}
-    conditions |= {"schedule": given.get("schedule")} | changed
-    steps = int(given["steps"])
-    return race(parse_qs(SCENES[name].race)["o"], given["surface"], start, steps, **conditions)
+    request, notices = RaceRequest.parse(SCENES[name].query)
+    assert notices == []
+    assert request.scene == name
+    return replace(request, **changed).race()
 
 
 @pytest.mark.parametrize("name", SCENES)
