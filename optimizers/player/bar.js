@@ -14,13 +14,6 @@ function createDrop(word, part, content) {
   const more = element("span", { "aria-hidden": "true" });
   const panel = element("div.drop", { popover: "auto", id: `adamscope-drop-${made}`, "aria-label": word, role: "dialog", "data-part": part }, content);
   const button = element("button.word", { type: "button", "aria-haspopup": "dialog", "data-part": part, popovertarget: panel.id }, word, more);
-  panel.addEventListener("beforetoggle", (event) => {
-    if (event.newState !== "open") return;
-    const { bottom, right } = button.getBoundingClientRect();
-    panel.style.top = `${bottom + 8}px`;
-    panel.style.right = `${Math.max(8, document.documentElement.clientWidth - right - 12)}px`;
-    panel.style.maxHeight = `${window.innerHeight - bottom - 16}px`;
-  });
   // Its keys are its own; only Esc is the browser's.
   panel.addEventListener("keydown", (event) => event.stopPropagation());
   return { button, panel, more, close: () => panel.hidePopover() };

@@ -44,7 +44,7 @@ export function createCaption({ scenes, onDismiss }) {
       const parts = [];
       const scene = scenes.find(({ name }) => name === look.scene);
       if (scene) parts.push(scene.watch);
-      if (look.lock.length || look.hide.length) parts.push("Your teacher has set some of the controls for this.");
+      if (look.lock.length || look.hide.length) parts.push("Your teacher has set some of the controls.");
       const text = parts.join(" ");
       node.hidden = text === "" || text === read;
       if (said.textContent !== text) said.textContent = text;
