@@ -62,7 +62,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   const clock = createClock({ draw, changed });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
-  const toolbar = layout === "page" ? createToolbar({ setLook, zoom: stage.zoom }) : null;
+  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom: stage.zoom, works: Boolean(send) });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
@@ -429,7 +429,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
     get view() { return stage.view; },
-    get idle() { return !messenger || (messenger.idle && !settling); },
+    get idle() { return !messenger || (messenger.idle && !settling && !stage.zoom.moving); },
     get notices() { return race?.notices ?? []; },
   };
   show(data);
