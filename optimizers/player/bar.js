@@ -12,8 +12,11 @@ let made = 0;
 function createDrop(word, part, content) {
   made += 1;
   const more = element("span", { "aria-hidden": "true" });
-  const panel = element("div.drop", { popover: "auto", id: `adamscope-drop-${made}`, "aria-label": word, role: "dialog", "data-part": part }, content);
+  const panel = element("div.drop", { popover: "auto", id: `adamscope-drop-${made}`, "aria-label": word, role: "dialog", "data-part": part });
   const button = element("button.word", { type: "button", "aria-haspopup": "dialog", "data-part": part, popovertarget: panel.id }, word, more);
+  // What is not open is not on the page: neither search nor screen reader finds it.
+  panel.addEventListener("beforetoggle", (event) => event.newState === "open" && panel.append(content));
+  panel.addEventListener("toggle", (event) => event.newState === "closed" && content.remove());
   // Its keys are its own; only Esc is the browser's.
   panel.addEventListener("keydown", (event) => event.stopPropagation());
   return { button, panel, more, close: () => panel.hidePopover() };
@@ -40,6 +43,8 @@ export function createBar({ scenes, open, make, stop }) {
   return {
     node,
     help: help.open,
+    /** Is a sheet open that has the page's keys? */
+    get modal() { return help.node.open; },
     /** query: the page's own, as its address has it. */
     update({ look, work }, query) {
       closed = closedOf(look);

@@ -17,17 +17,25 @@ export function createHelp() {
     element("th", { scope: "row" }, ...key.split(" ").map((one) => element("kbd", {}, one))), element("td", {}, says)));
   const half = Math.ceil(rows.length / 2);
   const table = (part) => element("table", {}, element("tbody", {}, ...part));
-  const node = element("dialog.help", { "aria-labelledby": "help-title" },
-    element("div.sheet-of-help", {},
-      element("div.head", {}, element("h2", { id: "help-title" }, "How to use it"), close),
-      element("dl", {}, ...HOW.flatMap(([what, says]) => [element("dt", {}, what), element("dd", {}, says)])),
-      element("h3", {}, "Keys"),
-      element("div.keys", {}, table(rows.slice(0, half)), table(rows.slice(half)))));
+  const sheet = element("div.text", {},
+    element("div.head", {}, element("h2", { id: "help-title" }, "How to use it"), close),
+    element("dl", {}, ...HOW.flatMap(([what, says]) => [element("dt", {}, what), element("dd", {}, says)])),
+    element("h3", {}, "Keys"),
+    element("div.keys", {}, table(rows.slice(0, half)), table(rows.slice(half))));
+  const node = element("dialog.help", { "aria-labelledby": "help-title" });
+  node.addEventListener("close", () => sheet.remove());
   node.addEventListener("click", (event) => event.target === node && node.close());
   // What is pressed here is for the sheet: the player and its host have keys of their own.
   node.addEventListener("keydown", (event) => {
     event.stopPropagation();
     if (event.key === "?") node.close();
   });
-  return { node, open: () => node.open || node.showModal() };
+
+  function open() {
+    if (node.open) return;
+    node.append(sheet);
+    node.showModal();
+  }
+
+  return { node, open };
 }

@@ -17,7 +17,9 @@ export function save(name, bytes) {
   const types = { html: "text/html", svg: "image/svg+xml", csv: "text/csv", py: "text/x-python", mp4: "video/mp4" };
   const ending = name.split(".").pop();
   const blob = new Blob([bytes], { type: types[ending] ?? `image/${ending}` });
-  const link = element("a", { href: URL.createObjectURL(blob), download: name }, name);
+  const link = element("a", {
+    href: URL.createObjectURL(blob), download: name, title: "Press if the browser has not saved it",
+  }, name);
   link.click();
   return link;
 }
@@ -43,7 +45,8 @@ export function createKeep({ make, stop, said }) {
 
   function begin(format) {
     wanted = format;
-    report(`Making the .${format} …`, 0);
+    report(`Getting ready to make the .${format} …`, 0);
+    halt.focus();
     make(format);
   }
 
@@ -55,11 +58,13 @@ export function createKeep({ make, stop, said }) {
 
   /** done: 0 … 1 while something is under way, null when nothing is. */
   function report(text, done = null) {
+    const held = done === null && node.getRootNode().activeElement === halt;
     row.hidden = false;
     bar.hidden = halt.hidden = done === null;
     bar.value = done ?? 0;
     words.replaceChildren(text);
     for (const button of buttons) button.disabled = done !== null;
+    if (held) buttons[0].focus(); // the stop one stood on is gone
     said(done === null ? "" : ` ${Math.round(100 * done)} %`);
   }
 

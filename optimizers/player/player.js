@@ -23,6 +23,7 @@ import { createToolbar } from "./toolbar.js";
 const MOST_GRIDS = 4;
 const REST = 250; // ms a pause or a scrub must rest before it is told to Python
 const AGAIN = 60; // ms until one asks again for what is still being worked out
+const AGAIN_FILE = 400; // … for a file
 const NARROW = 720; // px of the player's own width below which stage and numbers stand one above the other
 const WORKED_FOR = ["show", "panel", "sweep", "window"]; // what in a look Python must work for
 
@@ -129,7 +130,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     if (told !== meta.told || !notices.length) notice.replaceChildren(...notices.map(line));
     told = meta.told;
     theme = readTheme(root);
-    const pending = receive(next);
+    const wait = receive(next);
     address = meta.address || address;
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, fieldOf(known), look);
@@ -146,19 +147,19 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
         panel.update(context());
       }
       if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
-      else if (pending && messenger.idle) again = setTimeout(() => ask(!clock.held), AGAIN);
+      else if (wait && messenger.idle) again = setTimeout(() => ask(!clock.held), wait);
     }
     if (opening) begin();
     else if (clock.playing && look.step !== null) settle(); // it was started again before its pause was answered
     clock.refresh();
   }
 
-  /** Keep what was worked out beside the race; tell whether more of it is still to come. */
+  /** Keep what was worked out beside the race; tell after how many ms to ask again, if more of it is still to come. */
   function receive({ meta, ...arrays }) {
     clearTimeout(again);
-    let pending = false;
+    let wait = null; // ms
     for (const [kind, head] of Object.entries(meta.work ?? {})) {
-      pending ||= head.pending === true;
+      if (head.pending) wait = Math.min(wait ?? AGAIN_FILE, kind === "export" ? AGAIN_FILE : AGAIN);
       if (head.id === undefined || (head.id === work[kind]?.id && !arrays[kind]?.length)) {
         if (work[kind]) Object.assign(work[kind], { pending: head.pending, done: head.done, of: head.of, problem: head.problem });
         else work[kind] = head;
@@ -167,7 +168,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       work[kind] = { ...head, values: arrays[kind], surface: race.surface.grid };
       counts.maps += kind === "basin";
     }
-    return pending;
+    return wait;
   }
 
   /** The lattice to draw the map from: the window's own, once it is there. */
@@ -386,7 +387,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       basin: () => setLook({ show: toggled(look.show, "basin") }),
       cloud: () => setLook({ show: toggled(look.show, "cloud") }),
     } : {}),
-  }, locks.allows, root);
+  }, (action) => locks.allows(action) && !bar?.modal, root);
 
   function resize() {
     if (!race) return;
