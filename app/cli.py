@@ -159,7 +159,7 @@ def _race_writer(
         ),
         **dict.fromkeys((".gif", ".mp4"), lambda race, path: _film(race, path, dark)),
         ".html": _write_html,
-        ".csv": _write_csv,
+        ".csv": write_csv,
         ".json": _write_json,
         ".py": _write_program,
     }
@@ -226,7 +226,8 @@ def _write_html(result: Race, out: Path) -> str:
     return ""
 
 
-def _write_csv(result: Race, out: Path) -> str:
+def write_csv(result: Race, out: Path) -> str:
+    """Write each racer's points and losses, one step a row."""
     rows = (
         (str(trajectory.racer), step, *map(float, (x, y, loss)))
         for trajectory in result

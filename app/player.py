@@ -13,10 +13,11 @@ import streamlit as st
 
 from app.components import component, pack
 from app.request import RaceRequest
+from app.scenes import SCENES
 from optimizers import OPTIMIZERS, SURFACES, Race
 from optimizers.player import grid, payload, schedules
 
-KINDS = "basin", "sweep", "tuned", "cloud", "window"  # of work beside the race
+KINDS = "basin", "sweep", "tuned", "cloud", "window", "export"  # of work beside the race
 _MOST_TURNS = 10**9
 _MOST_GRIDS = 16
 
@@ -96,6 +97,10 @@ def show_playground(
             for name, entry in OPTIMIZERS.items()
         ],
         "schedules": schedules(),
+        "scenes": [
+            {"name": scene.name, "title": scene.title, "watch": scene.watch, "query": scene.query}
+            for scene in SCENES.values()
+        ],
     }
     page = {"layout": "page", "height": "calc(100dvh - 3.75rem)"}  # all of the window under the navigation
     names = request.names + ("",) * (len(request.racers) - len(request.names))

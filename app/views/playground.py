@@ -1,9 +1,11 @@
 from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
+from uuid import uuid4
 
 import streamlit as st
 
+from app.exports import advance
 from app.player import Message, sent, show_playground
 from app.request import RaceRequest
 from app.work import Desk, answer
@@ -23,6 +25,7 @@ st.html(
 class Session:
     """What this learner's page remembers between two runs."""
 
+    key: str = field(default_factory=lambda: uuid4().hex)
     request: RaceRequest = field(default_factory=RaceRequest)
     notices: list[str] = field(default_factory=list)  # they stand until the question changes
     told: int = 0  # how often there were new ones: one that was dismissed stays away, until it is said anew
@@ -67,14 +70,21 @@ def instrument() -> None:
     if address:
         session.written.append(urlencode(parse_qsl(address)))
     work, arrays = answer(session.request, message, session.desk)
+    file, content = advance(
+        session.key,
+        session.request,
+        message.make if message and asked else None,
+        bool(message and asked and message.stop),
+        message.have.get("export", "") if message else "",
+    )
     show_playground(
         session.request,
         KEY,
         turn=session.turn,
         known=message.grids if message else frozenset(),
         moving=moving,
-        arrays=arrays,
-        work=work,
+        arrays=arrays | ({"export": content} if content else {}),
+        work=work | ({"export": file} if file else {}),
         notices=session.notices,
         told=session.told,
         moved=moved or opened,

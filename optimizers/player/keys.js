@@ -30,8 +30,11 @@ export const KEYS = [
 ];
 const ACTIONS = new Map(KEYS.flatMap(({ action, codes }) => codes.map((code) => [code, action])));
 
-/** actions: name -> function(number for "racer"); returns the listener for keydown within `root` or on the page. */
-export function createKeys(actions, root) {
+/**
+ * actions: name -> function(number for "racer"); allows(name): is it open on this page?
+ * Returns the listener for keydown within `root` or on the page.
+ */
+export function createKeys(actions, allows, root) {
   return (event) => {
     const target = event.composedPath()[0];
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -43,7 +46,7 @@ export function createKeys(actions, root) {
     if ((event.key === "Home" || event.key === "End") && !page) return;
     if (event.key === " " && target.matches?.("button, a, summary, [role=menuitem]")) return;
     const action = ACTIONS.get(event.key);
-    if (!actions[action]) return;
+    if (!actions[action] || !allows(action)) return;
     actions[action](Number(event.key));
     event.preventDefault();
   };

@@ -1,6 +1,7 @@
 // The player: question, experiment, explanation around one clock. Knows no framework: it is given a race as numbers
 // and, where a page can compute, a way to ask for another.
 
+import { createBar } from "./bar.js";
 import { createCharts } from "./charts.js";
 import { createClock, SPEEDS } from "./clock.js";
 import { element, icon } from "./dom.js";
@@ -9,12 +10,14 @@ import { createFair } from "./fair.js";
 import { createInside } from "./inside.js";
 import { createKeys } from "./keys.js";
 import { landmarks } from "./landmarks.js";
+import { createLocks } from "./locks.js";
 import { readLook, toggled } from "./look.js";
 import { createPace } from "./pace.js";
 import { createPredict } from "./predict.js";
 import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
+import { createCaption } from "./scenes.js";
 import { createSlow } from "./slow.js";
 import { createStage } from "./stage.js";
 import { summarize } from "./summary.js";
@@ -26,6 +29,7 @@ import { createToolbar } from "./toolbar.js";
 const MOST_GRIDS = 4;
 const REST = 250; // ms a pause or a scrub must rest before it is told to Python
 const AGAIN = 60; // ms until one asks again for what is still being worked out
+const AGAIN_FILE = 400; // … for a file
 const NARROW = 720; // px of the player's own width below which stage and numbers stand one above the other
 const WORKED_FOR = ["show", "panel", "sweep", "window"]; // what in a look Python must work for
 
@@ -52,6 +56,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let race = null;
   let question = null; // what the hand wants; ahead of the race while a request is under way
   let look = readLook(data.meta.look);
+  let address = ""; // the query that says all of it
   let pace = null;
   let chosen = 0;
   let theme = readTheme(root);
@@ -84,14 +89,21 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     predict, onChoose: choose, setLook,
   });
   const panel = send ? createQuestion({ change, setSurface, setLook, onChoose: choose, catalog: data.meta.catalog }) : null;
+  const bar = panel && layout === "page" ? createBar({
+    scenes: data.meta.catalog.scenes, open,
+    make: (format) => ask(true, { make: { format, dark: theme.dark } }), stop: () => ask(true, { stop: true }),
+  }) : null;
+  const caption = bar ? createCaption({ scenes: data.meta.catalog.scenes, onDismiss: resize }) : null;
+  const locks = createLocks(root);
   const notice = element("p.notice", { role: "status" });
   const spoken = element("p.told", { "aria-live": "polite" });
   const words = element("p.words");
   root.append(
     ...(panel ? [panel.node] : []),
     element("section.experiment", { "aria-label": "The race" },
-      ...(toolbar ? [toolbar.node] : []), notice, stage.node, timeline.node, words, spoken),
+      ...(caption ? [caption.node] : []), ...(toolbar ? [toolbar.node] : []), notice, stage.node, timeline.node, words, spoken),
     explanation.node,
+    ...(bar ? [bar.node] : []),
   );
 
   const context = () => ({ race, chosen, theme, look, work });
@@ -145,7 +157,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     if (told !== meta.told || !notices.length) notice.replaceChildren(...notices.map(line));
     told = meta.told;
     theme = readTheme(root);
-    const pending = receive(next);
+    const wait = receive(next);
+    address = meta.address || address;
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, fieldOf(known), look);
     refreshPanels();
@@ -158,28 +171,28 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
         panel.update(context());
       }
       if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
-      else if (pending && messenger.idle) again = setTimeout(() => ask(!clock.held), AGAIN);
+      else if (wait && messenger.idle) again = setTimeout(() => ask(!clock.held), wait);
     }
     if (opening) begin();
     else if (clock.playing && look.step !== null) settle(); // it was started again before its pause was answered
     clock.refresh();
   }
 
-  /** Keep what was worked out beside the race; tell whether more of it is still to come. */
+  /** Keep what was worked out beside the race; tell after how many ms to ask again, if more of it is still to come. */
   function receive({ meta, ...arrays }) {
     clearTimeout(again);
-    let pending = false;
+    let wait = null; // ms
     for (const [kind, head] of Object.entries(meta.work ?? {})) {
-      pending ||= head.pending === true;
+      if (head.pending) wait = Math.min(wait ?? AGAIN_FILE, kind === "export" ? AGAIN_FILE : AGAIN);
       const { id, pending: more, done, of, problem } = head;
-      if (id !== undefined && id === work[kind]?.id) {
+      if (id !== undefined && id === work[kind]?.id && !arrays[kind]?.length) {
         Object.assign(work[kind], { pending: more, done, of, problem });
         continue;
       }
       work[kind] = { ...head, values: arrays[kind] ?? null, surface: race.surface.grid }; // of no id: nothing yet
       counts.maps += kind === "basin";
     }
-    return pending;
+    return wait;
   }
 
   /** The lattice to draw the map from: the window's own, once it is there. */
@@ -193,6 +206,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   /** Everything but the stage, as the race and the look are now. */
   function refreshPanels() {
     toolbar?.update(context());
+    bar?.update(context(), address);
+    caption?.update(look);
+    locks.apply(look);
     slow.update(context());
     explanation.update(context()); // a question to predict on may be opened here, which veils the rest
     const veiled = predict?.veiled === true;
@@ -310,11 +326,15 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   /** A hand changes the question; until it lets go, time waits and the paths show their full length. */
   function change(edit, final, choice = chosen) {
+    const before = kind();
     edit(question);
+    if (kind() !== before) look.scene = ""; // its sentence is about another race
     if (final) chosen = choice;
     hold(!final);
     ask(final);
   }
+
+  const kind = () => JSON.stringify([question.surface.name, question.racers.map(({ name }) => name)]);
 
   function hold(on) {
     full = clock.held = on;
@@ -323,6 +343,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   function place(x, y, final) {
     if (predict?.placing) return predict.place(x, y, final);
+    if (!locks.open("start")) return undefined;
     // A race that runs, or has run, starts again from the new place; a moment one has stopped at is kept.
     if (final && (clock.playing || clock.step >= clock.length || clock.step === 0)) restart();
     return change((wanted) => (wanted.start = [x, y]), final);
@@ -402,6 +423,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       settle();
     },
     racer: (number) => number <= race.racers.length && choose(number - 1),
+    ...(bar ? { help: bar.help } : {}),
     hide: () => setLook({ off: toggled(look.off, chosen) }),
     slow: slow.toggle,
     vectors: () => setLook({ show: toggled(look.show, "vectors") }),
@@ -415,7 +437,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       basin: () => setLook({ show: toggled(look.show, "basin") }),
       cloud: () => setLook({ show: toggled(look.show, "cloud") }),
     } : {}),
-  }, root);
+  }, (action) => locks.allows(action) && !bar?.modal, root);
 
   function resize() {
     if (!race) return;
@@ -478,6 +500,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       stage.stop();
       slow.stop();
       explanation.stop();
+      locks.stop();
       scheme.removeEventListener("change", resize);
       document.removeEventListener("keydown", onPageKey);
       window.removeEventListener("popstate", drop);

@@ -38,7 +38,7 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
   range.addEventListener("input", () => clock.seek(Number(range.value)));
   range.addEventListener("change", onSettle);
   const marks = element("div.marks");
-  const track = element("div.track", {}, marks, range);
+  const track = element("div.track", { "data-part": "timeline" }, marks, range);
 
   const now = element("b");
   const length = onSteps

@@ -27,10 +27,11 @@ export function createZoom(canvas, { view, whole, zoomed, onWindow, refresh, whe
     rest = final ? 0 : setTimeout(() => settle(true), REST);
     state.moving = !final;
     if (final) {
-      // A map zoomed out to where it began is the whole again.
-      const [x0, x1] = view().bounds;
-      const [w0, w1] = whole();
-      onWindow(x1 - x0 >= 0.98 * (w1 - w0) && x0 <= w0 && x1 >= w1 ? null : view().bounds.map(short), true);
+      // A map zoomed out to where it began is the whole again, along both axes: a wide stage shows more than the whole of x.
+      const [x0, x1, y0, y1] = view().bounds;
+      const [w0, w1, h0, h1] = whole();
+      const all = x0 <= w0 && x1 >= w1 && y1 - y0 >= 0.98 * (h1 - h0) && x1 - x0 >= 0.98 * (w1 - w0);
+      onWindow(all ? null : view().bounds.map(short), true);
     }
     refresh();
   }
