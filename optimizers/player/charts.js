@@ -320,9 +320,9 @@ export function createCharts({ seekTo, setLook, onSettle }) {
 
     const valuesAt = (step) => lines.map(({ index, racer, y }) => {
       const gone = step > lastStep(race, racer);
-      const at_ = (values) => (step < values.length ? values[step] : NaN);
-      const height = gone ? NaN : at_(y);
-      const second = measures.second ? `  ${formatNumber(at_(measures.second[index]), 3)}` : "";
+      const pick = (values) => (step < values.length ? values[step] : NaN);
+      const height = gone ? NaN : pick(y);
+      const second = measures.second ? `  ${formatNumber(pick(measures.second[index]), 3)}` : "";
       const least = measures.term === "f − f*" && height === measures.least ? "≤ " : "";
       return { index, label: racer.label, height, text: gone ? "diverged" : least + formatNumber(height, second ? 3 : 4) + second };
     });
