@@ -11,6 +11,7 @@ import { readLook, toggled } from "./look.js";
 import { createPace } from "./pace.js";
 import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
+import { createRelief } from "./relief.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
 import { createStage } from "./stage.js";
 import { readTheme, reducedMotion, sameTheme } from "./theme.js";
@@ -43,6 +44,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const debug = (window.__adamscope ??= {}); // what tests and benchmarks read
   const counts = { updates: 0, draws: 0, shown: 0, maps: 0 }; // shown: when the newest race was first on the screen, ms
 
+  let relief = null; // stands in the stage's place while the look says so
   let race = null;
   let question = null; // what the hand wants; ahead of the race while a request is under way
   let look = readLook(data.meta.look);
@@ -58,7 +60,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   const clock = createClock({ draw, changed });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
-  const toolbar = layout === "page" ? createToolbar({ setLook, zoom: stage.zoom }) : null;
+  const zoom = {
+    in: () => (relief ?? stage).zoom.in(),
+    out: () => (relief ?? stage).zoom.out(),
+    reset: () => (relief ?? stage).zoom.reset(),
+  };
+  const toolbar = layout === "page" ? createToolbar({ setLook, zoom }) : null;
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
@@ -84,7 +91,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const at = pace.at(clock.step);
     timeline.draw();
     explanation.draw(at);
-    labels = stage.draw({ at, full, chosen, theme, look, work });
+    labels = (relief ?? stage).draw({ at, full, chosen, theme, look, work });
     panel?.draw?.(at);
     if (fresh) counts.shown = performance.now();
     fresh = false;
@@ -121,6 +128,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const pending = receive(next);
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, fieldOf(known), look);
+    relief?.update(race, known);
+    setStage();
     refreshPanels();
     counts.updates += 1;
     fresh = true;
@@ -166,6 +175,22 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     return fits ? fine : known;
   }
 
+  /** Flat or as a relief: the one that is looked at stands on the page, the other holds nothing of the graphics card. */
+  function setStage() {
+    if ((look.stage === "relief") === Boolean(relief)) return;
+    if (relief) {
+      relief.node.replaceWith(stage.node);
+      relief.stop();
+      relief = null;
+      stage.resize();
+      return;
+    }
+    relief = createRelief({ onTurn: (camera, final) => setLook({ camera }, final), wheel: Boolean(send), refresh: clock.refresh });
+    stage.node.replaceWith(relief.node);
+    relief.update(race, grids.get(race.surface.grid) ?? null);
+    observer.observe(relief.node);
+  }
+
   /** Everything but the stage, as the race and the look are now. */
   function refreshPanels() {
     timeline.update(race, theme, pace, look.by);
@@ -180,7 +205,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     Object.assign(look, changes);
     if ("by" in changes) pace = createPace(race, look.by);
     if ("window" in changes) stage.update(race, fieldOf(grids.get(race.surface.grid) ?? null), look);
-    if (Object.keys(changes).some((key) => key !== "window")) {
+    if ("stage" in changes) setStage();
+    if (Object.keys(changes).some((key) => key !== "window" && key !== "camera")) {
       refreshPanels();
       panel?.update(context());
     } else toolbar?.update(context());
@@ -355,11 +381,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     },
     racer: (number) => number <= race.racers.length && choose(number - 1),
     hide: () => setLook({ off: toggled(look.off, chosen) }),
+    relief: () => setLook({ stage: relief ? "flat" : "relief" }),
     vectors: () => setLook({ show: toggled(look.show, "vectors") }),
     ...(toolbar ? {
-      zoomIn: stage.zoom.in,
-      zoomOut: stage.zoom.out,
-      zoomReset: stage.zoom.reset,
+      zoomIn: zoom.in,
+      zoomOut: zoom.out,
+      zoomReset: zoom.reset,
     } : {}),
     ...(send ? {
       basin: () => setLook({ show: toggled(look.show, "basin") }),
@@ -376,7 +403,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       refreshPanels();
       panel?.update(context());
     }
-    stage.resize();
+    (relief ?? stage).resize();
     timeline.resize();
     clock.refresh();
   }
@@ -407,7 +434,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get work() { return work; },
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
-    get view() { return stage.view; },
+    get view() { return (relief ?? stage).view; },
     get idle() { return !messenger || (messenger.idle && !settling); },
     get notices() { return race?.notices ?? []; },
   };
@@ -424,6 +451,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       clearTimeout(again);
       observer.disconnect();
       stage.stop();
+      relief?.stop();
       explanation.stop();
       scheme.removeEventListener("change", resize);
       document.removeEventListener("keydown", onPageKey);
