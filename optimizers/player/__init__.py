@@ -246,6 +246,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "minima": [list(point) for point in entry.minima],
         "saddles": [list(point) for point in entry.saddles],
         "lowest": entry.lowest if math.isfinite(entry.lowest) else None,
+        "box": [edge for side in entry.box for edge in side] if entry.box else None,
         "hyper": settings(entry.hyperparameters, surface.values),
         "grid": str(surface),  # the id of its background
     }

@@ -65,7 +65,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     out: () => (relief ?? stage).zoom.out(),
     reset: () => (relief ?? stage).zoom.reset(),
   };
-  const toolbar = layout === "page" ? createToolbar({ setLook, zoom }) : null;
+  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom, works: Boolean(send) });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
@@ -435,7 +435,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
     get view() { return (relief ?? stage).view; },
-    get idle() { return !messenger || (messenger.idle && !settling); },
+    get idle() { return !messenger || (messenger.idle && !settling && !stage.zoom.moving); },
     get notices() { return race?.notices ?? []; },
   };
   show(data);

@@ -40,7 +40,8 @@ const INK = [
   `#version 300 es
   uniform mat4 eye;
   uniform vec2 frame; // px
-  uniform vec2 span; // steps drawn, from and to
+  uniform vec2 span; // steps drawn, from and to …
+  uniform vec3 tips[2]; // … and the points where the line is then
   uniform vec2 reach; // half the width of the ink and of the halo, px
   uniform float scale; // px per unit of the world, in the middle
   layout(location = 0) in vec4 here; // x, y, z, length so far
@@ -52,11 +53,8 @@ const INK = [
   flat out vec2 depths;
   flat out vec3 run; // its length in px, and the path's length at both ends, px
   void main() {
-    float time = max(1e-9, thereAt.x - hereAt.x);
-    float from = clamp((span.x - hereAt.x) / time, 0.0, 1.0);
-    float to = clamp((span.y - hereAt.x) / time, 0.0, 1.0);
-    vec4 a = mix(here, there, from);
-    vec4 b = mix(here, there, to);
+    vec4 a = hereAt.x < span.x ? vec4(tips[0], here.w + distance(here.xyz, tips[0])) : here;
+    vec4 b = thereAt.x > span.y ? vec4(tips[1], here.w + distance(here.xyz, tips[1])) : there;
     vec4 ca = eye * vec4(a.xyz, 1);
     vec4 cb = eye * vec4(b.xyz, 1);
     vec3 na = ca.xyz / ca.w;
@@ -72,12 +70,13 @@ const INK = [
     way = vec2((corner & 1) == 0 ? -rim : size + rim, (corner & 2) == 0 ? -rim : rim);
     vec2 spot = ends.xy + unit * way.x + vec2(-unit.y, unit.x) * way.y;
     gl_Position = vec4(spot / frame * 2.0 - 1.0, 0, 1);
-    if (hereAt.y < 0.5 || to <= from) gl_Position = vec4(2, 2, 2, 1);
+    if (hereAt.y < 0.5 || hereAt.x >= span.y || thereAt.x <= span.x) gl_Position = vec4(2, 2, 2, 1);
   }`,
   `#version 300 es
   precision highp float;
   uniform sampler2D ground;
   uniform highp sampler2D deep;
+  uniform vec2 kept; // their pixels for one of the canvas
   uniform vec3 ink;
   uniform vec4 halo;
   uniform vec2 reach;
@@ -110,13 +109,16 @@ const INK = [
     }
     float beside = round > 0.5 ? length(vec2(max(gap, 0.0), away)) - reach.x : max(gap, away - reach.x);
     float inked = clamp(0.5 - beside, 0.0, 1.0);
-    ivec2 middle = ivec2(mix(ends.xy, ends.zw, share));
+    ivec2 middle = ivec2(mix(ends.xy, ends.zw, share) * kept);
     bool hidden = mix(depths.x, depths.y, share) - hair > texelFetch(deep, middle, 0).r;
     float haloed = hidden ? 0.0 : clamp(reach.y + 0.5 - away, 0.0, 1.0) * halo.a;
     float opacity = inked * (hidden ? faint.x : faint.y);
     if (max(opacity, haloed) < 0.02) discard;
-    vec3 paper = mix(texelFetch(ground, ivec2(gl_FragCoord.xy), 0).rgb, halo.rgb, haloed);
-    color = vec4(mix(paper, ink, opacity), 1);
+    color = vec4(ink, 1);
+    if (opacity < 1.0) {
+      vec3 paper = mix(texelFetch(ground, ivec2(gl_FragCoord.xy * kept), 0).rgb, halo.rgb, haloed);
+      color.rgb = mix(paper, ink, opacity);
+    }
     float rank = inked > 0.0 ? 0.5 - 0.5 * inked : 0.5 + 0.49 * min(1.0, away / (reach.y + 1.0));
     gl_FragDepth = ((hidden ? layer.y : 0.0) + layer.x + rank) / (2.0 * layer.y);
   }`,
@@ -148,11 +150,13 @@ function build(gl, [vertex, fragment]) {
  *   solid(mesh, plan sides)     the surface, from relief-math.js's solidOf()
  *   map(canvas)                 what is printed on it
  *   paths(records)              every path's records
- *   ground(eye, look)           draws the surface as `eye` sees it; look {paper, wall, line: [r, g, b] of 0 … 1, light, shade}
- *   begin(), line(path), end()  one frame: the surface as it was, and lines on it
+ *   ground(eye, look, fine)     draws the surface as `eye` sees it; look {paper, wall, line: [r, g, b] of 0 … 1, light, shade};
+ *                               fine: with smooth edges and all its pixels, which takes longer
+ *   begin(eye, look, anew)      one frame: the surface as it was or, where not anew, the lines drawn before as well …
+ *   line(path)                  … and a line on it
  */
 export function createCanvas(canvas) {
-  const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: true, stencil: false });
+  const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: true, preserveDrawingBuffer: true });
   if (!gl) return null;
   const ground = build(gl, GROUND);
   const ink = build(gl, INK);
@@ -168,15 +172,20 @@ export function createCanvas(canvas) {
   const clamped = [[gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE], [gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE]];
   const exact = [...clamped, [gl.TEXTURE_MIN_FILTER, gl.NEAREST], [gl.TEXTURE_MAG_FILTER, gl.NEAREST]];
   texture(0, [...clamped, [gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR]]);
-  if (anisotropic) gl.texParameteri(gl.TEXTURE_2D, anisotropic.TEXTURE_MAX_ANISOTROPY_EXT, 4);
+
+  const sizeOf = (fine) => [canvas.width, canvas.height].map((size) => (fine ? size : Math.ceil(size / 2)));
 
   // The surface is drawn with several samples a pixel and kept, colour and depth, until the eye moves.
   const sampled = { frame: gl.createFramebuffer(), color: gl.createRenderbuffer(), depth: gl.createRenderbuffer() };
   const kept = { frame: gl.createFramebuffer(), color: null, depth: null };
-  let [width, height] = [0, 0];
+  let [width, height] = [0, 0]; // of what is kept
+  let smooth = true;
 
-  function resize() {
-    [width, height] = [canvas.width, canvas.height];
+  function resize(fine) {
+    smooth = fine;
+    [width, height] = sizeOf(fine);
+    gl.activeTexture(gl.TEXTURE0);
+    if (anisotropic) gl.texParameteri(gl.TEXTURE_2D, anisotropic.TEXTURE_MAX_ANISOTROPY_EXT, fine ? 4 : 1);
     gl.deleteTexture(kept.color);
     gl.deleteTexture(kept.depth);
     kept.color = texture(1, exact);
@@ -186,6 +195,7 @@ export function createCanvas(canvas) {
     gl.bindFramebuffer(gl.FRAMEBUFFER, kept.frame);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, kept.color, 0);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.TEXTURE_2D, kept.depth, 0);
+    if (!fine) return;
     gl.bindFramebuffer(gl.FRAMEBUFFER, sampled.frame);
     for (const [buffer, format, place] of [
       [sampled.color, gl.RGBA8, gl.COLOR_ATTACHMENT0],
@@ -252,9 +262,10 @@ export function createCanvas(canvas) {
       for (let k = 0; k < lines.room; k++) order.set([4 * k, 4 * k + 1, 4 * k + 2, 4 * k + 2, 4 * k + 1, 4 * k + 3], 6 * k);
       gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order, gl.STATIC_DRAW);
     },
-    ground(eye, { paper, wall, line, light, shade }) {
-      if (width !== canvas.width || height !== canvas.height) resize();
-      gl.bindFramebuffer(gl.FRAMEBUFFER, sampled.frame);
+    ground(eye, { paper, wall, line, light, shade }, fine) {
+      const [w, h] = sizeOf(fine);
+      if (width !== w || height !== h || smooth !== fine) resize(fine);
+      gl.bindFramebuffer(gl.FRAMEBUFFER, fine ? sampled.frame : kept.frame);
       gl.viewport(0, 0, width, height);
       gl.enable(gl.DEPTH_TEST);
       gl.depthFunc(gl.LEQUAL);
@@ -279,21 +290,25 @@ export function createCanvas(canvas) {
       gl.uniform4f(uniforms.tone, ...line, 1);
       gl.uniform2f(uniforms.shade, 1, 1);
       gl.drawElements(gl.LINES, rim, gl.UNSIGNED_INT, 4 * (triangles + walls));
+      if (!fine) return;
       gl.bindFramebuffer(gl.READ_FRAMEBUFFER, sampled.frame);
       gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, kept.frame);
       gl.blitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT, gl.NEAREST);
     },
-    begin(eye, { hair, halo, ratio }) {
+    begin(eye, { hair, halo, ratio }, anew) {
       gl.bindFramebuffer(gl.READ_FRAMEBUFFER, kept.frame);
       gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
-      gl.viewport(0, 0, width, height);
-      gl.clear(gl.DEPTH_BUFFER_BIT);
-      gl.blitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+      gl.viewport(0, 0, canvas.width, canvas.height);
+      if (anew) {
+        gl.clear(gl.DEPTH_BUFFER_BIT);
+        gl.blitFramebuffer(0, 0, width, height, 0, 0, canvas.width, canvas.height, gl.COLOR_BUFFER_BIT, smooth ? gl.NEAREST : gl.LINEAR);
+      }
       const { program, uniforms } = ink;
       gl.useProgram(program);
       gl.bindVertexArray(lines.array);
       gl.uniformMatrix4fv(uniforms.eye, false, eye.matrix);
-      gl.uniform2f(uniforms.frame, width, height);
+      gl.uniform2f(uniforms.frame, canvas.width, canvas.height);
+      gl.uniform2f(uniforms.kept, width / canvas.width, height / canvas.height);
       gl.uniform1f(uniforms.scale, eye.scale * ratio);
       gl.uniform1i(uniforms.ground, 1);
       gl.uniform1i(uniforms.deep, 2);
@@ -301,9 +316,10 @@ export function createCanvas(canvas) {
       gl.uniform4f(uniforms.halo, ...halo);
     },
     /** One line: the pieces that begin at records start … end, of the steps span [from, to]. Lengths in device px. */
-    line({ start, end, from, to, color, dash, dashes, period, round, reach, faint, place, places }) {
+    line({ start, end, from, to, tips, color, dash, dashes, period, round, reach, faint, place, places }) {
       const { uniforms } = ink;
       gl.uniform2f(uniforms.span, from, to);
+      gl.uniform3fv(uniforms.tips, tips);
       gl.uniform3f(uniforms.ink, color[0], color[1], color[2]);
       gl.uniform1fv(uniforms.dash, dash);
       gl.uniform1i(uniforms.dashes, dashes);

@@ -3,13 +3,16 @@
 
 import { formatSetting } from "./race.js";
 
-export const HEIGHT = 0.42; // of the relief, where the plan's longer side is 1
+export const HEIGHT = 0.32; // of the relief, where the plan's longer side is 1
 export const PLAN = 1000; // "pixels" along the plan's longer side: paths are laid out on the plan as on a flat map
-const COLUMNS = 161; // of the mesh
-const ROWS = 121;
+const COLUMNS = 129; // of the mesh
+const ROWS = 97;
 const DISTANCE = 3.4; // of the eye from the middle: far enough that parallels stay nearly so
 const DEPTH = 1.6; // half the depth that is drawn, around the middle
-const REST = 0.7; // on the plan's pixels; shorter moves join the next, so a racer at rest costs nothing
+const REST = 1.5; // on the plan's pixels; shorter moves join the next, so a racer at rest costs nothing
+const STRAIGHT = 0.001; // how far a path may lie beside the straight piece drawn for it
+const LONGEST = 0.12; // of such a piece
+const MOST_HELD = 24; // points left out of one
 const MOST_PIECES = 4000; // of one path, beyond its own steps
 
 /** Numbers of one point of a path: x, y, z, length so far, step, and whether the line goes on from here (1 or 0). */
@@ -241,8 +244,8 @@ function put(records, x, y, z, length, step) {
 }
 
 /**
- * Append a track's path (paths.js, laid out on the plan) as it lies on the mesh; what leaves the plan is cut off.
- * Returns {first, count} of its records.
+ * Append a track's path (paths.js, laid out on the plan) as it lies on the mesh: points that a straight piece passes within a
+ * hair of are left out, and so is what leaves the plan. Returns {first, count} of its records.
  */
 export function layOn(mesh, plan, { x, y, last }, records) {
   const first = records.count;
@@ -250,22 +253,37 @@ export function layOn(mesh, plan, { x, y, last }, records) {
   let whole = 0;
   for (let k = 0; k < last; k++) whole += Math.min(2 * PLAN, Math.hypot(x[k + 1] - x[k], y[k + 1] - y[k]));
   const cell = Math.min(plan.width / (mesh.columns - 1), plan.height / (mesh.rows - 1));
-  const longest = Math.max(cell, whole / MOST_PIECES);
+  const fine = Math.max(cell, whole / MOST_PIECES);
 
-  let [px, py, pz, ps] = [0, 0, 0, 0]; // the last record: on the plan, its height and its step
+  const held = []; // points since the last record: [x, y, z, step]
+  let kept = null; // the last record's point
   let length = 0;
-  let pen = false;
-  const add = (qx, qy, step) => {
-    const qz = heightAt(mesh, (qx - halfX) / PLAN, (halfY - qy) / PLAN);
-    if (pen) length += Math.hypot((qx - px) / PLAN, (qy - py) / PLAN, qz - pz);
-    put(records, (qx - halfX) / PLAN, (halfY - qy) / PLAN, qz, length, step);
-    [px, py, pz, ps] = [qx, qy, qz, step];
-    pen = true;
-  };
-  const lift = () => {
-    if (pen) records.data[RECORD * records.count - 1] = 0;
-    pen = false;
-  };
+
+  function keep(point) {
+    if (kept) length += Math.hypot(point[0] - kept[0], point[1] - kept[1], point[2] - kept[2]);
+    put(records, point[0], point[1], point[2], length, point[3]);
+    kept = point;
+  }
+  function add(px, py, step) {
+    const [wx, wy] = [(px - halfX) / PLAN, (halfY - py) / PLAN];
+    const point = [wx, wy, heightAt(mesh, wx, wy), step];
+    if (!kept) return keep(point);
+    if (held.length && !straight(kept, held, point)) {
+      keep(held[held.length - 1]);
+      held.length = 0;
+    }
+    held.push(point);
+    return undefined;
+  }
+  function lift() {
+    if (!kept) return;
+    if (held.length) keep(held[held.length - 1]);
+    held.length = 0;
+    records.data[RECORD * records.count - 1] = 0;
+    kept = null;
+  }
+
+  let [px, py, ps] = [0, 0, 0]; // where the line has come to on the plan, and at which step
   for (let k = 0; k < last; k++) {
     const part = inside(x[k], y[k], x[k + 1], y[k + 1], plan);
     if (!part) {
@@ -273,24 +291,41 @@ export function layOn(mesh, plan, { x, y, last }, records) {
       continue;
     }
     const [from, to] = part;
-    const [ex, ey] = [x[k] + (x[k + 1] - x[k]) * to, y[k] + (y[k + 1] - y[k]) * to];
-    if (!pen || from > 0) {
+    if (!kept || from > 0) {
       lift();
-      add(x[k] + (x[k + 1] - x[k]) * from, y[k] + (y[k + 1] - y[k]) * from, k + from);
+      [px, py, ps] = [x[k] + (x[k + 1] - x[k]) * from, y[k] + (y[k + 1] - y[k]) * from, k + from];
+      add(px, py, ps);
     }
+    const [ex, ey, es] = [x[k] + (x[k + 1] - x[k]) * to, y[k] + (y[k + 1] - y[k]) * to, k + to];
     const far = Math.hypot(ex - px, ey - py);
     if (far >= REST || to < 1 || k === last - 1) {
-      const pieces = Math.max(1, Math.ceil(far / longest));
-      const [sx, sy, ss] = [px, py, ps];
+      const pieces = Math.max(1, Math.ceil(far / fine));
       for (let n = 1; n <= pieces; n++) {
         const share = n / pieces;
-        add(sx + (ex - sx) * share, sy + (ey - sy) * share, ss + (k + to - ss) * share);
+        add(px + (ex - px) * share, py + (ey - py) * share, ps + (es - ps) * share);
       }
+      [px, py, ps] = [ex, ey, es];
     }
     if (to < 1) lift();
   }
   lift();
   return { first, count: records.count - first };
+}
+
+/** Does the straight piece from a to b pass by the points between, one after the other? */
+function straight(a, between, b) {
+  const [dx, dy, dz] = [b[0] - a[0], b[1] - a[1], b[2] - a[2]];
+  const size = Math.hypot(dx, dy, dz);
+  if (between.length >= MOST_HELD || size > LONGEST || !size) return false;
+  let before = 0;
+  for (const point of between) {
+    const [px, py, pz] = [point[0] - a[0], point[1] - a[1], point[2] - a[2]];
+    const along = (px * dx + py * dy + pz * dz) / size;
+    if (along < before || along > size) return false; // it turns back
+    if (Math.hypot(px, py, pz) ** 2 - along ** 2 > STRAIGHT ** 2) return false;
+    before = along;
+  }
+  return true;
 }
 
 /** The shares [from, to] of segment a–b that lie on the plan, or null. */

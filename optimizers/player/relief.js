@@ -3,7 +3,7 @@
 import { linearTicks } from "./chart.js";
 import { element } from "./dom.js";
 import { createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
-import { layOut, markerOf, pointsAlong, toPixel, within } from "./paths.js";
+import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./paths.js";
 import { colorOf, formatSetting } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
 import {
@@ -23,10 +23,11 @@ const PER_PIXEL = 0.4; // degrees a px of dragging turns
 const STRIDE = 5; // degrees an arrow key turns; with Shift three times as far
 const ZOOM = [0.7, 3];
 const START = [35, 30]; // the camera one begins with: azimuth and elevation
+const SLOW = 20; // ms between pictures from which on it turns without its finish
 const PRINT = 1.5; // px of the printed map for one on the screen: a slope shows it stretched
 
 const LOOKS = {
-  light: { wall: [0.9, 0.885, 0.855], line: [0.56, 0.58, 0.6], shade: [0.84, 1.015], halo: [1, 1, 1, 0.62] },
+  light: { wall: [0.965, 0.955, 0.93], line: [0.6, 0.62, 0.64], shade: [0.86, 1.015], halo: [1, 1, 1, 0.62] },
   dark: { wall: [0.125, 0.135, 0.155], line: [0.34, 0.37, 0.41], shade: [0.72, 1.22], halo: [0.08, 0.086, 0.1, 0.55] },
 };
 
@@ -61,7 +62,9 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   let formed = ""; // what the mesh shows
   let printed = ""; // what the print shows
   let laid = false; // the paths lie on the mesh as it is
-  let seen = ""; // how the ground was drawn last
+  let seen = ""; // how the ground was drawn last …
+  let drawn = ""; // … and the lines
+  let [last, pause, slow] = [0, 0, false]; // while it turns: the last picture and the mean time between two, ms
   let hand = null; // the camera while a pointer turns it: {camera, x, y, id}
   let camera = START;
   let zoom = 1;
@@ -94,12 +97,14 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     }
     if (laid) return;
     laid = true;
+    drawn = "";
     tracks = layOut(race, plan);
     records.count = 0;
     lines = tracks.map((track) => ({
       racer: track.racer,
       ...layOn(mesh, plan, track, records),
       dash: new Float32Array(DASHES),
+      tips: new Float32Array(6),
       reach: [0, 0],
       faint: [0, 0],
     }));
@@ -131,42 +136,66 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     }
   }
 
-  function drawGround(look) {
-    const sight = `${camera} ${zoom} ${view.width} ${view.height} ${view.ratio} ${theme.paper}`;
+  /** While a hand turns it every frame counts; at rest, and where the card is quick, every edge. */
+  function tooSlow() {
+    const now = performance.now();
+    if (now - last < 100) pause += (now - last - pause) / 8;
+    last = now;
+    slow ||= pause > SLOW;
+    return slow;
+  }
+
+  function drawGround(look, fine) {
+    const sight = `${fine} ${camera} ${zoom} ${view.width} ${view.height} ${view.ratio} ${theme.paper}`;
     if (seen === sight) return;
     seen = sight;
     const { wall, line, shade } = look;
     const light = [0, 1, 2].map((k) => -0.5 * eye.right[k] - 0.25 * (k < 2 ? eye.forward[k] : 0) + (k === 2 ? 0.8 : 0));
     const size = Math.hypot(...light);
-    card.ground(eye, { paper: shares(theme.paper), wall, line, shade, light: light.map((part) => part / size) });
+    card.ground(eye, { paper: shares(theme.paper), wall, line, shade, light: light.map((part) => part / size) }, fine);
   }
 
-  function drawLines(at, full, chosen, off, look) {
-    card.begin(eye, { hair: HAIR, halo: look.halo, ratio: view.ratio });
-    const places = 2 * lines.length;
+  /** Where a racer is at a time, on the surface. */
+  function pointOf(track, step) {
+    const [x, y] = position(track, step);
+    const [wx, wy] = [(x - plan.width / 2) / PLAN, (plan.height / 2 - y) / PLAN];
+    return [wx, wy, heightAt(mesh, wx, wy)];
+  }
+
+  /**
+   * The lines up to now. Where nothing but time has moved on, only what is new of them: a frame of a race that plays costs no
+   * more at its end than at its start.
+   */
+  function drawLines(at, full, chosen, off, tones, fine) {
+    const state = `${seen} ${chosen} ${off} ${full} ${formed}`;
+    const anew = full || state !== drawn || lines.some((line, k) => at[k] < line.to);
+    drawn = full ? "" : state;
+    const halo = fine ? HALO : 0;
+    card.begin(eye, { hair: HAIR, halo: tones.halo, ratio: view.ratio }, anew);
     lines.forEach((line, k) => {
       if (off.includes(k) || !line.count) return;
       const bold = k === chosen;
-      const now = Math.min(at[k], tracks[k].last);
-      const middle = recordAt(records, line, now);
-      line.places = places;
       line.place = bold ? 0 : lines.length - k;
+      line.places = 2 * lines.length;
       line.reach[0] = ((INK + (bold ? 0.5 : 0)) / 2) * view.ratio;
-      line.reach[1] = ((HALO + (bold ? 1 : 0)) / 2) * view.ratio;
+      line.reach[1] = Math.max(line.reach[0], ((halo + (bold ? 1 : 0)) / 2) * view.ratio);
       line.faint[0] = FAINT;
       line.faint[1] = 1;
-      line.from = 0;
-      line.to = now;
-      line.start = line.first;
-      line.end = middle;
+      line.from = anew ? -1 : line.to;
+      line.to = at[k];
+      line.tips.copyWithin(0, 3);
+      line.tips.set(pointOf(tracks[k], at[k]), 3);
+      line.start = recordAt(records, line, line.from);
+      line.end = recordAt(records, line, line.to);
       card.line(line);
       if (!full) return;
       line.place += lines.length;
       [line.faint[0], line.faint[1]] = GHOST;
       line.reach[1] = line.reach[0];
-      line.from = now;
-      line.to = tracks[k].last;
-      line.start = middle;
+      line.from = at[k];
+      line.to = race.steps + 1;
+      line.tips.copyWithin(0, 3);
+      line.start = line.end;
       line.end = line.first + line.count - 1;
       card.line(line);
     });
@@ -396,8 +425,9 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       aim(eye, frame, camera, zoom, mesh);
       paper(look);
       const tones = theme.dark ? LOOKS.dark : LOOKS.light;
-      drawGround(tones);
-      drawLines(at, full, chosen, look.off, tones);
+      const fine = !hand || !tooSlow();
+      drawGround(tones, fine);
+      drawLines(at, full, chosen, look.off, tones, fine);
       const q = ink.getContext("2d");
       q.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
       q.clearRect(0, 0, view.width, view.height);

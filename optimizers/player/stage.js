@@ -137,6 +137,19 @@ export function createStage({ onPlace, onWindow, refresh }) {
     }
   }
 
+  /** The walls a racer may not pass, where the surface has any. */
+  function drawBox(q) {
+    if (!race.surface.box) return;
+    const [x0, x1, y0, y1] = race.surface.box;
+    const [left, top] = toPixel(view, x0, y1);
+    const [right, bottom] = toPixel(view, x1, y0);
+    q.strokeStyle = theme.mute;
+    q.lineWidth = 1.2;
+    q.setLineDash([2, 4]);
+    q.strokeRect(left, top, right - left, bottom - top);
+    q.setLineDash([]);
+  }
+
   function caption(racer, { away, diverged }) {
     if (diverged) return `${racer.label} diverged at step ${racer.diverged}`;
     return away ? `${racer.label}, off the map` : racer.label;
@@ -292,6 +305,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
       q.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
       q.clearRect(0, 0, view.width, view.height);
       q.lineJoin = "round";
+      drawBox(q);
       drawMinima(q);
       const order = tracks.map((_, k) => k).filter((k) => k !== chosen && !look.off.includes(k));
       if (chosen < tracks.length && !look.off.includes(chosen)) order.push(chosen);
