@@ -280,6 +280,11 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     q.lineJoin = "round";
     q.textBaseline = "middle";
 
+    const corners = [[nearX, -nearY], [-nearX, nearY]].map(([x, y]) => ({ x, y, left: project(eye, x, y, 0, spot).x }));
+    const { x, y } = corners[0].left < corners[1].left ? corners[0] : corners[1];
+    const foot = project(eye, x, y, 0, { x: 0, y: 0 });
+    const top = project(eye, x, y, HEIGHT, { x: 0, y: 0 });
+
     const edge = (name, low, high, at) => { // at(share, out): a point along the edge, and so far beyond it
       const outward = (share) => {
         const here = project(eye, ...at(share, 0), 0, { x: 0, y: 0 });
@@ -294,6 +299,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       q.beginPath();
       for (const tick of linearTicks(low, high, 5)) {
         const place = outward((tick.value - low) / (high - low));
+        if (Math.hypot(place.x - foot.x, place.y - foot.y) < size) continue; // there f has its own lowest value
         q.moveTo(place.x, place.y);
         q.lineTo(place.x + 4 * place.dx, place.y + 4 * place.dy);
         write(tick.label, place, 12);
@@ -306,10 +312,6 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     edge("x", x0, x1, (share, out) => [across * (2 * share - 1), nearY * (1 + out)]);
     edge("y", y0, y1, (share, out) => [nearX * (1 + out), deep * (2 * share - 1)]);
 
-    const corners = [[nearX, -nearY], [-nearX, nearY]].map(([x, y]) => ({ x, y, left: project(eye, x, y, 0, spot).x }));
-    const { x, y } = corners[0].left < corners[1].left ? corners[0] : corners[1];
-    const foot = project(eye, x, y, 0, { x: 0, y: 0 });
-    const top = project(eye, x, y, HEIGHT, { x: 0, y: 0 });
     const long = Math.hypot(top.x - foot.x, top.y - foot.y);
     if (long < 3 * size) return; // seen from above there is no height to read
     q.textAlign = "right";
