@@ -16,6 +16,7 @@ import { createPace } from "./pace.js";
 import { createPredict } from "./predict.js";
 import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
+import { createRelief } from "./relief.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
 import { createCaption } from "./scenes.js";
 import { createSlow } from "./slow.js";
@@ -53,6 +54,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const debug = (window.__adamscope ??= {}); // what tests and benchmarks read
   const counts = { updates: 0, draws: 0, shown: 0, maps: 0 }; // shown: when the newest race was first on the screen, ms
 
+  let relief = null; // stands in the stage's place while the look says so
   let race = null;
   let question = null; // what the hand wants; ahead of the race while a request is under way
   let look = readLook(data.meta.look);
@@ -70,12 +72,21 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const clock = createClock({ draw, changed });
   const slow = createSlow({ clock, seekTo });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
+<<<<<<< HEAD
   const predict = send ? createPredict({
     setLook, change, rest: () => clock.seek(0), run: runPrediction, skip: () => clock.seek(clock.length), refresh: clock.refresh,
     unveil: refreshPanels, fieldOf: () => grids.get(race.surface.grid) ?? null,
   }) : null;
   const extras = [slow.button, ...(predict ? [predict.button] : [])];
   const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom: stage.zoom, works: Boolean(send), extras });
+=======
+  const zoom = {
+    in: () => (relief ?? stage).zoom.in(),
+    out: () => (relief ?? stage).zoom.out(),
+    reset: () => (relief ?? stage).zoom.reset(),
+  };
+  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom, works: Boolean(send) });
+>>>>>>> relief
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
@@ -113,12 +124,16 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const at = pace.at(predict?.waiting ? 0 : clock.step);
     timeline.draw();
     explanation.draw(at);
+<<<<<<< HEAD
     const shown = predict?.veiled ? { ...look, show: [] } : look;
     const over = (q, view, colours) => {
       slow.draw(q, { at, view });
       predict?.over?.(q, view, colours);
     };
     labels = stage.draw({ at, full: full && !predict?.veiled, chosen, theme, look: shown, work, over });
+=======
+    labels = (relief ?? stage).draw({ at, full, chosen, theme, look, work });
+>>>>>>> relief
     panel?.draw?.(at);
     if (fresh) counts.shown = performance.now();
     fresh = false;
@@ -161,6 +176,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     address = meta.address || address;
     const known = grids.get(meta.surface.grid) ?? null;
     stage.update(race, fieldOf(known), look);
+    relief?.update(race, known);
+    setStage();
     refreshPanels();
     counts.updates += 1;
     fresh = true;
@@ -203,6 +220,22 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     return fits ? fine : known;
   }
 
+  /** Flat or as a relief: the one that is looked at stands on the page, the other holds nothing of the graphics card. */
+  function setStage() {
+    if ((look.stage === "relief") === Boolean(relief)) return;
+    if (relief) {
+      relief.node.replaceWith(stage.node);
+      relief.stop();
+      relief = null;
+      stage.resize();
+      return;
+    }
+    relief = createRelief({ onTurn: (camera, final) => setLook({ camera }, final), wheel: Boolean(send), refresh: clock.refresh });
+    stage.node.replaceWith(relief.node);
+    relief.update(race, grids.get(race.surface.grid) ?? null);
+    observer.observe(relief.node);
+  }
+
   /** Everything but the stage, as the race and the look are now. */
   function refreshPanels() {
     toolbar?.update(context());
@@ -233,7 +266,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     Object.assign(look, changes);
     if ("by" in changes) pace = createPace(race, look.by);
     if ("window" in changes) stage.update(race, fieldOf(grids.get(race.surface.grid) ?? null), look);
-    if (Object.keys(changes).some((key) => key !== "window")) {
+    if ("stage" in changes) setStage();
+    if (Object.keys(changes).some((key) => key !== "window" && key !== "camera")) {
       refreshPanels();
       panel?.update(context());
     } else toolbar?.update(context());
@@ -425,12 +459,16 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     racer: (number) => number <= race.racers.length && choose(number - 1),
     ...(bar ? { help: bar.help } : {}),
     hide: () => setLook({ off: toggled(look.off, chosen) }),
+<<<<<<< HEAD
     slow: slow.toggle,
+=======
+    relief: () => setLook({ stage: relief ? "flat" : "relief" }),
+>>>>>>> relief
     vectors: () => setLook({ show: toggled(look.show, "vectors") }),
     ...(toolbar ? {
-      zoomIn: stage.zoom.in,
-      zoomOut: stage.zoom.out,
-      zoomReset: stage.zoom.reset,
+      zoomIn: zoom.in,
+      zoomOut: zoom.out,
+      zoomReset: zoom.reset,
     } : {}),
     ...(send ? {
       predict: () => setLook({ predict: look.predict ? "" : "where" }),
@@ -448,7 +486,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       refreshPanels();
       panel?.update(context());
     }
-    stage.resize();
+    (relief ?? stage).resize();
     timeline.resize();
     clock.refresh();
   }
@@ -480,8 +518,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get work() { return work; },
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
+<<<<<<< HEAD
     get words() { return words.textContent; },
     get view() { return stage.view; },
+=======
+    get view() { return (relief ?? stage).view; },
+>>>>>>> relief
     get idle() { return !messenger || (messenger.idle && !settling && !stage.zoom.moving); },
     get notices() { return race?.notices ?? []; },
   };
@@ -498,7 +540,11 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       clearTimeout(again);
       observer.disconnect();
       stage.stop();
+<<<<<<< HEAD
       slow.stop();
+=======
+      relief?.stop();
+>>>>>>> relief
       explanation.stop();
       locks.stop();
       scheme.removeEventListener("change", resize);

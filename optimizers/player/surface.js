@@ -97,6 +97,9 @@ function partWithin({ values, nx, ny, bounds: [x0, x1, y0, y1] }, [low, high, bo
   return { values: part, nx: i1 - i0, ny: j1 - j0 };
 }
 
+/** The heights of a map: surface {bounds, lowest} is what they are chosen by, how {levels, scale}. */
+export const mapScale = (field, surface, how) => levelScale(partWithin(field, surface.bounds), surface.lowest, how);
+
 /**
  * Draw f over the whole canvas. field {values, nx, ny, bounds}, row 0 at the bottom; view {bounds, ratio}: what the
  * canvas shows, in device pixels; surface {bounds, lowest}: what the levels are chosen by; how: {levels, scale}.
@@ -109,7 +112,7 @@ export function drawMap(canvas, field, view, surface, dark, how) {
   const image = context.createImageData(width, height);
   const pixels = image.data;
   const look = dark ? LOOK.dark : LOOK.light;
-  const { base, soft, bottom, bands, perBand } = levelScale(partWithin(field, surface.bounds), surface.lowest, how);
+  const { base, soft, bottom, bands, perBand } = mapScale(field, surface, how);
   const colors = bandColors(look, bands);
   const { padded, width: stride } = pad(field);
   const columns = cubic(width, view.bounds.slice(0, 2), field.nx, field.bounds.slice(0, 2));

@@ -1,0 +1,174 @@
+"""The relief: the surface in three dimensions, under the hand and in step with time."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.test_playground import PLAYER, address, middle, player, ready, settled
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Page]
+
+EIGHT = "&o=".join(
+    (
+        "/?surface=rosenbrock&steps=2000&speed=8&loop=1&stage=relief",
+        "gd(lr=0.0005)",
+        "momentum(lr=0.0008)",
+        "nesterov(lr=0.0008)",
+        "adagrad(lr=0.3)",
+        "rmsprop(lr=0.02)",
+        "adam(lr=0.1)",
+        "adam(lr=0.1,bias_correction=False)",
+        "lion(lr=0.02)",
+    )
+)
+
+# How many pixels of the relief's own canvas are not paper, and how many have the colour of a racer.
+PIXELS = """(canvas) => {
+    const copy = document.createElement("canvas");
+    Object.assign(copy, { width: canvas.width, height: canvas.height });
+    const context = copy.getContext("2d");
+    context.drawImage(canvas, 0, 0);
+    const { data } = context.getImageData(0, 0, copy.width, copy.height);
+    let [drawn, colored] = [0, 0];
+    for (let k = 0; k < data.length; k += 4) {
+        const [r, g, b] = [data[k], data[k + 1], data[k + 2]];
+        if (Math.abs(r - data[0]) + Math.abs(g - data[1]) + Math.abs(b - data[2]) > 12) drawn += 1;
+        if (Math.max(r, g, b) - Math.min(r, g, b) > 90) colored += 1;
+    }
+    return { drawn: drawn / (data.length / 4), colored };
+}"""
+
+
+def relief(page: Page) -> Locator:
+    return page.locator(".relief canvas.ground")
+
+
+def pixels(page: Page) -> Any:
+    return relief(page).evaluate(PIXELS)
+
+
+def picture(page: Page) -> str:
+    return str(relief(page).evaluate("canvas => canvas.toDataURL()"))
+
+
+def drawn_again(page: Page, action: str = "null") -> None:
+    """Do something within the page, and wait until what follows from it has been drawn."""
+    page.evaluate(
+        f"""() => new Promise((done) => {{ {action};
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))); }})"""
+    )
+
+
+def test_the_surface_stands_up_and_lies_down_again(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=adam(lr=0.1)&o=momentum(lr=0.0008)&step=300"))
+    page.get_by_role("button", name="3-D").click()
+    picture_of = page.get_by_role("img", name=re.compile("^Relief of the Rosenbrock surface.* Adam"))
+    picture_of.wait_for()
+    drawn_again(page)
+    seen = pixels(page)
+    assert seen["drawn"] > 0.25
+    assert seen["colored"] > 200  # the paths
+    assert {label["key"] for label in player(page, "labels")} >= {0, 1}
+    settled(page)
+    assert address(page)["stage"] == ["relief"]
+    page.keyboard.press("d")
+    expect(page.locator("canvas.map")).to_be_visible()
+    assert page.locator(".relief").count() == 0
+    page.keyboard.press("d")
+    drawn_again(page)
+    assert pixels(page) == seen
+
+
+def test_it_turns_by_hand_and_by_keys_and_the_address_keeps_it(open_page: OpenPage) -> None:
+    page = ready(open_page("/?surface=himmelblau&o=adam(lr=0.1)&step=100&stage=relief&camera=20,40"))
+    assert player(page, "look.camera") == [20, 40]
+    before = picture(page)
+    x, y = middle(relief(page))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 50, y + 25, steps=3)
+    page.mouse.up()
+    assert player(page, "look.camera") == [40, 50]
+    page.wait_for_function(f"{PLAYER}.view.camera[0] === 40")
+    assert picture(page) != before
+
+    page.locator(".relief canvas.ink").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowUp")
+    assert player(page, "look.camera") == [45, 55]
+    for _ in range(10):
+        page.keyboard.press("Shift+ArrowDown")
+    assert player(page, "look.camera") == [45, 5]  # never under the surface
+    assert player(page, "step") == 100  # the arrows turned it and did not move time
+    settled(page)
+    assert [float(angle) for angle in address(page)["camera"][0].split(",")] == [45, 5]
+    page.reload()
+    ready(page)
+    assert player(page, "look.camera") == [45, 5]
+    page.locator(".relief canvas.ink").focus()
+    page.keyboard.press("Home")
+    assert player(page, "look.camera") == [35, 30]
+
+
+def test_it_plays_in_step(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=adam(lr=0.1)&step=5&stage=relief&camera=350,60"))
+    start = pixels(page)["colored"]
+    for _ in range(25):
+        page.keyboard.press(".")
+    page.wait_for_function(f"{PLAYER}.at[0] === 30")
+    drawn_again(page, "null")
+    grown = pixels(page)["colored"]
+    assert grown > start + 50
+    # What grew step by step is the same as what is drawn at once.
+    page.locator(".relief canvas.ink").focus()
+    for key in ("ArrowLeft", "ArrowRight"):
+        drawn_again(page, f"""document.activeElement.dispatchEvent(
+            new KeyboardEvent("keydown", {{ key: "{key}", bubbles: true, cancelable: true }}))""")
+    assert pixels(page)["colored"] == pytest.approx(grown, rel=0.02)
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(25):
+        page.keyboard.press(",")
+    page.wait_for_function(f"{PLAYER}.at[0] === 5")
+    drawn_again(page, "null")
+    assert pixels(page)["colored"] == pytest.approx(start, rel=0.02)  # and back
+
+
+def test_it_is_smooth_while_it_plays_and_turns(open_page: OpenPage) -> None:
+    page = ready(open_page(EIGHT))
+    page.wait_for_timeout(300)
+    x, y = middle(relief(page))
+
+    def rate(turning: bool) -> float:
+        frames, began = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
+        if turning:
+            # As a hand does: one move an animation frame, sent from within the page.
+            page.evaluate(
+                """([x, y]) => new Promise((done) => {
+                    const canvas = document.elementFromPoint(x, y);
+                    const began = performance.now();
+                    const send = (type, dx) => canvas.dispatchEvent(new PointerEvent(type,
+                        { clientX: x + dx, clientY: y + dx / 5, pointerId: 1, button: 0, bubbles: true }));
+                    canvas.setPointerCapture = () => {};
+                    send("pointerdown", 0);
+                    (function move() {
+                        const spent = performance.now() - began;
+                        send(spent < 1000 ? "pointermove" : "pointerup", spent / 10);
+                        if (spent < 1000) requestAnimationFrame(move);
+                        else done();
+                    })();
+                })""",
+                [x, y],
+            )
+        else:
+            page.wait_for_timeout(1000)
+        later, ended = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
+        return float((later - frames) / (ended - began) * 1000)
+
+    for turning in (False, True):
+        rates = [rate(turning) for _ in range(2)]  # the better second of two: a busy machine disturbs one
+        assert player(page, "playing")
+        assert max(rates) >= 50, (turning, rates)
