@@ -72,21 +72,17 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const clock = createClock({ draw, changed });
   const slow = createSlow({ clock, seekTo });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
-<<<<<<< HEAD
   const predict = send ? createPredict({
     setLook, change, rest: () => clock.seek(0), run: runPrediction, skip: () => clock.seek(clock.length), refresh: clock.refresh,
     unveil: refreshPanels, fieldOf: () => grids.get(race.surface.grid) ?? null,
   }) : null;
-  const extras = [slow.button, ...(predict ? [predict.button] : [])];
-  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom: stage.zoom, works: Boolean(send), extras });
-=======
   const zoom = {
     in: () => (relief ?? stage).zoom.in(),
     out: () => (relief ?? stage).zoom.out(),
     reset: () => (relief ?? stage).zoom.reset(),
   };
-  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom, works: Boolean(send) });
->>>>>>> relief
+  const extras = [slow.button, ...(predict ? [predict.button] : [])];
+  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom, works: Boolean(send), extras });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
@@ -124,16 +120,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const at = pace.at(predict?.waiting ? 0 : clock.step);
     timeline.draw();
     explanation.draw(at);
-<<<<<<< HEAD
     const shown = predict?.veiled ? { ...look, show: [] } : look;
     const over = (q, view, colours) => {
       slow.draw(q, { at, view });
       predict?.over?.(q, view, colours);
     };
-    labels = stage.draw({ at, full: full && !predict?.veiled, chosen, theme, look: shown, work, over });
-=======
-    labels = (relief ?? stage).draw({ at, full, chosen, theme, look, work });
->>>>>>> relief
+    labels = (relief ?? stage).draw({ at, full: full && !predict?.veiled, chosen, theme, look: shown, work, over });
     panel?.draw?.(at);
     if (fresh) counts.shown = performance.now();
     fresh = false;
@@ -459,11 +451,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     racer: (number) => number <= race.racers.length && choose(number - 1),
     ...(bar ? { help: bar.help } : {}),
     hide: () => setLook({ off: toggled(look.off, chosen) }),
-<<<<<<< HEAD
     slow: slow.toggle,
-=======
     relief: () => setLook({ stage: relief ? "flat" : "relief" }),
->>>>>>> relief
     vectors: () => setLook({ show: toggled(look.show, "vectors") }),
     ...(toolbar ? {
       zoomIn: zoom.in,
@@ -518,12 +507,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get work() { return work; },
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
-<<<<<<< HEAD
     get words() { return words.textContent; },
-    get view() { return stage.view; },
-=======
     get view() { return (relief ?? stage).view; },
->>>>>>> relief
     get idle() { return !messenger || (messenger.idle && !settling && !stage.zoom.moving); },
     get notices() { return race?.notices ?? []; },
   };
@@ -540,11 +525,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       clearTimeout(again);
       observer.disconnect();
       stage.stop();
-<<<<<<< HEAD
       slow.stop();
-=======
       relief?.stop();
->>>>>>> relief
       explanation.stop();
       locks.stop();
       scheme.removeEventListener("change", resize);
