@@ -82,7 +82,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     reset: () => (relief ?? stage).zoom.reset(),
   };
   const extras = [slow.button, ...(predict ? [predict.button] : [])];
-  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom, works: Boolean(send), extras });
+  const toolbar = layout === "compact" ? null : createToolbar({ setLook, layer, zoom, works: Boolean(send), extras });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
@@ -266,6 +266,11 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     if (final && messenger && WORKED_FOR.some((key) => key in changes)) ask(true);
     else if (final) settle();
     clock.refresh();
+  }
+
+  /** Something more is drawn on the map, or no longer; a relief gives way to it. */
+  function layer(name) {
+    setLook({ show: relief && look.show.includes(name) ? look.show : toggled(look.show, name), stage: "flat" });
   }
 
   function setWindow(bounds, final) {
@@ -452,17 +457,20 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     ...(bar ? { help: bar.help } : {}),
     hide: () => setLook({ off: toggled(look.off, chosen) }),
     slow: slow.toggle,
-    relief: () => setLook({ stage: relief ? "flat" : "relief" }),
-    vectors: () => setLook({ show: toggled(look.show, "vectors") }),
     ...(toolbar ? {
+      relief: () => setLook({ stage: relief ? "flat" : "relief" }),
+      vectors: () => layer("vectors"),
+      step: () => setLook({ panel: "step" }),
+      fair: () => setLook({ panel: "fair" }),
       zoomIn: zoom.in,
       zoomOut: zoom.out,
       zoomReset: zoom.reset,
     } : {}),
     ...(send ? {
       predict: () => setLook({ predict: look.predict ? "" : "where" }),
-      basin: () => setLook({ show: toggled(look.show, "basin") }),
-      cloud: () => setLook({ show: toggled(look.show, "cloud") }),
+      basin: () => layer("basin"),
+      cloud: () => layer("cloud"),
+      sweep: () => setLook({ panel: "sweep" }),
     } : {}),
   }, (action) => locks.allows(action) && !bar?.modal, root);
 

@@ -1,18 +1,17 @@
 // The row over the stage: what is drawn on it, and how much of the plane.
 
 import { element } from "./dom.js";
-import { toggled } from "./look.js";
 
 const LEVELS = [0, 6, 10, 16, 24, 40]; // contour lines on offer; 0: as many as suit
 
 /**
- * setLook(changes); zoom {in, out, reset}; works: whether Python can be asked for maps and clouds; extras: buttons of
+ * setLook(changes); layer(name) draws something more on the map, or no longer; zoom {in, out, reset}; works: whether Python can be asked for maps and clouds; extras: buttons of
  * other modules, which stand behind the rest. update({look, race}) shows what is on.
  */
-export function createToolbar({ setLook, zoom, works, extras = [] }) {
+export function createToolbar({ setLook, layer: press, zoom, works, extras = [] }) {
   let look = null;
   const toggle = (name, word, title, action) => element("button.tool", { type: "button", "data-tool": name, title, onclick: action }, word);
-  const layer = (name, word, title) => toggle(name, word, title, () => setLook({ show: toggled(look.show, name) }));
+  const layer = (name, word, title) => toggle(name, word, title, () => press(name));
   const relief = toggle("relief", "3-D", "The surface as a relief (d)", () => setLook({ stage: look.stage === "relief" ? "flat" : "relief" }));
   const vectors = layer("vectors", "vectors", "Gradient, averages and step as arrows (v)");
   const basin = layer("basin", "basin map", "Where the chosen racer ends from every start (b)");
@@ -41,7 +40,7 @@ export function createToolbar({ setLook, zoom, works, extras = [] }) {
       ({ look } = next);
       const { race } = next;
       relief.setAttribute("aria-pressed", String(look.stage === "relief"));
-      for (const button of layers) button.setAttribute("aria-pressed", String(look.show.includes(button.dataset.tool)));
+      for (const button of layers) button.setAttribute("aria-pressed", String(look.stage === "flat" && look.show.includes(button.dataset.tool)));
       const noisy = race.conditions.noise > 0 || (race.conditions.rows !== null && (race.conditions.batch_size ?? race.conditions.usual_batch ?? race.conditions.rows) < race.conditions.rows);
       cloud.hidden = !noisy;
       const key = `${look.scale} ${look.levels}`;
