@@ -70,7 +70,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
-  const slow = createSlow({ clock, seekTo });
+  const slow = createSlow({ clock, seekTo, onToggle: () => race && setStage() });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
   const predict = send ? createPredict({
     setLook, change, rest: () => clock.seek(0), run: runPrediction, skip: () => clock.seek(clock.length), refresh: clock.refresh,
@@ -214,7 +214,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   /** Flat or as a relief: the one that is looked at stands on the page, the other holds nothing of the graphics card. */
   function setStage() {
-    if ((look.stage === "relief") === Boolean(relief)) return;
+    const wanted = look.stage === "relief" && !look.predict && !slow.open; // a guess and arrows belong to the map
+    if (wanted === Boolean(relief)) return;
     if (relief) {
       relief.node.replaceWith(stage.node);
       relief.stop();
@@ -258,7 +259,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     Object.assign(look, changes);
     if ("by" in changes) pace = createPace(race, look.by);
     if ("window" in changes) stage.update(race, fieldOf(grids.get(race.surface.grid) ?? null), look);
-    if ("stage" in changes) setStage();
+    setStage();
     if (Object.keys(changes).some((key) => key !== "window" && key !== "camera")) {
       refreshPanels();
       panel?.update(context());

@@ -188,11 +188,12 @@ function biased(racer, k) {
 }
 
 /**
- * The panel over the stage. clock: it holds still meanwhile; seekTo(step): go to a step of the chosen racer.
+ * The panel over the stage. clock: it holds still meanwhile; seekTo(step): go to a step of the chosen racer; onToggle(): it
+ * has opened or closed.
  * Returns {node, button, toggle(), open, update({race, chosen, theme}), draw(q, {at, view}), stop()}; draw is called each frame, with
  * the stage's context in the view's pixels.
  */
-export function createSlow({ clock, seekTo }) {
+export function createSlow({ clock, seekTo, onToggle }) {
   const button = element("button.tool", { type: "button", "aria-pressed": "false", title: "This step in slow motion, stage by stage (s)", onclick: () => toggle() }, "slow motion");
   const canvas = element("canvas", { "aria-hidden": "true" });
   const heading = element("h3", {});
@@ -238,6 +239,7 @@ export function createSlow({ clock, seekTo }) {
       pause(reducedMotion());
     } else document.removeEventListener("keydown", onKey, true);
     button.setAttribute("aria-pressed", String(open));
+    onToggle();
     clock.refresh();
   }
 

@@ -5,8 +5,8 @@ import { element } from "./dom.js";
 const LEVELS = [0, 6, 10, 16, 24, 40]; // contour lines on offer; 0: as many as suit
 
 /**
- * setLook(changes); layer(name) draws something more on the map, or no longer; zoom {in, out, reset}; works: whether Python can be asked for maps and clouds; extras: buttons of
- * other modules, which stand behind the rest. update({look, race}) shows what is on.
+ * setLook(changes); layer(name) draws something more on the map, or no longer; zoom {in, out, reset}; works: whether Python
+ * can be asked for maps and clouds; extras: buttons of other modules, behind the rest. update({look, race}) shows what is on.
  */
 export function createToolbar({ setLook, layer: press, zoom, works, extras = [] }) {
   let look = null;
