@@ -10,6 +10,7 @@ the input event to the end of the frame that shows the new race.
 import argparse
 import json
 import statistics
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -102,6 +103,19 @@ def frames_a_second(page: Page, seconds: float) -> float:
     later, ended = page.evaluate(count)
     assert page.evaluate("window.__adamscope.player.playing")
     return 1000 * (later - frames) / (ended - began)
+
+
+def health(process: subprocess.Popen[bytes], address: str) -> None:
+    """Wait until the server answers."""
+    began = time.perf_counter()
+    while True:
+        try:
+            with urlopen(f"{address}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            if process.poll() is not None or time.perf_counter() - began > 60:
+                raise
+            time.sleep(0.02)
 
 
 def first_frame(browser: Browser, home: Path) -> float:
