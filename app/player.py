@@ -4,6 +4,7 @@ Python computes and JavaScript plays. What comes back from the browser is a quer
 and is trusted as little.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,8 +14,9 @@ import streamlit as st
 from app.components import component, pack
 from app.request import RaceRequest
 from optimizers import OPTIMIZERS, SURFACES, Race
-from optimizers.player import grid, payload
+from optimizers.player import grid, payload, schedules
 
+KINDS = "basin", "sweep", "tuned", "cloud", "window"  # of work beside the race
 _MOST_TURNS = 10**9
 _MOST_GRIDS = 16
 
@@ -27,6 +29,10 @@ class Message:
     turn: int  # counts its messages, so that it knows which one is answered
     settled: bool  # False while a hand still moves a slider: the address can wait
     grids: frozenset[str]  # the surfaces whose background it holds
+    have: Mapping[str, str]  # what it holds of work beside the race: kind -> id
+    make: Mapping[str, object] | None  # an export that is wanted: its format, and whether for a dark page
+    stop: bool  # the export under way is no longer wanted
+    opened: bool  # the query is a whole link, such as a scene's: what it leaves out is as usual
 
     @classmethod
     def read(cls, sent: object) -> Self | None:
@@ -38,7 +44,13 @@ class Message:
             return None
         known = grids[:_MOST_GRIDS] if isinstance(grids, list) else []
         names = frozenset(name for name in known if isinstance(name, str))
-        return cls(query, turn, sent.get("settled") is True, names)
+        have, make = sent.get("have"), sent.get("make")
+        held = {
+            kind: have[kind] for kind in KINDS if isinstance(have, dict) and isinstance(have.get(kind), str)
+        }
+        wanted = make if isinstance(make, dict) else None
+        stop, opened = sent.get("stop") is True, sent.get("opened") is True
+        return cls(query, turn, sent.get("settled") is True, names, held, wanted, stop, opened)
 
 
 def show_race(race: Race, key: str, height: int = 420) -> None:
@@ -53,7 +65,13 @@ def show_race(race: Race, key: str, height: int = 420) -> None:
 
 
 def show_playground(
-    request: RaceRequest, key: str, turn: int, known: frozenset[str], moving: bool, **extra: Any
+    request: RaceRequest,
+    key: str,
+    turn: int,
+    known: frozenset[str],
+    moving: bool,
+    arrays: Mapping[str, bytes] | None = None,
+    **extra: Any,
 ) -> None:
     """Show the three columns with every control. What is asked for comes back by `sent`.
 
@@ -63,6 +81,7 @@ def show_playground(
         turn: the last message this answers.
         known: the surfaces whose background the player already holds.
         moving: a hand is still on a slider, so that a coarse background will do.
+        arrays: what was worked out beside the race, by name.
         extra: notices (a list of sentences), told (counts them, for one said anew); moved=True when the
             player should go to the request's step;
             address, the query the address bar should show ("" leaves it).
@@ -73,11 +92,12 @@ def show_playground(
             {"name": name, "title": entry.title, "purpose": entry.purpose}
             for name, entry in OPTIMIZERS.items()
         ],
+        "schedules": schedules(),
     }
-    look = {"step": request.step, "racer": request.racer, "speed": request.speed, "loop": request.loop}
     page = {"layout": "page", "height": "calc(100dvh - 3.75rem)"}  # all of the window under the navigation
-    meta = {**page, "turn": turn, "catalog": catalog, **look, **extra}
-    _mount(request.race(), key, meta, known, moving)
+    names = request.names + ("",) * (len(request.racers) - len(request.names))
+    meta = {**page, "turn": turn, "catalog": catalog, "look": request.look, "names": names, **extra}
+    _mount(request.race(), key, meta, known, moving, arrays)
 
 
 def sent(key: str) -> Any:
@@ -87,7 +107,12 @@ def sent(key: str) -> Any:
 
 
 def _mount(
-    race: Race, key: str, extra: dict[str, Any], known: frozenset[str] = frozenset(), moving: bool = False
+    race: Race,
+    key: str,
+    extra: dict[str, Any],
+    known: frozenset[str] = frozenset(),
+    moving: bool = False,
+    arrays: Mapping[str, bytes] | None = None,
 ) -> None:
     meta, tracks = payload(race)
     background = b""
@@ -98,7 +123,7 @@ def _mount(
     mount = component("player", js="component.js", css="player.css", html="")
     mount(
         key=key,
-        data=pack(meta | extra, tracks=tracks, grid=background),
+        data=pack(meta | extra, tracks=tracks, grid=background, **(arrays or {})),
         on_asked_change=lambda: None,
     )
 

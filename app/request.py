@@ -1,25 +1,47 @@
 """What a learner asked to see, read from a query string and written back to one.
 
-The page's address, the player's sliders and a teacher's link all speak this one notation:
+The page's address, the player's controls and a teacher's link all speak this one notation:
 `surface=rosenbrock&o=adam(lr=0.1)&o=rmsprop&start=-1.5,2&steps=500`.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qs, quote
 
 from optimizers import Race, Racer, Surface, race
+from optimizers.conditions import Conditions
 from optimizers.notation import unknown
+from optimizers.schedules import Schedule
 from optimizers.surfaces import Point
 
 MOST_RACERS = 8
 MOST_STEPS = 5_000
 LONGEST = 8_000  # characters of a query
-FARTHEST = 1e6  # |x| or |y| of a start
-SPEEDS = 0.25, 0.5, 1.0, 2.0, 4.0, 8.0  # the player's, as its clock.js has them
+MOST_PARTS = 64
+FARTHEST = 1e6  # |x| or |y| of a start, or of a window's corner
+LONGEST_NAME = 24  # characters of a racer's own name
+SPEEDS = 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 20.0  # the player's, as its clock.js has them
+PARTS = (  # of the page, that a teacher's link may hide or lock
+    "surface",
+    "start",
+    "racers",
+    "hyper",
+    "conditions",
+    "steps",
+    "timeline",
+    "stage",
+    "panel",
+    "charts",
+    "share",
+    "scenes",
+    "predict",
+)
+CHARTS = "loss", "distance", "gradient", "effective", "lr", "length", "factor", "auto"
 
 # The first page one sees.
 FIRST_SURFACE = Surface.parse("rosenbrock")
@@ -33,6 +55,8 @@ FIRST_RACERS = tuple(
     )
 )
 
+Window = tuple[float, float, float, float]  # x0, x1, y0, y1
+
 
 @dataclass(frozen=True)
 class RaceRequest:
@@ -42,10 +66,33 @@ class RaceRequest:
     racers: tuple[Racer, ...] = FIRST_RACERS
     start: Point | None = None  # None: the surface's own
     steps: int = 400
+    schedule: Schedule | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    noise: float = 0.0
+    batch_size: int | None = None
+    seed: int = 0
+    names: tuple[str, ...] = ()  # the racers' own, in their order; "" for the catalogue's
+    # How it is looked at.
     step: int | None = None  # where the playhead stands; None: playing from the start
     racer: int = 2  # whose step is explained, counted from 0
     speed: float = 1.0
     loop: bool = False  # it plays again at its end
+    by: str = "step"  # what all racers have the same of at a moment
+    off: tuple[int, ...] = ()  # racers that are hidden
+    stage: str = "flat"
+    camera: Point = (35.0, 30.0)  # of the relief: azimuth and elevation, degrees
+    window: Window | None = None  # the part of the plane that is looked at; None: the surface's bounds
+    levels: int = 0  # contour lines; 0: as many as suit the surface
+    scale: str = "log"  # of the heights between them
+    show: tuple[str, ...] = ()  # what is drawn beside the paths
+    panel: str = "step"
+    sweep: tuple[str, str] = ("lr", "")  # the hyperparameters of the sweep map; "": the racer's second
+    charts: tuple[str, ...] = ("loss", "auto")
+    predict: str = ""  # the question that is to be answered before the race is seen
+    hide: tuple[str, ...] = ()  # parts of the page a teacher's link hides …
+    lock: tuple[str, ...] = ()  # … or locks
+    scene: str = ""  # the preset it comes from
 
     @classmethod
     def parse(cls, query: str, kept: RaceRequest | None = None) -> tuple[RaceRequest, list[str]]:
@@ -57,9 +104,9 @@ class RaceRequest:
         if len(query) > LONGEST:
             return kept, [f"This link has {len(query):,} characters; at most {LONGEST:,} can be read."]
         try:
-            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=40)
+            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=MOST_PARTS)
         except ValueError:
-            return kept, ["This link has more than 40 parts, so none of it was read."]
+            return kept, [f"This link has more than {MOST_PARTS} parts, so none of it was read."]
         notices: list[str] = []
         read: dict[str, Any] = {}
         for name, values in given.items():
@@ -67,12 +114,12 @@ class RaceRequest:
                 notices.append(str(unknown("part", name, list(_READERS), "A link")))
                 continue
             try:
-                read.update(_READERS[name](values, notices))
+                read.update(_READERS[name](name, values, notices))
             except ValueError as problem:
                 notices.append(str(problem))
-        # A start belongs to its surface: another surface without one begins at its own.
-        if "surface" in read and "start" not in read and read["surface"] != kept.surface:
-            read["start"] = None
+        # A start or a window belongs to its surface: another surface without one has its own.
+        if "surface" in read and read["surface"] != kept.surface:
+            read = {"start": None, "window": None} | read
         wanted = replace(kept, **read)
         racers = max(
             len(wanted.racers), min(len(given.get("o", [])), MOST_RACERS)
@@ -81,34 +128,80 @@ class RaceRequest:
             if (read.get(name) or 0) > highest:
                 notices.append(_outside(name, str(read.pop(name)), 0, highest))
         request = replace(kept, **read)
-        if not request.racer < len(request.racers):
-            request = replace(request, racer=min(cls.racer, len(request.racers) - 1))
+        if request.batch_size is not None:
+            try:
+                Conditions(batch_size=request.batch_size).batches(request.surface, 1)
+            except ValueError as problem:  # what another surface took is no slip of this link's
+                if read.get("batch_size") is not None:
+                    notices.append(str(problem))
+                request = replace(request, batch_size=None)
+        count = len(request.racers)
+        if not request.racer < count:
+            request = replace(request, racer=min(cls.racer, count - 1))
         if request.step is not None and request.step > request.steps:
             request = replace(request, step=request.steps)
-        return request, notices
+        off = tuple(index for index in request.off if index < count)
+        return replace(request, off=off, names=request.names[:count]), notices
 
     def query(self) -> str:
         """Write the request as a query string that `parse` reads back."""
         x, y = self.start or self.surface.entry.start
         parts = [("surface", str(self.surface)), *(("o", str(racer)) for racer in self.racers)]
         parts += [("start", f"{_short(x)},{_short(y)}"), ("steps", str(self.steps))]
-        if self.step is not None:
-            parts.append(("step", str(self.step)))
-        if self.racer != type(self).racer:
-            parts.append(("racer", str(self.racer)))
-        if self.speed != type(self).speed:
-            parts.append(("speed", _short(self.speed)))
-        if self.loop:
-            parts.append(("loop", "1"))
-        return "&".join(f"{name}={quote(value.replace(' ', ''), safe='(),=.-')}" for name, value in parts)
+        for name in _READERS:
+            value = getattr(self, name, None)  # `o` is no field
+            if name not in ("surface", "o", "start", "steps") and value != getattr(type(self), name):
+                parts.append((name, _written(value)))
+        return "&".join(f"{name}={_quoted(name, value)}" for name, value in parts)
+
+    @property
+    def asked(self) -> str:
+        """What is asked, however it is looked at, as a query."""
+        return RaceRequest(**{name: getattr(self, name) for name in ASKED}).query()
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """How it is looked at, JSON-ready."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ASKED}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions of the walk, as `simulate` and the maps take them."""
+        return {field.name: getattr(self, field.name) for field in fields(Conditions)}
 
     def race(self) -> Race:
-        """Run it."""
-        return race(self.racers, self.surface, self.start, self.steps)
+        """Run it; racers wear the names they were given."""
+        run = race(self.racers, self.surface, self.start, self.steps, **self.conditions)
+        names = self.names + ("",) * (len(run.looks) - len(self.names))
+        looks = tuple(
+            replace(look, label=name or look.label) for look, name in zip(run.looks, names, strict=True)
+        )
+        return replace(run, looks=looks)
+
+
+ASKED = ("surface", "racers", "start", "steps", *(field.name for field in fields(Conditions)), "names")
 
 
 def _short(number: float) -> str:
     return f"{number:.12g}"
+
+
+def _written(value: object) -> str:
+    """Write a value as a link has it."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value))
+    return "" if value is None else _short(value) if isinstance(value, float) else str(value)
+
+
+def _quoted(name: str, value: str) -> str:
+    # A blank in notation says nothing and is left out; one in a name is the learner's.
+    return quote(value if name == "names" else value.replace(" ", ""), safe="(),=.-")
+
+
+Reader = Callable[[str, list[str], list[str]], dict[str, object]]  # part's name, its values, notices
 
 
 def _one(name: str, values: list[str]) -> str:
@@ -117,11 +210,15 @@ def _one(name: str, values: list[str]) -> str:
     return values[0]
 
 
-def _read_surface(values: list[str], notices: list[str]) -> dict[str, object]:
-    return {"surface": Surface.parse(_one("surface", values))}
+def _bad(name: str, text: str, takes: str) -> ValueError:
+    return ValueError(f"{name} is {text[:60]!r}, but takes {takes}.")
 
 
-def _read_racers(values: list[str], notices: list[str]) -> dict[str, object]:
+def _read_surface(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    return {"surface": Surface.parse(_one(name, values))}
+
+
+def _read_racers(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
     racers = []
     for value in values:
         try:
@@ -133,56 +230,137 @@ def _read_racers(values: list[str], notices: list[str]) -> dict[str, object]:
     return {"racers": tuple(racers[:MOST_RACERS])} if racers else {}
 
 
-def _read_start(values: list[str], notices: list[str]) -> dict[str, object]:
-    text = _one("start", values)
+def _read_start(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    text = _one(name, values)
     numbers = [_number(part) for part in text.split(",")]
     if len(numbers) != 2 or not all(abs(number) <= FARTHEST for number in numbers):
-        raise ValueError(
-            f"start is {text[:60]!r}, but takes two numbers x,y between −1,000,000 and 1,000,000."
-        )
+        raise _bad(name, text, "two numbers x,y between −1,000,000 and 1,000,000")
     return {"start": (numbers[0], numbers[1])}
 
 
-def _whole(name: str, values: list[str], low: int, high: int) -> dict[str, object]:
+def _read_schedule(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
     text = _one(name, values)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
-        raise ValueError(_outside(name, text, low, high))
-    return {name: int(text)}
+    return {"schedule": Schedule.parse(text) if text else None}
+
+
+def _whole(low: int, high: int, empty: bool = False) -> Reader:
+    def read(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+        text = _one(name, values)
+        if empty and not text:
+            return {name: None}
+        if not (text.isascii() and text.isdigit() and len(text) < 11 and low <= int(text) <= high):
+            raise ValueError(_outside(name, text, low, high))
+        return {name: int(text)}
+
+    return read
 
 
 def _outside(name: str, text: str, low: int, high: int) -> str:
     takes = f"a whole number from {low} to {high:,}" if low < high else f"only {low}"
-    return f"{name} is {text[:60]!r}, but takes {takes}."
+    return str(_bad(name, text, takes))
 
 
-def _read_steps(values: list[str], notices: list[str]) -> dict[str, object]:
-    return _whole("steps", values, 1, MOST_STEPS)
+def _condition(empty: object) -> Reader:
+    """Read a positive number, as Conditions takes it; `empty` where there is none."""
+
+    def read(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+        text = _one(name, values)
+        if not text:
+            return {name: empty}
+        value = _number(text)
+        if math.isnan(value):
+            raise _bad(name, text, "a number")
+        return {name: getattr(Conditions(**{name: value}), name)}  # type: ignore[arg-type]
+
+    return read
 
 
-def _read_step(values: list[str], notices: list[str]) -> dict[str, object]:
-    if values == [""]:
-        return {"step": None}
-    return _whole("step", values, 0, MOST_STEPS)
+def _read_names(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    names = [part.strip() for part in _one(name, values).split(",")]
+    for given in names:
+        if len(given) > LONGEST_NAME or not given.isprintable():
+            raise _bad(name, given, f"names of at most {LONGEST_NAME} plain characters, with commas between")
+    while names and not names[-1]:
+        names.pop()
+    return {name: tuple(names[:MOST_RACERS])}
 
 
-def _read_racer(values: list[str], notices: list[str]) -> dict[str, object]:
-    return _whole("racer", values, 0, MOST_RACERS - 1)
-
-
-def _read_speed(values: list[str], notices: list[str]) -> dict[str, object]:
-    text = _one("speed", values)
+def _read_speed(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    text = _one(name, values)
     speed = _number(text)
     if speed not in SPEEDS:
-        offered = ", ".join(map(_short, SPEEDS))
-        raise ValueError(f"speed is {text[:60]!r}, but takes one of {offered}.")
-    return {"speed": speed}
+        raise _bad(name, text, f"one of {', '.join(map(_short, SPEEDS))}")
+    return {name: speed}
 
 
-def _read_loop(values: list[str], notices: list[str]) -> dict[str, object]:
-    text = _one("loop", values)
+def _read_loop(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    text = _one(name, values)
     if text not in ("", "0", "1"):
-        raise ValueError(f"loop is {text[:60]!r}, but takes 0 or 1.")
-    return {"loop": text == "1"}
+        raise _bad(name, text, "0 or 1")
+    return {name: text == "1"}
+
+
+def _choice(*allowed: str) -> Reader:
+    def read(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+        text = _one(name, values)
+        if text not in allowed:
+            raise _bad(name, text, f"one of {', '.join(filter(None, allowed))}")
+        return {name: text}
+
+    return read
+
+
+def _several(*allowed: str, most: int, distinct: bool = True) -> Reader:
+    def read(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+        text = _one(name, values)
+        chosen = [part for part in text.split(",") if part]
+        if distinct:
+            chosen = list(dict.fromkeys(chosen))
+        if len(chosen) > most or not set(chosen) <= set(allowed):
+            raise _bad(name, text, f"at most {most} of {', '.join(allowed)}, with commas between")
+        return {name: tuple(chosen)}
+
+    return read
+
+
+def _read_off(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    places = [str(index) for index in range(MOST_RACERS)]
+    read = _several(*places, most=MOST_RACERS)(name, values, notices)[name]
+    return {name: tuple(sorted(int(index) for index in read))}  # type: ignore[attr-defined]
+
+
+def _read_window(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    text = _one(name, values)
+    if not text:
+        return {name: None}
+    numbers = [_number(part) for part in text.split(",")]
+    good = len(numbers) == 4 and all(abs(number) <= FARTHEST for number in numbers)
+    if not good or not all(high - low > 1e-9 for low, high in (numbers[:2], numbers[2:])):
+        raise _bad(name, text, "x0,x1,y0,y1 with x0 below x1 and y0 below y1")
+    return {name: tuple(numbers)}
+
+
+def _read_camera(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    text = _one(name, values)
+    numbers = [_number(part) for part in text.split(",")]
+    if len(numbers) != 2 or not abs(numbers[0]) <= 360 or not 5 <= numbers[1] <= 89:
+        raise _bad(name, text, "an azimuth from −360 to 360 and an elevation from 5 to 89, in degrees")
+    return {name: tuple(numbers)}
+
+
+def _read_sweep(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    text = _one(name, values)
+    names = text.split(",")
+    if len(names) != 2 or not all(re.fullmatch(r"[a-z][a-z0-9_]{0,30}|", part) for part in names):
+        raise _bad(name, text, "the names of two hyperparameters, such as lr,beta2")
+    return {name: tuple(names)}
+
+
+def _read_scene(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
+    text = _one(name, values)
+    if not re.fullmatch(r"[a-z0-9-]{0,40}", text):
+        raise _bad(name, text, "the name of a scene")
+    return {name: text}
 
 
 def _number(text: str) -> float:
@@ -192,16 +370,38 @@ def _number(text: str) -> float:
         return math.nan
 
 
-_READERS = {
+_READERS: dict[str, Reader] = {
     "surface": _read_surface,
     "o": _read_racers,
     "start": _read_start,
-    "steps": _read_steps,
-    "step": _read_step,
-    "racer": _read_racer,
+    "steps": _whole(1, MOST_STEPS),
+    "schedule": _read_schedule,
+    "clip_norm": _condition(None),
+    "clip_value": _condition(None),
+    "noise": _condition(0.0),
+    "batch_size": _whole(1, 1_000_000, empty=True),
+    "seed": _whole(0, 2**32 - 1),
+    "names": _read_names,
+    "step": _whole(0, MOST_STEPS, empty=True),
+    "racer": _whole(0, MOST_RACERS - 1),
     "speed": _read_speed,
     "loop": _read_loop,
+    "by": _choice("step", "gradients", "length"),
+    "off": _read_off,
+    "stage": _choice("flat", "relief"),
+    "camera": _read_camera,
+    "window": _read_window,
+    "levels": _whole(0, 60),
+    "scale": _choice("log", "linear"),
+    "show": _several("vectors", "basin", "cloud", most=3),
+    "panel": _choice("step", "fair", "sweep"),
+    "sweep": _read_sweep,
+    "charts": _several(*CHARTS, most=4, distinct=False),
+    "predict": _choice("", "where", "first"),
+    "hide": _several(*PARTS, most=len(PARTS)),
+    "lock": _several(*PARTS, most=len(PARTS)),
+    "scene": _read_scene,
 }
-assert {"racers" if name == "o" else name for name in _READERS} == {
+assert ["racers" if name == "o" else name for name in _READERS] == [
     field.name for field in fields(RaceRequest)
-}
+]

@@ -36,11 +36,6 @@ class Session:
         self.told += bool(notices)
 
 
-def question(request: RaceRequest) -> str:
-    """Return what is asked, however it is looked at."""
-    return RaceRequest(request.surface, request.racers, request.start, request.steps).query()
-
-
 @st.fragment
 def instrument() -> None:
     session = st.session_state.setdefault("playground", Session())
@@ -53,12 +48,14 @@ def instrument() -> None:
     session.link = link
     if message:
         session.turn = message.turn
-    if moved:
-        session.request, notices = RaceRequest.parse(link)  # it opens the same page for everyone
+    opened = bool(message and asked and message.opened)
+    if moved or opened:
+        query = link if moved or not message else message.query
+        session.request, notices = RaceRequest.parse(query)  # it opens the same page for everyone
         session.tell(notices)
     elif message and asked:
         wanted, notices = RaceRequest.parse(message.query, session.request)
-        if notices or question(wanted) != question(session.request):
+        if notices or wanted.asked != session.request.asked:
             session.tell(notices)
         if not notices:  # a slip of the hand costs nothing: the race stays as it was
             session.request = wanted
@@ -74,7 +71,7 @@ def instrument() -> None:
         moving=moving,
         notices=session.notices,
         told=session.told,
-        moved=moved,
+        moved=moved or opened,
         address=address,  # the player writes it into the address bar, once no hand is moving anything
     )
 

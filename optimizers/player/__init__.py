@@ -20,6 +20,7 @@ import numpy as np
 
 from optimizers.catalog import Racer
 from optimizers.notation import Hyperparameter, Value
+from optimizers.schedules import SCHEDULES, Schedule
 from optimizers.surfaces import Surface
 from optimizers.trajectory import Race, Trajectory
 
@@ -31,36 +32,44 @@ def payload(race: Race) -> tuple[dict[str, Any], bytes]:
     """Return what the player needs to play a race.
 
     Returns:
-        meta: JSON-ready: steps, start, surface, racers (look, hyperparameters, slots, rows), landmarks.
-        tracks: float32, for each racer record (T + 1, K, 2) then loss (T + 1,), one after the other.
+        meta: JSON-ready: steps, start, surface, racers (look, hyperparameters, slots, rows), conditions,
+            landmarks.
+        tracks: float32, for each racer record (T + 1, K, 2) then loss (T + 1,), one after the other; at the
+            end the schedule's factor on every lr, (T,).
     """
     racers = [
         _racer(trajectory, look.label, look.light, look.dark, look.dash, look.hollow)
         for trajectory, look in zip(race.trajectories, race.looks, strict=True)
     ]
+    under = race.trajectories[0].conditions
     meta = {
         "steps": race.steps,
         "start": list(race.start),
         "surface": _surface(race.surface),
         "racers": racers,
+        "conditions": _conditions(race),
         "landmarks": landmarks(race),
     }
     with np.errstate(over="ignore"):  # beyond 3·10³⁸ float32 has inf, which the player leaves out
         parts = [part.astype("<f4").ravel() for t in race.trajectories for part in (t.record, t.loss)]
+        parts.append(under.lr(1.0, race.steps).astype("<f4"))
     return meta, np.concatenate(parts).tobytes()
 
 
-def grid(surface: Surface) -> tuple[dict[str, Any], bytes]:
+def grid(
+    surface: Surface, window: tuple[float, float, float, float] | None = None
+) -> tuple[dict[str, Any], bytes]:
     """Return the background: {"id", "nx", "ny", "bounds": [x0, x1, y0, y1]} and f on that lattice, float32.
 
     The lattice includes both ends; row 0 is y0. It reaches beyond the surface's bounds, so that a stage of
-    any shape can show the map at one scale for both axes.
+    any shape can show the map at one scale for both axes; or it covers a window, x0, x1, y0, y1, alone.
     """
     (x0, x1), (y0, y1) = surface.entry.bounds
     dx, dy = GRID_REACH[0] * (x1 - x0), GRID_REACH[1] * (y1 - y0)
-    bounds = [x0 - dx, x1 + dx, y0 - dy, y1 + dy]
+    bounds = [x0 - dx, x1 + dx, y0 - dy, y1 + dy] if window is None else list(window)
     x, y = np.linspace(bounds[0], bounds[1], GRID_WIDTH), np.linspace(bounds[2], bounds[3], GRID_HEIGHT)
-    head = {"id": str(surface), "nx": GRID_WIDTH, "ny": GRID_HEIGHT, "bounds": bounds}
+    name = str(surface) if window is None else f"{surface} in {window}"
+    head = {"id": name, "nx": GRID_WIDTH, "ny": GRID_HEIGHT, "bounds": bounds}
     values = surface.value(x[None, :], y[:, None])
     with np.errstate(over="ignore"):
         return head, values.astype("<f4").tobytes()
@@ -90,7 +99,7 @@ def page(race: Race) -> str:
     addresses = {name: _data_address("text/javascript", text.encode()) for name, text in modules.items()}
     return _PAGE.format(
         title=f"{meta['surface']['title']}: {', '.join(racer['label'] for racer in meta['racers'])}",
-        style="\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.css"))),
+        style=_style(folder / "player.css"),
         modules=json.dumps({"imports": addresses}),
         packet=base64.b64encode(pack(meta, tracks=tracks, grid=field)).decode(),
     )
@@ -100,6 +109,15 @@ def frame(race: Race, height: int = 640) -> str:
     """Return the page in an <iframe>, for a notebook."""
     page_text = html.escape(page(race), quote=True)
     return f'<iframe srcdoc="{page_text}" style="width:100%;height:{height}px;border:0"></iframe>'
+
+
+def _style(sheet: Path) -> str:
+    """Return a style sheet with what it imports written out in its place."""
+    return re.sub(
+        r'(?m)^@import url\("\./([\w-]+\.css)"\);$',
+        lambda imported: (sheet.parent / imported[1]).read_text("utf-8"),
+        sheet.read_text("utf-8"),
+    )
 
 
 def _import_by_name(module: str) -> str:
@@ -228,9 +246,46 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "minima": [list(point) for point in entry.minima],
         "saddles": [list(point) for point in entry.saddles],
         "lowest": entry.lowest if math.isfinite(entry.lowest) else None,
+        "box": [edge for side in entry.box for edge in side] if entry.box else None,
         "hyper": settings(entry.hyperparameters, surface.values),
         "grid": str(surface),  # the id of its background
     }
+
+
+def _conditions(race: Race) -> dict[str, Any]:
+    """Return what all racers of a race walk under, JSON-ready."""
+    under, rows = race.trajectories[0].conditions, race.surface.entry.rows
+    schedule = under.schedule if isinstance(under.schedule, Schedule) else None
+    return {
+        "schedule": str(schedule) if schedule else "",
+        "parts": [
+            {"name": part.name, "hyper": settings(part.entry.hyperparameters, part.values)}
+            for part in (schedule.parts if schedule else ())
+        ],
+        "clip_norm": under.clip_norm,
+        "clip_value": under.clip_value,
+        "noise": under.noise,
+        "batch_size": under.batch_size,
+        "usual_batch": rows.batch if rows else None,
+        "seed": under.seed,
+        "rows": len(rows.values) if rows else None,
+    }
+
+
+def schedules() -> list[dict[str, Any]]:
+    """Return what a page offers of the catalogue of schedules, JSON-ready."""
+    return [
+        {
+            "name": name,
+            "title": entry.title,
+            "purpose": entry.purpose,
+            "length": entry.length,
+            "hyper": settings(
+                entry.hyperparameters, {hyper.name: hyper.default for hyper in entry.hyperparameters}
+            ),
+        }
+        for name, entry in SCHEDULES.items()
+    ]
 
 
 def settings(hyperparameters: Iterable[Hyperparameter], values: dict[str, Value]) -> list[dict[str, Any]]:

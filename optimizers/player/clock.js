@@ -1,6 +1,6 @@
 // The playhead: where in time we are, and whether time is running.
 
-export const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
+export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 20];
 const STEPS_PER_SECOND = 24; // at speed 1×: a race of 400 steps takes 17 s
 
 /**

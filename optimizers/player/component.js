@@ -8,7 +8,7 @@ const players = new WeakMap(); // Streamlit calls again with the same parent at 
 
 export default function ({ data, parentElement, setStateValue }) {
   const { meta, arrays } = unpack(data);
-  const race = { meta, tracks: arrays.tracks, grid: arrays.grid };
+  const race = { meta, ...arrays };
   const present = players.get(parentElement);
   if (present) {
     present.send = (message) => setStateValue("asked", message);

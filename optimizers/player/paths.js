@@ -23,7 +23,7 @@ export function toPoint({ width, height, bounds: [x0, x1, y0, y1] }, { x, y }) {
 
 /** race, view -> one track per racer: x and y of every step, the last step it has, and when it was last on the map. */
 export function layOut(race, view) {
-  return race.racers.map((racer) => {
+  return race.racers.map((racer, index) => {
     const x = new Float64Array(race.steps + 1);
     const y = new Float64Array(race.steps + 1);
     const inside = new Int32Array(race.steps + 1);
@@ -32,7 +32,7 @@ export function layOut(race, view) {
       inside[k] = within(view, x[k], y[k]) ? k : k ? inside[k - 1] : -1;
     }
     const last = lastStep(race, racer);
-    return { racer, x, y, inside, last, diverges: last < race.steps };
+    return { racer, index, x, y, inside, last, diverges: last < race.steps };
   });
 }
 
@@ -85,10 +85,10 @@ export function trace(q, track, from, to, view) {
 }
 
 /** Points along the lines drawn so far, a few px apart where they run far in a step: [x, y, x, y, …]. */
-export function pointsAlong(tracks, step, view) {
+export function pointsAlong(tracks, at, view) {
   const points = [];
-  for (const { x, y, last } of tracks) {
-    const end = Math.min(last, Math.floor(step));
+  for (const { x, y, last, index } of tracks) {
+    const end = Math.min(last, Math.floor(at[index]));
     const stride = Math.max(1, Math.ceil(end / 60));
     for (let k = 0; k < end; k += stride) {
       const to = Math.min(end, k + stride);

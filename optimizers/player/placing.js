@@ -16,7 +16,7 @@ export function createPlacing(canvas, { view, begin, place, hover, refresh }) {
   };
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || event.shiftKey || !event.isPrimary) return; // Shift and a second finger move the map
     canvas.setPointerCapture(event.pointerId);
     state.cross = null;
     state.hand = spotOf(event);
@@ -27,6 +27,10 @@ export function createPlacing(canvas, { view, begin, place, hover, refresh }) {
     if (!state.hand) return;
     state.hand = spotOf(event);
     place(state.hand, false);
+  });
+  canvas.addEventListener("mapmove", () => {
+    if (state.hand) place(begin(), true); // the first of two fingers has placed nothing
+    state.hand = null;
   });
   const release = (event) => {
     if (!state.hand) return;

@@ -1,66 +1,91 @@
 // The player: question, experiment, explanation around one clock. Knows no framework: it is given a race as numbers
 // and, where a page can compute, a way to ask for another.
 
+import { createCharts } from "./charts.js";
 import { createClock, SPEEDS } from "./clock.js";
 import { element, icon } from "./dom.js";
+import { createExplanation } from "./explanation.js";
 import { createInside } from "./inside.js";
+import { createKeys } from "./keys.js";
+import { readLook, toggled } from "./look.js";
+import { createPace } from "./pace.js";
 import { createQuestion } from "./question.js";
 import { readRace } from "./race.js";
 import { createMessenger, queryOf, questionOf } from "./request.js";
 import { createStage } from "./stage.js";
 import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
+import { createToolbar } from "./toolbar.js";
 
 const MOST_GRIDS = 4;
 const REST = 250; // ms a pause or a scrub must rest before it is told to Python
+const AGAIN = 60; // ms until one asks again for what is still being worked out
 const NARROW = 720; // px of the player's own width below which stage and numbers stand one above the other
+const WORKED_FOR = ["show", "panel", "sweep", "window"]; // what in a look Python must work for
 
 /**
  * Show a race inside `parent`.
  *
- * data: {meta, tracks: Float32Array, grid: Float32Array}; grid (with its head meta.grid) may be left out when the player
- * already has the surface's. meta may also say how to look at it: step (paused there), racer, speed, loop; and what a page
- * that asks adds: catalog {surfaces, optimizers}, notices [sentence] and told, turn, moved (go to the step it says).
+ * data: {meta, tracks: Float32Array, grid: Float32Array, …}; grid (with its head meta.grid) may be left out when the player
+ * already has the surface's. meta may also say how to look at it (look, see look.js); and what a page that asks adds:
+ * catalog {surfaces, optimizers, schedules}, names [the learner's own], notices [sentence] and told, turn, moved (take the
+ * look it says), work (what was worked out beside the race: {kind: head}, with an array of that name).
  * options: layout "page" (three columns), "wide" (stage and inside) or "compact" (a lesson's); height, as CSS takes it;
- * send(message), which makes it a page that asks: {query, turn, settled, grids}.
+ * send(message), which makes it a page that asks: {query, turn, settled, grids, have, make, stop, opened}.
  * Returns {update(data), destroy()}.
  */
 export function mount(parent, data, { layout = "wide", height = "100%", send = null } = {}) {
   // Hidden until the style sheet, which shows it, has arrived.
   const root = element(`div.adamscope.${layout}`, { style: `visibility:hidden;--height:${height}` });
   const messenger = send ? createMessenger(send) : null;
-  const grids = new Map(); // id -> {values, nx, ny, bounds}: the last few surfaces looked at
+  const grids = new Map(); // id -> {id, values, nx, ny, bounds}: the last few surfaces looked at
+  const work = {}; // kind -> {…head, values}: the newest of each
   const debug = (window.__adamscope ??= {}); // what tests and benchmarks read
-  const counts = { updates: 0, draws: 0, shown: 0 }; // shown: when the newest race was first on the screen, ms
+  const counts = { updates: 0, draws: 0, shown: 0, maps: 0 }; // shown: when the newest race was first on the screen, ms
 
   let race = null;
   let question = null; // what the hand wants; ahead of the race while a request is under way
+  let look = readLook(data.meta.look);
+  let pace = null;
   let chosen = 0;
   let theme = readTheme(root);
   let full = false;
   let labels = [];
   let settling = 0; // timer
+  let again = 0; // timer
   let told = null; // the notices on the screen, by meta.told: those one has dismissed do not come back
   let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
-  const stage = createStage({ onPlace: send ? place : null, refresh: clock.refresh });
-  const timeline = createTimeline({ clock, onSteps: send ? setSteps : null, onSettle: settle });
-  const inside = createInside({ clock, onChoose: choose, onSettle: settle, charts: layout !== "compact" });
-  const panel = send ? createQuestion({ change, setSurface, onChoose: choose, catalog: data.meta.catalog }) : null;
+  const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
+  const toolbar = layout === "page" ? createToolbar({ setLook, zoom: stage.zoom }) : null;
+  const timeline = createTimeline({
+    clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
+  });
+  const explanation = createExplanation({
+    panels: { step: { title: "Step", panel: createInside({ clock }) } },
+    charts: layout === "compact" ? null : createCharts({ seekTo, onSettle: settle }),
+    onChoose: choose, setLook,
+  });
+  const panel = send ? createQuestion({ change, setSurface, setLook, onChoose: choose, catalog: data.meta.catalog }) : null;
   const notice = element("p.notice", { role: "status" });
   const spoken = element("p.told", { "aria-live": "polite" });
   root.append(
     ...(panel ? [panel.node] : []),
-    element("section.experiment", { "aria-label": "The race" }, notice, stage.node, timeline.node, spoken),
-    inside.node,
+    element("section.experiment", { "aria-label": "The race" },
+      ...(toolbar ? [toolbar.node] : []), notice, stage.node, timeline.node, spoken),
+    explanation.node,
   );
+
+  const context = () => ({ race, chosen, theme, look, work });
 
   function draw() {
     counts.draws += 1;
+    const at = pace.at(clock.step);
     timeline.draw();
-    inside.draw();
-    labels = stage.draw({ step: clock.step, full, chosen, theme });
+    explanation.draw(at);
+    labels = stage.draw({ at, full, chosen, theme, look, work });
+    panel?.draw?.(at);
     if (fresh) counts.shown = performance.now();
     fresh = false;
   }
@@ -68,7 +93,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   function changed() {
     timeline.changed();
     if (!race) return;
-    if (!clock.playing || race.step !== null) settle(); // a race that runs has no step in the address
+    if (!clock.playing || look.step !== null) settle(); // a race that runs has no step in the address
     if (!clock.playing) {
       spoken.textContent = `Paused at step ${clock.whole} of ${clock.length}.`;
     }
@@ -83,16 +108,20 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     }
     const opening = race === null || meta.moved; // the first race, or another link on the same page
     race = readRace(meta, next.tracks);
+    if (opening) look = readLook(meta.look);
+    else look.step = meta.look?.step ?? null;
     clock.resize(race.steps);
-    chosen = Math.max(0, Math.min(race.racers.length - 1, opening ? (meta.racer ?? favourite(race)) : chosen));
+    pace = createPace(race, look.by);
+    chosen = Math.max(0, Math.min(race.racers.length - 1, opening ? (look.racer ?? favourite(race)) : chosen));
+    look.off = look.off.filter((index) => index < race.racers.length);
     const notices = meta.notices ?? [];
     if (told !== meta.told || !notices.length) notice.replaceChildren(...notices.map(line));
     told = meta.told;
     theme = readTheme(root);
+    const pending = receive(next);
     const known = grids.get(meta.surface.grid) ?? null;
-    stage.update(race, known);
-    timeline.update(race, theme);
-    inside.update(race, chosen, theme);
+    stage.update(race, fieldOf(known), look);
+    refreshPanels();
     counts.updates += 1;
     fresh = true;
     if (messenger) {
@@ -102,13 +131,66 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       // While newer wishes are under way the controls stay as the hand left them, until another link is opened.
       if (messenger.idle || question === null || meta.moved) {
         question = questionOf(race);
-        panel.update(race, chosen, theme);
+        panel.update(context());
       }
       if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
+      else if (pending && messenger.idle) again = setTimeout(() => ask(!clock.held), AGAIN);
     }
-    if (opening) begin(meta);
-    else if (clock.playing && race.step !== null) settle(); // it was started again before its pause was answered
+    if (opening) begin();
+    else if (clock.playing && look.step !== null) settle(); // it was started again before its pause was answered
     clock.refresh();
+  }
+
+  /** Keep what was worked out beside the race; tell whether more of it is still to come. */
+  function receive({ meta, ...arrays }) {
+    clearTimeout(again);
+    let pending = false;
+    for (const [kind, head] of Object.entries(meta.work ?? {})) {
+      pending ||= head.pending === true;
+      if (head.id === undefined || (head.id === work[kind]?.id && !arrays[kind]?.length)) {
+        if (work[kind]) Object.assign(work[kind], { pending: head.pending, done: head.done, of: head.of, problem: head.problem });
+        else work[kind] = head;
+        continue;
+      }
+      work[kind] = { ...head, values: arrays[kind], surface: race.surface.grid };
+      counts.maps += kind === "basin";
+    }
+    return pending;
+  }
+
+  /** The lattice to draw the map from: the window's own, once it is there. */
+  function fieldOf(known) {
+    const fine = work.window;
+    const fits = look.window && fine?.values && fine.surface === race.surface.grid &&
+      fine.bounds.every((z, k) => Math.abs(z - look.window[k]) <= 1e-6 * (look.window[1] - look.window[0] + Math.abs(z)));
+    return fits ? fine : known;
+  }
+
+  /** Everything but the stage, as the race and the look are now. */
+  function refreshPanels() {
+    timeline.update(race, theme, pace, look.by);
+    toolbar?.update(context());
+    explanation.update(context());
+    explanation.draw(pace.at(clock.step)); // before the charts: they take the room the numbers leave
+    explanation.charts(context());
+  }
+
+  /** It is looked at in another way. */
+  function setLook(changes, final = true) {
+    Object.assign(look, changes);
+    if ("by" in changes) pace = createPace(race, look.by);
+    if ("window" in changes) stage.update(race, fieldOf(grids.get(race.surface.grid) ?? null), look);
+    if (Object.keys(changes).some((key) => key !== "window")) {
+      refreshPanels();
+      panel?.update(context());
+    } else toolbar?.update(context());
+    if (final && messenger && WORKED_FOR.some((key) => key in changes)) ask(true);
+    else if (final) settle();
+    clock.refresh();
+  }
+
+  function setWindow(bounds, final) {
+    setLook({ window: bounds }, final);
   }
 
   function line(text) {
@@ -117,13 +199,13 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   }
 
   /** The first picture: a race already running, the moment a link names, or the whole of it where motion is unwelcome. */
-  function begin(meta) {
-    if (SPEEDS.includes(meta.speed)) clock.speed = meta.speed;
-    clock.loop = meta.loop === true;
-    const given = meta.step !== null && meta.step !== undefined;
+  function begin() {
+    if (SPEEDS.includes(look.speed)) clock.speed = look.speed;
+    clock.loop = look.loop === true;
+    const given = look.step !== null && look.step !== undefined;
     const still = given || reducedMotion();
     clock.playing = false; // another link may arrive while a race runs
-    clock.step = given ? Math.min(meta.step, clock.length) : still ? clock.length : 0;
+    clock.step = given ? Math.min(look.step, clock.length) : still ? clock.length : 0;
     timeline.changed();
     if (!still) whenSeen(clock.play);
   }
@@ -140,7 +222,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     return undefined;
   }
 
-  function ask(settled) {
+  /** extra: what goes with this message alone: {make} an export, {stop} it. */
+  function ask(settled, extra = {}) {
     clearTimeout(settling);
     settling = 0;
     // A moment at which the race rests belongs to the state, its end too; one that runs by does not.
@@ -148,9 +231,17 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const steps = Number(question.steps);
     const step = Number.isInteger(steps) && steps > 0 ? Math.min(steps, clock.whole) : clock.whole;
     const racer = Math.min(chosen, question.racers.length - 1);
-    const look = { racer, speed: clock.speed, step: clock.playing ? "" : step, loop: Number(clock.loop) };
+    const off = look.off.filter((index) => index < question.racers.length);
+    const now = { ...look, racer, off, speed: clock.speed, step: clock.playing ? null : step, loop: clock.loop };
     const whole = [...grids.values()].filter((field) => !field.coarse);
-    messenger.ask({ query: queryOf(question, look), settled, grids: whole.map((field) => field.id) });
+    const have = Object.fromEntries(Object.entries(work).flatMap(([kind, { id, values }]) => (id && values !== undefined ? [[kind, id]] : [])));
+    messenger.ask({ query: queryOf(question, now), settled, grids: whole.map((field) => field.id), have, ...extra });
+  }
+
+  /** Another question altogether, as a link has it. */
+  function open(query) {
+    drop();
+    messenger.ask({ query, settled: true, opened: true, grids: [...grids.keys()] });
   }
 
   /** The way it is looked at has changed (a pause, a scrub, another racer): once it rests, the address should say so. */
@@ -166,6 +257,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   /** Another link is opened: what is not told yet belonged to the state before. */
   function drop() {
     clearTimeout(settling);
+    clearTimeout(again);
     settling = 0;
     messenger?.forget();
   }
@@ -185,17 +277,18 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   function place(x, y, final) {
     // A race that runs, or has run, starts again from the new place; a moment one has stopped at is kept.
-    if (final && (clock.playing || clock.step >= clock.length || clock.step === 0)) again();
+    if (final && (clock.playing || clock.step >= clock.length || clock.step === 0)) restart();
     change((wanted) => (wanted.start = [x, y]), final);
   }
 
-  function again() {
+  function restart() {
     clock.step = 0;
     if (!clock.playing && !reducedMotion()) clock.play();
   }
 
   function setSurface(name) {
-    again();
+    restart();
+    look.window = null;
     change((wanted) => {
       wanted.surface = { name, hyper: [] };
       wanted.start = null; // the new surface has a good start of its own
@@ -208,11 +301,71 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   function choose(index) {
     chosen = index;
-    inside.update(race, chosen, theme);
-    panel?.update(race, chosen, theme);
+    refreshPanels();
+    panel?.update(context());
     clock.refresh();
+    if (messenger && (look.show.length || look.panel !== "step")) ask(true);
+    else settle();
+  }
+
+  /** Go to a step of the chosen racer. */
+  function seekTo(step) {
+    clock.seek(pace.positionOf(chosen, Math.max(0, Math.min(race.steps, step))));
+  }
+
+  /** The moments one may go to, as a menu's items. */
+  function moments() {
+    return [
+      { title: "The start", action: () => clock.seek(0) },
+      ...race.landmarks.map(({ step, text, racer }) =>
+        ({ title: text, note: `step ${step}`, action: () => clock.seek(pace.positionOf(racer, step)) })),
+      { title: "The end", action: () => clock.seek(clock.length) },
+    ];
+  }
+
+  /** To the next moment, or the one before. */
+  function leap(direction) {
+    const places = [0, ...race.landmarks.map(({ step, racer }) => Math.round(pace.positionOf(racer, step))), clock.length];
+    const next = places.filter((place) => (place - clock.whole) * direction > 0).sort((a, b) => (a - b) * direction)[0];
+    if (next !== undefined) clock.seek(next);
+  }
+
+  function hurry(direction) {
+    const next = SPEEDS[SPEEDS.indexOf(clock.speed) + direction];
+    if (next === undefined) return;
+    clock.speed = next;
+    timeline.changed();
     settle();
   }
+
+  const onKey = createKeys({
+    play: clock.toggle,
+    back: () => clock.seek(clock.whole - 1),
+    forward: () => clock.seek(clock.whole + 1),
+    first: () => clock.seek(0),
+    last: () => clock.seek(clock.length),
+    previous: () => leap(-1),
+    next: () => leap(1),
+    slower: () => hurry(-1),
+    faster: () => hurry(1),
+    loop() {
+      clock.loop = !clock.loop;
+      timeline.changed();
+      settle();
+    },
+    racer: (number) => number <= race.racers.length && choose(number - 1),
+    hide: () => setLook({ off: toggled(look.off, chosen) }),
+    vectors: () => setLook({ show: toggled(look.show, "vectors") }),
+    ...(toolbar ? {
+      zoomIn: stage.zoom.in,
+      zoomOut: stage.zoom.out,
+      zoomReset: stage.zoom.reset,
+    } : {}),
+    ...(send ? {
+      basin: () => setLook({ show: toggled(look.show, "basin") }),
+      cloud: () => setLook({ show: toggled(look.show, "cloud") }),
+    } : {}),
+  }, root);
 
   function resize() {
     if (!race) return;
@@ -220,30 +373,14 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const now = readTheme(root);
     if (!sameTheme(now, theme)) {
       theme = now;
-      timeline.update(race, theme);
-      inside.update(race, chosen, theme);
-      panel?.update(race, chosen, theme);
+      refreshPanels();
+      panel?.update(context());
     }
     stage.resize();
     timeline.resize();
     clock.refresh();
   }
 
-  function onKey(event) {
-    const target = event.composedPath()[0];
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    const typing = target.matches?.("input:not([type=range]), select, textarea");
-    if (root.contains(target)) event.stopPropagation(); // the host page has shortcuts of its own on plain letters
-    if (typing) return;
-    const steps = target === document.body || target.matches?.(".timeline button"); // elsewhere the arrows have work of their own
-    if (event.key === " " && !target.matches?.("button, a, summary, [role=menuitem]")) clock.toggle();
-    else if (event.key === "," || event.key === "<" || (steps && event.key === "ArrowLeft")) clock.seek(clock.whole - 1);
-    else if (event.key === "." || event.key === ">" || (steps && event.key === "ArrowRight")) clock.seek(clock.whole + 1);
-    else if (event.key === "Home" && target === document.body) clock.seek(0);
-    else if (event.key === "End" && target === document.body) clock.seek(clock.length);
-    else return;
-    event.preventDefault();
-  }
   // On a page of its own the keys work wherever the focus is; among other things only inside the player.
   const onPageKey = (event) => event.composedPath()[0] === document.body && onKey(event);
   root.addEventListener("keydown", onKey);
@@ -266,9 +403,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get length() { return clock.length; },
     get playing() { return clock.playing; },
     get race() { return race; },
+    get look() { return look; },
+    get work() { return work; },
+    get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
     get view() { return stage.view; },
-    get idle() { return !messenger || (messenger.idle && !settling); },
+    get idle() { return !messenger || (messenger.idle && !settling && !stage.zoom.moving); },
     get notices() { return race?.notices ?? []; },
   };
   show(data);
@@ -281,8 +421,10 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       clock.stop();
       messenger?.stop();
       clearTimeout(settling);
+      clearTimeout(again);
       observer.disconnect();
-      inside.stop();
+      stage.stop();
+      explanation.stop();
       scheme.removeEventListener("change", resize);
       document.removeEventListener("keydown", onPageKey);
       window.removeEventListener("popstate", drop);

@@ -10,10 +10,9 @@ const CORRECTION = "bias_correction"; // the hyperparameter behind "with / witho
 
 /**
  * change(edit, final, choice): edit(question) alters it, choice is the racer to look into then; setSurface(name);
- * onChoose(index) chooses a racer. catalog: {surfaces, optimizers},
- * each [{name, title, …}], as far as the page offers them.
+ * setLook(changes) changes how it is looked at; onChoose(index) chooses a racer. catalog: {surfaces, optimizers}, each [{name, title, …}], as far as the page offers them.
  */
-export function createQuestion({ change, setSurface, onChoose, catalog }) {
+export function createQuestion({ change, setSurface, setLook, onChoose, catalog }) {
   const surface = element("select", { id: "surface", "aria-label": "Surface" },
     ...catalog.surfaces.map(({ name, title }) => element("option", { value: name }, title)));
   surface.addEventListener("change", () => setSurface(surface.value));
@@ -124,8 +123,8 @@ export function createQuestion({ change, setSurface, onChoose, catalog }) {
 
   return {
     node,
-    update(newRace, newChosen, newTheme) {
-      [race, chosen, theme] = [newRace, newChosen, newTheme];
+    update(next) {
+      ({ race, chosen, theme } = next);
       surface.value = race.surface.name;
       write(watch, race.surface.watch);
       const full = race.racers.length >= MOST_RACERS;

@@ -2,7 +2,10 @@
 
 import { formatNumber } from "./chart.js";
 
-/** meta, tracks -> the race. Each racer gets value(slot, step, axis) and loss; NaN where it has diverged. */
+/**
+ * meta, tracks -> the race. Each racer gets value(slot, step, axis) and loss, NaN where it has diverged; the race gets
+ * factors: the schedule's, on every lr, one per step.
+ */
 export function readRace(meta, tracks) {
   const rows = meta.steps + 1;
   let offset = 0;
@@ -15,7 +18,7 @@ export function readRace(meta, tracks) {
     const value = (slot, step, axis) => record[(step * slots + place[slot]) * 2 + axis];
     return { ...racer, loss, value };
   });
-  return { ...meta, racers };
+  return { ...meta, racers, factors: take(meta.steps) };
 }
 
 /** The last step at which the racer still has a point. */

@@ -1,5 +1,6 @@
 // What the page asks Python for: the race as a query string, one request under way at a time.
 
+import { lookPairs } from "./look.js";
 import { notationOf } from "./slider.js";
 
 const PATIENCE = 8000; // ms after which an unanswered request no longer holds up the next
@@ -16,11 +17,14 @@ export function questionOf(race) {
   const copy = (hyper) => hyper.map((one) => ({ ...one }));
   return {
     surface: { name: race.surface.name, f: race.surface.f, hyper: copy(race.surface.hyper) },
-    racers: race.racers.map((racer) => ({ name: racer.name, hyper: copy(racer.hyper) })),
+    racers: race.racers.map((racer, k) => ({ name: racer.name, hyper: copy(racer.hyper), label: race.names?.[k] ?? "" })),
     start: [...race.start],
     steps: race.steps,
+    conditions: Object.fromEntries(CONDITIONS.map((name) => [name, race.conditions[name]])),
   };
 }
+
+const CONDITIONS = ["schedule", "clip_norm", "clip_value", "noise", "batch_size", "seed"];
 
 /** question + how it is being looked at -> "surface=…&o=…&start=…&steps=…&step=…". */
 export function queryOf(question, look) {
@@ -28,12 +32,13 @@ export function queryOf(question, look) {
   for (const racer of question.racers) pairs.push(["o", call(racer)]);
   if (question.start) pairs.push(["start", question.start.join(",")]);
   pairs.push(["steps", question.steps]);
-  for (const [key, value] of Object.entries(look)) pairs.push([key, value]);
+  for (const name of CONDITIONS) pairs.push([name, question.conditions[name] ?? ""]);
+  pairs.push(["names", question.racers.map(({ label }) => label ?? "").join(",")], ...lookPairs(look));
   return pairs.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
 }
 
 /**
- * Sends queries one at a time: while one is under way only the newest waits. send({query, turn, settled, grids}) hands
+ * Sends queries one at a time: while one is under way only the newest waits. send({query, turn, settled, grids, have, make, stop}) hands
  * it over; answered(turn) tells that its race has arrived, forget() drops what waits. settled is false while a hand is still moving.
  */
 export function createMessenger(send) {

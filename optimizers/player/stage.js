@@ -8,6 +8,7 @@ import { createPlacing } from "./placing.js";
 import { colorOf, formatSetting } from "./race.js";
 import { drawMap, valueAt } from "./surface.js";
 import { sameTheme } from "./theme.js";
+import { createZoom } from "./zoom.js";
 
 const INK = 2.5; // width of a path, px
 const HALO = 6;
@@ -16,9 +17,10 @@ const GHOST = 0.3; // opacity of what is still to come, shown while a hand moves
 
 /**
  * The stage as a DOM node with draw(). onPlace(x, y, final) is called while a start is being placed, by pointer or
- * by arrow keys and Enter; without it the stage only shows. refresh() asks for a draw at the next frame.
+ * by arrow keys and Enter; without it the stage only shows. onWindow(window, final) is called while one zooms or pans, with
+ * the part of the plane to look at, or null for all of it. refresh() asks for a draw at the next frame.
  */
-export function createStage({ onPlace, refresh }) {
+export function createStage({ onPlace, onWindow, refresh }) {
   const map = element("canvas.map", { "aria-hidden": "true" });
   const ink = element("canvas.ink", { tabindex: onPlace ? 0 : false, role: onPlace ? "application" : "img" });
   const readout = element("div.readout", { "aria-hidden": "true" });
@@ -34,14 +36,16 @@ export function createStage({ onPlace, refresh }) {
   let drawnTheme = null;
   const widths = new Map(); // "font|text" -> px
   let offsets = new Map(); // label key -> its offset at the last draw
+  let look = null;
+  let laid = ""; // the view the tracks are laid out in
 
   /**
    * The sheet fills the node and shows the surface's bounds at one scale for both axes, so that right angles stay right;
    * the longer side shows more of the map, as far as its lattice reaches.
    */
   function fit() {
-    const [x0, x1, y0, y1] = race.surface.bounds;
-    const reach = field?.bounds ?? race.surface.bounds;
+    const [x0, x1, y0, y1] = look?.window ?? race.surface.bounds;
+    const reach = look?.window ? [-Infinity, Infinity, -Infinity, Infinity] : (field?.bounds ?? race.surface.bounds);
     const unit = Math.min(node.clientWidth / (x1 - x0), node.clientHeight / (y1 - y0)); // px per unit
     const widen = (low, high, from, to, pixels) => {
       const half = Math.min(pixels / unit / 2, (low + high) / 2 - from, to - (low + high) / 2);
@@ -65,12 +69,13 @@ export function createStage({ onPlace, refresh }) {
 
   function paper() {
     if (!field) return;
-    const sharpness = field.coarse ? 0.5 : 1;
+    const sharpness = field.coarse || zoom.moving ? 0.5 : 1; // a hand moves the map: it is drawn at every frame
     const [width, height] = [Math.round(ink.width * sharpness), Math.round(ink.height * sharpness)];
-    const key = `${race.surface.grid} ${width} ${height} ${theme.dark}`;
+    const key = `${field.id} ${field.nx} ${width} ${height} ${theme.dark} ${view.bounds} ${look.levels} ${look.scale}`;
     if (drawn === key) return;
     if (map.width !== width || map.height !== height) Object.assign(map, { width, height });
-    drawMap(map, field, { bounds: view.bounds, ratio: view.ratio * sharpness }, race.surface, theme.dark);
+    const by = { bounds: look.window ? view.bounds : race.surface.bounds, lowest: race.surface.lowest };
+    drawMap(map, field, { bounds: view.bounds, ratio: view.ratio * sharpness }, by, theme.dark, look);
     drawn = key;
   }
 
@@ -132,6 +137,19 @@ export function createStage({ onPlace, refresh }) {
     }
   }
 
+  /** The walls a racer may not pass, where the surface has any. */
+  function drawBox(q) {
+    if (!race.surface.box) return;
+    const [x0, x1, y0, y1] = race.surface.box;
+    const [left, top] = toPixel(view, x0, y1);
+    const [right, bottom] = toPixel(view, x1, y0);
+    q.strokeStyle = theme.mute;
+    q.lineWidth = 1.2;
+    q.setLineDash([2, 4]);
+    q.strokeRect(left, top, right - left, bottom - top);
+    q.setLineDash([]);
+  }
+
   function caption(racer, { away, diverged }) {
     if (diverged) return `${racer.label} diverged at step ${racer.diverged}`;
     return away ? `${racer.label}, off the map` : racer.label;
@@ -148,15 +166,15 @@ export function createStage({ onPlace, refresh }) {
     return widths.get(key);
   }
 
-  function drawLabels(q, markers, chosen, origin, step) {
+  function drawLabels(q, markers, chosen, origin, at) {
     const size = Math.max(12, theme.size);
     const bold = `600 ${size}px ${theme.family}`;
     const plain = `${size - 1}px ${theme.family}`;
     const item = (key, text, font, x, y, gap, rest) =>
       ({ key, text, font, x, y, gap, width: widthOf(q, text, font), height: size * 1.15, ...rest });
-    const names = markers.map(({ racer, spot }, k) => {
-      const rest = { color: colorOf(racer, theme), rank: k === chosen ? 0 : 1 };
-      return item(k, caption(racer, spot), bold, spot.x, spot.y, MARKER + 7, rest);
+    const names = markers.map(({ racer, spot, index }) => {
+      const rest = { color: colorOf(racer, theme), rank: index === chosen ? 0 : 1 };
+      return item(index, caption(racer, spot), bold, spot.x, spot.y, MARKER + 7, rest);
     });
     const [sx, sy] = race.start;
     const text = `start  ${formatSetting(sx)}, ${formatSetting(sy)}`;
@@ -170,7 +188,7 @@ export function createStage({ onPlace, refresh }) {
       const [x, y] = toPixel(view, ...minimum);
       marks.push({ x, y, r: 8 });
     }
-    const placed = placeLabels(items, view, marks, pointsAlong(tracks, step, view), offsets);
+    const placed = placeLabels(items, view, marks, pointsAlong(tracks.filter(({ index }) => !look.off.includes(index)), at, view), offsets);
     offsets = new Map();
     q.textBaseline = "middle";
     q.textAlign = "left";
@@ -241,43 +259,64 @@ export function createStage({ onPlace, refresh }) {
   }
 
   let placing = { hand: null, cross: null };
+  const zoom = createZoom(ink, {
+    view: () => view, whole: () => race.surface.bounds, zoomed: () => Boolean(look?.window), onWindow, refresh, wheel: Boolean(onPlace),
+  });
   if (onPlace) placing = createPlacing(ink, { view: () => view, begin, place, hover: read, refresh });
   else ink.addEventListener("pointermove", (event) => read({ x: event.offsetX, y: event.offsetY }));
   ink.addEventListener("pointerleave", () => read(null));
 
+  /** The tracks in the pixels of the present view. */
+  function lay() {
+    if (!fit()) return;
+    const key = `${view.width} ${view.height} ${view.bounds}`;
+    if (key === laid) return;
+    tracks = layOut(race, view);
+    laid = key;
+  }
+
   return {
     node,
     view,
+    zoom,
     /** Show another race; newField is the lattice of f, or null to keep the present one. */
-    update(newRace, newField) {
-      race = newRace;
+    update(newRace, newField, newLook) {
+      [race, look] = [newRace, newLook];
       if (newField) field = newField;
-      if (fit()) tracks = layOut(race, view);
+      laid = "";
+      lay();
       ink.setAttribute("aria-label", describe());
     },
     resize() {
       widths.clear(); // the fonts may have arrived meanwhile
-      if (race && fit()) tracks = layOut(race, view);
+      if (race) lay();
     },
-    /** Draw the moment `step`; `full` shows the whole paths, what is to come as a ghost. Returns the names' boxes. */
-    draw({ step, full, chosen, theme: now }) {
+    /**
+     * Draw a moment: at[k] is the step at which racer k stands; `full` shows the whole paths, what is to come as a ghost;
+     * off: racers that are not shown. Returns the names' boxes.
+     */
+    draw({ at, full, chosen, theme: now, look: newLook }) {
       if (!race || !view.width) return [];
+      look = newLook;
+      lay(); // one may have zoomed
       if (!drawnTheme || !sameTheme(now, drawnTheme)) drawnTheme = theme = now;
       paper();
       const q = ink.getContext("2d");
       q.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
       q.clearRect(0, 0, view.width, view.height);
       q.lineJoin = "round";
+      drawBox(q);
       drawMinima(q);
-      const order = tracks.map((_, k) => k).filter((k) => k !== chosen).concat(chosen < tracks.length ? [chosen] : []);
+      const order = tracks.map((_, k) => k).filter((k) => k !== chosen && !look.off.includes(k));
+      if (chosen < tracks.length && !look.off.includes(chosen)) order.push(chosen);
       for (const k of order) {
         if (full) {
           q.globalAlpha = GHOST;
-          trace(q, tracks[k], step, race.steps, view);
+          trace(q, tracks[k], at[k], race.steps, view);
           stroke(q, tracks[k].racer, false);
           q.globalAlpha = 1;
         }
-        trace(q, tracks[k], 0, step, view);
+        trace(q, tracks[k], 0, at[k], view);
         stroke(q, tracks[k].racer, k === chosen);
       }
       const origin = placing.hand ?? begin();
@@ -285,11 +324,12 @@ export function createStage({ onPlace, refresh }) {
       q.arc(origin.x, origin.y, placing.hand ? 5 : 3.2, 0, 2 * Math.PI);
       q.fillStyle = theme.ink;
       q.fill();
-      const markers = tracks.map((track) => ({ racer: track.racer, spot: markerOf(track, step, view) }));
-      for (const k of order) drawMarker(q, markers[k].racer, markers[k].spot, k === chosen);
-      const labels = drawLabels(q, markers, chosen, origin, step);
+      const markers = order.map((k) => ({ racer: tracks[k].racer, index: k, spot: markerOf(tracks[k], at[k], view) }));
+      for (const { racer, index, spot } of markers) drawMarker(q, racer, spot, index === chosen);
+      const labels = drawLabels(q, markers, chosen, origin, at);
       if (placing.cross) drawCross(q, placing.cross);
       return labels;
     },
+    stop: () => zoom.stop(),
   };
 }

@@ -14,12 +14,14 @@ const LOOK = {
 /**
  * How f becomes a height on the map: asinh((f − base)/soft), which is a logarithm that passes through zero. The
  * base is the lowest value of f, and zero where it has none (a saddle: both signs). Taken from the values on the map.
+ * levels: how many contour lines, 0 for as many as suit; scale "linear": as far apart in f everywhere.
  */
-export function levelScale({ values, nx }, lowest) {
+export function levelScale({ values, nx }, lowest, { levels = 0, scale = "log" } = {}) {
   const base = lowest ?? 0;
   const sizes = values.filter(Number.isFinite).map((f) => Math.abs(f - base)).sort(); // undefined in places
   const quantile = (share) => sizes[Math.floor(share * (sizes.length - 1))] ?? 1;
-  const soft = Math.max(quantile(0.03), quantile(0.995) * 1e-6, 1e-30);
+  // Far above soft asinh is a logarithm, far below it a straight line.
+  const soft = scale === "linear" ? Math.max(100 * quantile(0.995), 1e-30) : Math.max(quantile(0.03), quantile(0.995) * 1e-6, 1e-30);
   const top = Math.asinh(quantile(0.995) / soft);
   const bottom = lowest === null ? -top : 0;
 
@@ -32,7 +34,7 @@ export function levelScale({ values, nx }, lowest) {
   }
   const whole = (climb / (values.length - nx)) * nx; // over the map's width
   const fitting = (600 / APART) * ((top - bottom) / whole);
-  const bands = Math.round(Math.max(FEWEST_BANDS, Math.min(MOST_BANDS, fitting)));
+  const bands = levels || Math.round(Math.max(FEWEST_BANDS, Math.min(MOST_BANDS, fitting)));
   return { base, soft, bottom, bands, perBand: (top - bottom) / bands };
 }
 
@@ -46,7 +48,7 @@ function cubic(pixels, [low, high], nodes, [from, to]) {
   for (let i = 0; i < pixels; i++) {
     const at = ((low + ((i + 0.5) / pixels) * (high - low) - from) / (to - from)) * (nodes - 1);
     const cell = Math.max(0, Math.min(nodes - 2, Math.floor(at)));
-    const t = at - cell;
+    const t = at >= -1 && at <= nodes ? at - cell : NaN; // nothing is known farther out: bare paper
     first[i] = cell; // in the padded lattice this is the neighbour before
     weights[4 * i] = t * (-0.5 + t * (1 - 0.5 * t));
     weights[4 * i + 1] = 1 + t * t * (-2.5 + 1.5 * t);
@@ -87,8 +89,9 @@ function bandColors({ low, middle, high }, bands) {
 function partWithin({ values, nx, ny, bounds: [x0, x1, y0, y1] }, [low, high, bottom, top]) {
   const column = (x) => ((x - x0) / (x1 - x0)) * (nx - 1);
   const row = (y) => ((y - y0) / (y1 - y0)) * (ny - 1);
-  const [i0, i1] = [Math.max(0, Math.floor(column(low))), Math.min(nx, Math.ceil(column(high)) + 1)];
-  const [j0, j1] = [Math.max(0, Math.floor(row(bottom))), Math.min(ny, Math.ceil(row(top)) + 1)];
+  const within = (v, most) => Math.max(0, Math.min(most, v));
+  const [i0, i1] = [within(Math.floor(column(low)), nx - 2), within(Math.ceil(column(high)) + 1, nx)];
+  const [j0, j1] = [within(Math.floor(row(bottom)), ny - 2), within(Math.ceil(row(top)) + 1, ny)];
   const part = new Float32Array((i1 - i0) * (j1 - j0));
   for (let j = j0; j < j1; j++) part.set(values.subarray(j * nx + i0, j * nx + i1), (j - j0) * (i1 - i0));
   return { values: part, nx: i1 - i0, ny: j1 - j0 };
@@ -96,9 +99,9 @@ function partWithin({ values, nx, ny, bounds: [x0, x1, y0, y1] }, [low, high, bo
 
 /**
  * Draw f over the whole canvas. field {values, nx, ny, bounds}, row 0 at the bottom; view {bounds, ratio}: what the
- * canvas shows, in device pixels; surface: the race's, for the bounds its levels are chosen by and its lowest value.
+ * canvas shows, in device pixels; surface {bounds, lowest}: what the levels are chosen by; how: {levels, scale}.
  */
-export function drawMap(canvas, field, view, surface, dark) {
+export function drawMap(canvas, field, view, surface, dark, how) {
   const { width, height } = canvas;
   const { ratio } = view;
   const hasMinimum = surface.lowest !== null;
@@ -106,7 +109,7 @@ export function drawMap(canvas, field, view, surface, dark) {
   const image = context.createImageData(width, height);
   const pixels = image.data;
   const look = dark ? LOOK.dark : LOOK.light;
-  const { base, soft, bottom, bands, perBand } = levelScale(partWithin(field, surface.bounds), surface.lowest);
+  const { base, soft, bottom, bands, perBand } = levelScale(partWithin(field, surface.bounds), surface.lowest, how);
   const colors = bandColors(look, bands);
   const { padded, width: stride } = pad(field);
   const columns = cubic(width, view.bounds.slice(0, 2), field.nx, field.bounds.slice(0, 2));

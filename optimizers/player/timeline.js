@@ -2,12 +2,22 @@
 
 import { element, icon, write } from "./dom.js";
 import { SPEEDS } from "./clock.js";
+import { openMenu } from "./menu.js";
 import { colorOf } from "./race.js";
 
+const BY = [
+  ["step", "step", "the same number of steps"],
+  ["gradients", "gradients", "the same number of gradients: each racer here takes one a step"],
+  ["length", "path length", "the same length of path behind them"],
+];
 const GAP = 10; // px kept between two landmarks' words; one that finds no room shows only its tick
 
-/** The row under the stage. onSteps(n) is called when another length is asked for; without it the length is fixed. */
-export function createTimeline({ clock, onSteps, onSettle }) {
+/**
+ * The row under the stage. onSteps(n) is called when another length is asked for; without it the length is fixed.
+ * onBy(by) asks for another thing the racers should have in common; onJump() for the list of moments to go to, as a menu's
+ * items. update(race, theme, pace, by): pace turns a racer's step into the clock's.
+ */
+export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
   const button = (name, title, action, extra = "") =>
     element(`button.round${extra}`, { type: "button", title, "aria-label": title, onclick: action }, icon(name));
   const toggle = button("play", "Play (space)", () => clock.toggle(), ".play");
@@ -16,11 +26,13 @@ export function createTimeline({ clock, onSteps, onSettle }) {
     loop.setAttribute("aria-pressed", clock.loop);
     onSettle();
   });
-  const buttons = element("div.buttons", {},
+  const jump = button("flag", "Go to a moment ([ and ])", () => openMenu(jump, onJump(), "Go to a moment"));
+  jump.setAttribute("aria-haspopup", "menu");
+  const buttons = element("div.buttons", { "data-part": "timeline" },
     button("first", "Back to the start (Home)", () => clock.seek(0)),
     button("back", "One step back (←)", () => clock.seek(clock.whole - 1)),
     toggle,
-    button("forward", "One step on (→)", () => clock.seek(clock.whole + 1)));
+    button("forward", "One step on (→)", () => clock.seek(clock.whole + 1)), jump);
 
   const range = element("input.scrub", { type: "range", min: 0, max: 1, step: 1, value: 0, "aria-label": "Step" });
   range.addEventListener("input", () => clock.seek(Number(range.value)));
@@ -47,11 +59,17 @@ export function createTimeline({ clock, onSteps, onSettle }) {
     clock.speed = Number(speed.value);
     onSettle();
   });
-  const place = element("div.place", {}, element("span", {}, "step ", now, " / "), length, speed, loop);
+  const common = element("select.by", { "aria-label": "What all racers have in common at a moment", title: "At each moment all racers have the same …" },
+    ...BY.map(([value, word, title]) => element("option", { value, title }, word)));
+  common.addEventListener("change", () => onBy(common.value));
+  const total = element("span");
+  const place = element("div.place", { "data-part": "timeline" }, common, element("span", {}, now, " / "), total,
+    element("span", { "data-part": "steps" }, length), speed, loop);
   const node = element("div.timeline", {}, buttons, track, place);
 
   let landmarks = [];
   let shown = "";
+  let pace = null;
 
   function placeMarks() {
     const width = range.clientWidth - 15; // the thumb's centre runs from 7.5 px in to 7.5 px before the end
@@ -59,13 +77,13 @@ export function createTimeline({ clock, onSteps, onSettle }) {
     const key = JSON.stringify([landmarks, width, clock.length]);
     if (key === shown) return;
     shown = key;
-    marks.replaceChildren(...landmarks.map(({ step, text, color }) =>
+    marks.replaceChildren(...landmarks.map(({ at, step, text, color }) =>
       element("button.mark", {
         type: "button",
-        style: `left:${7.5 + (step / clock.length) * width}px;--tick:${color}`,
+        style: `left:${7.5 + (at / clock.length) * width}px;--tick:${color}`,
         title: `${text}: step ${step}`,
         "aria-label": `Go to step ${step}: ${text}`,
-        onclick: () => clock.seek(step),
+        onclick: () => clock.seek(at),
       }, element("span", {}, text))));
     // Words near an end are pushed inside the track; of two that would touch, the first keeps its words.
     let taken = -Infinity;
@@ -83,9 +101,11 @@ export function createTimeline({ clock, onSteps, onSettle }) {
 
   return {
     node,
-    update(race, theme) {
+    update(race, theme, newPace, by) {
+      pace = newPace;
+      common.value = by;
       const color = ({ racer }) => (race.racers[racer] ? colorOf(race.racers[racer], theme) : theme.mute);
-      landmarks = race.landmarks.map((mark) => ({ ...mark, color: color(mark) }));
+      landmarks = race.landmarks.map((mark) => ({ ...mark, at: pace.positionOf(mark.racer, mark.step), color: color(mark) }));
       range.max = clock.length;
       if (onSteps) {
         if (length.getRootNode().activeElement !== length) length.value = clock.length;
@@ -98,7 +118,10 @@ export function createTimeline({ clock, onSteps, onSettle }) {
       if (range.value !== String(step)) range.value = step;
       range.style.setProperty("--filled", clock.length ? clock.step / clock.length : 0);
       range.setAttribute("aria-valuetext", `step ${step} of ${clock.length}`);
-      write(now, String(step));
+      const [reading, of] = pace.reading(clock.step);
+      write(now, reading);
+      write(total, of ?? "");
+      length.hidden = of !== null; // a path's length is no number of steps
     },
     changed() {
       const name = clock.playing ? "pause" : clock.step >= clock.length ? "again" : "play";

@@ -47,7 +47,7 @@ def test_first_page_is_the_race_of_four() -> None:
     meta, arrays = packet(start())
     assert labels(meta) == ["momentum", "RMSprop", "Adam", "Adam, uncorrected"]
     assert meta["surface"]["name"] == "rosenbrock"
-    assert meta["step"] is None  # nothing says where to stand, so the race runs
+    assert meta["look"]["step"] is None  # nothing says where to stand, so the race runs
     assert meta["notices"] == []
     assert arrays["grid"] == meta["grid"]["nx"] * meta["grid"]["ny"]
     assert "o=adam(lr=0.1)" in meta["address"]
@@ -57,19 +57,29 @@ def test_first_page_is_the_race_of_four() -> None:
 def test_link_sets_everything() -> None:
     meta, _ = packet(start("surface=quadratic(condition=5)&o=gd(lr=0.1)&o=adam&start=1,2&steps=30&step=7"))
     assert labels(meta) == ["gradient descent", "Adam"]
-    assert (meta["start"], meta["steps"], meta["step"]) == ([1, 2], 30, 7)
+    assert (meta["start"], meta["steps"], meta["look"]["step"]) == ([1, 2], 30, 7)
     assert meta["surface"]["notation"] == "quadratic(condition=5)"
 
 
 def test_another_link_on_the_same_page_is_opened_as_it_would_be_anew() -> None:
     test = start("surface=beale&o=gd(lr=0.1)&steps=30&step=7&speed=2&loop=1")
     meta, _ = packet(test)
-    assert (meta["step"], meta["speed"], meta["loop"], meta["moved"]) == (7, 2, True, True)
+    assert (meta["look"]["step"], meta["look"]["speed"], meta["look"]["loop"], meta["moved"]) == (
+        7,
+        2,
+        True,
+        True,
+    )
     test.query_params.clear()
     test.query_params.update(parse_qs("surface=himmelblau&o=adam"))
     meta, _ = packet(test.run())
     assert (meta["surface"]["name"], labels(meta), meta["moved"]) == ("himmelblau", ["Adam"], True)
-    assert (meta["steps"], meta["step"], meta["speed"], meta["loop"]) == (400, None, 1, False)
+    assert (meta["steps"], meta["look"]["step"], meta["look"]["speed"], meta["look"]["loop"]) == (
+        400,
+        None,
+        1,
+        False,
+    )
 
 
 def test_a_link_that_is_opened_while_a_message_is_under_way_wins() -> None:
@@ -84,7 +94,7 @@ def test_a_link_that_is_opened_while_a_message_is_under_way_wins() -> None:
     test.query_params.update(parse_qs("surface=himmelblau&o=adam&step=7"))
     meta, _ = send(test, query="o=gd(lr=0.5)", turn=4, settled=False, grids=[])
     assert (meta["surface"]["name"], labels(meta)) == ("himmelblau", ["Adam"])
-    assert (meta["moved"], meta["step"], meta["turn"]) == (True, 7, 4)
+    assert (meta["moved"], meta["look"]["step"], meta["turn"]) == (True, 7, 4)
 
 
 def test_a_message_is_answered_and_the_address_waits_until_the_hand_rests() -> None:
@@ -154,7 +164,7 @@ def test_a_notice_stands_until_the_question_changes() -> None:
     assert "rosenbrok" in notices[0]
     asked = "surface=rosenbrock&start=-1.35,2.15&steps=120"
     looked, _ = send(test, query=f"{asked}&step=7&racer=1&speed=2", turn=1, settled=True, grids=[])
-    assert (looked["step"], looked["notices"], looked["told"]) == (7, notices, told)
+    assert (looked["look"]["step"], looked["notices"], looked["told"]) == (7, notices, told)
     slip, _ = send(test, query="steps=many", turn=2, settled=True, grids=[])
     assert slip["told"] == told + 1
     asked_anew, _ = send(test, query="steps=130", turn=3, settled=True, grids=[])

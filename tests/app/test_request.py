@@ -58,12 +58,12 @@ def test_the_fixed_example_reads() -> None:
         ("speed=inf", "speed is 'inf'"),
         ("loop=yes", "loop is 'yes', but takes 0 or 1."),
         ("loop=1&loop=1", "loop is given 2 times"),
-        ("speed=3", "speed is '3', but takes one of 0.25, 0.5, 1, 2, 4, 8."),
+        ("speed=3", "speed is '3', but takes one of 0.1, 0.25, 0.5, 1, 2, 4, 8, 20."),
         ("racer=9", "racer is '9'"),
         ("racer=2", "racer is '2', but takes a whole number from 0 to 1."),
         ("colour=red", "A link has no part 'colour'."),
         ("o=" + "x" * 9000, "This link has 9,002 characters"),
-        ("&".join("o=gd" for _ in range(50)), "more than 40 parts"),
+        ("&".join("o=gd" for _ in range(70)), "more than 64 parts"),
     ],
 )
 def test_a_bad_part_is_named_and_the_rest_kept(part: str, words: str) -> None:

@@ -1,0 +1,71 @@
+// The right-hand column: whose step, the panel that explains it, the charts beneath.
+
+import { element, swatch } from "./dom.js";
+import { colorOf } from "./race.js";
+
+/**
+ * panels: name -> {title, panel}, each panel {node, update(context), draw(at)}; charts: the same, or null.
+ * onChoose(index) chooses a racer; setLook(changes) another panel. context: {race, chosen, theme, look, work}.
+ */
+export function createExplanation({ panels, charts, onChoose, setLook }) {
+  const racers = element("div.tabs", { role: "tablist", "aria-label": "Whose step" });
+  const names = Object.keys(panels);
+  const kinds = element("div.kinds", { role: "tablist", "aria-label": "What is explained" }, ...names.map((name) =>
+    element("button.kind", { type: "button", role: "tab", "data-kind": name, onclick: () => setLook({ panel: name }) }, panels[name].title)));
+  kinds.hidden = names.length < 2;
+  const holder = element("div.holder", { role: "tabpanel", "data-part": "panel" });
+  const node = element("section.inside", { "aria-label": "Inside the step" }, racers, kinds, holder, ...(charts ? [charts.node] : []));
+  walk(kinds);
+  let present = null;
+
+  /** Arrow keys go from tab to tab. */
+  function walk(list) {
+    list.addEventListener("keydown", (event) => {
+      const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!move) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const at = [...list.children].indexOf(event.target.closest("button"));
+      const next = (at + move + list.children.length) % list.children.length;
+      list.children[next].click();
+      list.children[next].focus();
+    });
+  }
+  walk(racers);
+
+  function build({ race, chosen, theme, look }) {
+    const focused = racers.contains(node.getRootNode().activeElement);
+    racers.replaceChildren(...race.racers.map((racer, index) => element(look.off.includes(index) ? "button.tab.off" : "button.tab", {
+      type: "button", role: "tab", "aria-selected": String(index === chosen), tabindex: index === chosen ? 0 : -1,
+      onclick: () => onChoose(index),
+    }, swatch(racer, colorOf(racer, theme), 24), element("span", {}, racer.label))));
+    if (focused) racers.children[chosen].focus();
+    node.style.setProperty("--hue", colorOf(race.racers[chosen], theme));
+  }
+
+  return {
+    node,
+    update(context) {
+      build(context);
+      const name = names.includes(context.look.panel) ? context.look.panel : names[0];
+      for (const button of kinds.children) {
+        const on = button.dataset.kind === name;
+        button.setAttribute("aria-selected", String(on));
+        button.tabIndex = on ? 0 : -1;
+      }
+      if (panels[name].panel !== present) holder.replaceChildren(panels[name].panel.node);
+      present = panels[name].panel;
+      present.update(context);
+    },
+    /** After the panel is filled: the charts take the room it leaves. */
+    charts: (context) => charts?.update(context),
+    draw(at) {
+      present?.draw(at);
+      charts?.draw(at);
+    },
+    stop() {
+      for (const { panel } of Object.values(panels)) panel.stop?.();
+      charts?.stop();
+    },
+  };
+}

@@ -1,0 +1,54 @@
+// The row over the stage: what is drawn on it, and how much of the plane.
+
+import { element } from "./dom.js";
+import { toggled } from "./look.js";
+
+const LEVELS = [0, 6, 10, 16, 24, 40]; // contour lines on offer; 0: as many as suit
+
+/**
+ * setLook(changes); zoom {in, out, reset}; extras: buttons of other modules, which stand behind the rest.
+ * update({look, race}) shows what is on.
+ */
+export function createToolbar({ setLook, zoom, extras = [] }) {
+  let look = null;
+  const toggle = (name, word, title, action) => element("button.tool", { type: "button", "data-tool": name, title, onclick: action }, word);
+  const layer = (name, word, title) => toggle(name, word, title, () => setLook({ show: toggled(look.show, name) }));
+  const relief = toggle("relief", "3-D", "The surface as a relief (d)", () => setLook({ stage: look.stage === "relief" ? "flat" : "relief" }));
+  const layers = [
+    layer("vectors", "vectors", "Gradient, averages and step as arrows (v)"),
+    layer("basin", "basin map", "Where the chosen racer ends from every start (b)"),
+    layer("cloud", "cloud", "50 noisy paths of the chosen racer (c)"),
+  ];
+  const levels = element("select.tool", { "aria-label": "Contour lines", title: "Contour lines" });
+  for (const scale of ["log", "linear"]) {
+    for (const count of LEVELS) {
+      const words = count ? `${count} contours` : "contours";
+      levels.append(element("option", { value: `${scale} ${count}` }, scale === "log" ? `${words}, log` : `${words}, linear`));
+    }
+  }
+  levels.addEventListener("change", () => {
+    const [scale, count] = levels.value.split(" ");
+    setLook({ scale, levels: Number(count) });
+  });
+  const round = (word, title, action) => element("button.tool.zoom", { type: "button", title, "aria-label": title, onclick: action }, word);
+  const back = round("whole map", "The whole map again (0)", zoom.reset);
+  const node = element("div.toolbar", { role: "toolbar", "aria-label": "What the stage shows", "data-part": "stage" },
+    relief, ...layers, levels, ...extras, element("span.gap"), back,
+    round("−", "Zoom out (−)", zoom.out), round("+", "Zoom in (+)", zoom.in));
+
+  return {
+    node,
+    update(next) {
+      ({ look } = next);
+      const { race } = next;
+      relief.setAttribute("aria-pressed", String(look.stage === "relief"));
+      for (const button of layers) button.setAttribute("aria-pressed", String(look.show.includes(button.dataset.tool)));
+      const noisy = race.conditions.noise > 0 || (race.conditions.rows !== null && (race.conditions.batch_size ?? race.conditions.usual_batch ?? race.conditions.rows) < race.conditions.rows);
+      layers[2].hidden = !noisy;
+      const key = `${look.scale} ${look.levels}`;
+      if (![...levels.options].some(({ value }) => value === key)) levels.append(element("option", { value: key }, `${look.levels} contours, ${look.scale}`));
+      levels.value = key;
+      back.hidden = !look.window;
+    },
+  };
+}
