@@ -58,7 +58,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   const clock = createClock({ draw, changed });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
-  const toolbar = layout === "page" ? createToolbar({ setLook, zoom: stage.zoom }) : null;
+  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom: stage.zoom, works: Boolean(send) });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });

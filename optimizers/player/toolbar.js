@@ -6,19 +6,18 @@ import { toggled } from "./look.js";
 const LEVELS = [0, 6, 10, 16, 24, 40]; // contour lines on offer; 0: as many as suit
 
 /**
- * setLook(changes); zoom {in, out, reset}; extras: buttons of other modules, which stand behind the rest.
- * update({look, race}) shows what is on.
+ * setLook(changes); zoom {in, out, reset}; works: whether Python can be asked for maps and clouds; extras: buttons of
+ * other modules, which stand behind the rest. update({look, race}) shows what is on.
  */
-export function createToolbar({ setLook, zoom, extras = [] }) {
+export function createToolbar({ setLook, zoom, works, extras = [] }) {
   let look = null;
   const toggle = (name, word, title, action) => element("button.tool", { type: "button", "data-tool": name, title, onclick: action }, word);
   const layer = (name, word, title) => toggle(name, word, title, () => setLook({ show: toggled(look.show, name) }));
   const relief = toggle("relief", "3-D", "The surface as a relief (d)", () => setLook({ stage: look.stage === "relief" ? "flat" : "relief" }));
-  const layers = [
-    layer("vectors", "vectors", "Gradient, averages and step as arrows (v)"),
-    layer("basin", "basin map", "Where the chosen racer ends from every start (b)"),
-    layer("cloud", "cloud", "50 noisy paths of the chosen racer (c)"),
-  ];
+  const vectors = layer("vectors", "vectors", "Gradient, averages and step as arrows (v)");
+  const basin = layer("basin", "basin map", "Where the chosen racer ends from every start (b)");
+  const cloud = layer("cloud", "cloud", "50 noisy paths of the chosen racer (c)");
+  const layers = works ? [vectors, basin, cloud] : [vectors];
   const levels = element("select.tool", { "aria-label": "Contour lines", title: "Contour lines" });
   for (const scale of ["log", "linear"]) {
     for (const count of LEVELS) {
@@ -44,7 +43,7 @@ export function createToolbar({ setLook, zoom, extras = [] }) {
       relief.setAttribute("aria-pressed", String(look.stage === "relief"));
       for (const button of layers) button.setAttribute("aria-pressed", String(look.show.includes(button.dataset.tool)));
       const noisy = race.conditions.noise > 0 || (race.conditions.rows !== null && (race.conditions.batch_size ?? race.conditions.usual_batch ?? race.conditions.rows) < race.conditions.rows);
-      layers[2].hidden = !noisy;
+      cloud.hidden = !noisy;
       const key = `${look.scale} ${look.levels}`;
       if (![...levels.options].some(({ value }) => value === key)) levels.append(element("option", { value: key }, `${look.levels} contours, ${look.scale}`));
       levels.value = key;
