@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote
 
 from optimizers import Race, Racer, Surface, race
 from optimizers.conditions import Conditions
-from optimizers.notation import unknown
+from optimizers.notation import shown, unknown
 from optimizers.schedules import Schedule
 from optimizers.surfaces import Point
 
@@ -23,6 +23,7 @@ MOST_RACERS = 8
 MOST_STEPS = 5_000
 LONGEST = 8_000  # characters of a query
 MOST_PARTS = 64
+MOST_NOTICES = 4  # sentences about one query
 FARTHEST = 1e6  # |x| or |y| of a start, or of a window's corner
 LONGEST_NAME = 24  # characters of a racer's own name
 SPEEDS = 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 20.0  # the player's, as its clock.js has them
@@ -141,7 +142,7 @@ class RaceRequest:
         if request.step is not None and request.step > request.steps:
             request = replace(request, step=request.steps)
         off = tuple(index for index in request.off if index < count)
-        return replace(request, off=off, names=request.names[:count]), notices
+        return replace(request, off=off, names=request.names[:count]), _few(notices)
 
     def query(self) -> str:
         """Write the request as a query string that `parse` reads back."""
@@ -183,6 +184,14 @@ class RaceRequest:
 ASKED = ("surface", "racers", "start", "steps", *(field.name for field in fields(Conditions)), "names")
 
 
+def _few(notices: list[str]) -> list[str]:
+    """Leave as many sentences as one reads; the last says how many more there would have been."""
+    more = len(notices) - MOST_NOTICES + 1
+    return (
+        notices if more <= 1 else [*notices[:-more], f"{more} more parts of this link can't be read either."]
+    )
+
+
 def _short(number: float) -> str:
     return f"{number:.12g}"
 
@@ -211,7 +220,7 @@ def _one(name: str, values: list[str]) -> str:
 
 
 def _bad(name: str, text: str, takes: str) -> ValueError:
-    return ValueError(f"{name} is {text[:60]!r}, but takes {takes}.")
+    return ValueError(f"{name} is {shown(text)}, but takes {takes}.")
 
 
 def _read_surface(name: str, values: list[str], notices: list[str]) -> dict[str, object]:

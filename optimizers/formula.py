@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from optimizers.kernels import evaluate, kept, surface_kernel
 from optimizers.minima import CELLS, Sampler, find_minima
-from optimizers.notation import Hyperparameter, unknown
+from optimizers.notation import Hyperparameter, shown, unknown
 from optimizers.surfaces import Entry, FloatArray, Point, ValueAndGradient
 
 LONGEST = 240  # characters
@@ -96,15 +96,11 @@ def _read(text: str) -> str:
     return written
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "…")
-
-
 def _too_long(text: str) -> ValueError:
-    return ValueError(f"{_shown(text)} is too long for a formula: at most {LONGEST} characters.")
+    return ValueError(f"{shown(text)} is too long for a formula: at most {LONGEST} characters.")
 
 
-def _tokens(text: str, shown: str) -> list[str]:
+def _tokens(text: str, typed: str) -> list[str]:
     """Split a formula; every name in it is known, and between two values stands a sign."""
     tokens: list[str] = []
     at = 0
@@ -116,7 +112,7 @@ def _tokens(text: str, shown: str) -> list[str]:
         if match is None:
             rest = text[at:].lstrip()
             raise ValueError(
-                f"{_shown(shown)} has {rest[0]!r} in it, but a formula takes numbers, x, y, pi, e, "
+                f"{shown(typed)} has {rest[0]!r} in it, but a formula takes numbers, x, y, pi, e, "
                 "+ - * / ** and functions such as sin(x)."
             )
         at = match.end()
@@ -127,7 +123,7 @@ def _tokens(text: str, shown: str) -> list[str]:
         begins = match.lastindex in (1, 2) or (token == "(" and last not in FUNCTIONS)
         if begins and last and _ends(last):
             raise ValueError(
-                f"{_shown(shown)} lacks a sign between {last!r} and {token!r}; write a product with *, "
+                f"{shown(typed)} lacks a sign between {shown(last)} and {shown(token)}; write a product with *, "
                 "as in 2*x."
             )
         tokens.append(token)
@@ -167,9 +163,9 @@ def _term(text: str) -> Term:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         node = None
     if node is None or any(isinstance(part, ast.Tuple | ast.Starred) for part in ast.walk(node)):
-        raise ValueError(f"{_shown(text.rstrip())} {_slip(text.rstrip())}.")
+        raise ValueError(f"{shown(text.rstrip())} {_slip(text.rstrip())}.")
     if _depth(node) > DEEPEST:
-        raise ValueError(f"{_shown(text)} has operations within one another more than {DEEPEST} deep.")
+        raise ValueError(f"{shown(text)} has operations within one another more than {DEEPEST} deep.")
     return _fold(node)
 
 
@@ -217,19 +213,19 @@ def _fold(node: ast.expr) -> Term:
             if isinstance(a, float) and isinstance(b, float):
                 return _constant(node, lambda: _ARITHMETIC[sign](a, b))
             if sign == "/" and b == 0:
-                raise ValueError(f"{_shown(ast.unparse(node))} divides by zero.")
+                raise ValueError(f"{shown(ast.unparse(node))} divides by zero.")
             return (sign, a, b)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
             if len(arguments) != ARGUMENTS.get(name, 1):
                 takes = "two numbers" if name in ARGUMENTS else "one number"
                 raise ValueError(
-                    f"{name} takes {takes}, but is given {len(arguments)} in {_shown(ast.unparse(node))}."
+                    f"{name} takes {takes}, but is given {len(arguments)} in {shown(ast.unparse(node))}."
                 )
             terms = [_fold(argument) for argument in arguments]
             if all(isinstance(term, float) for term in terms):
                 return _constant(node, lambda: FUNCTIONS[name](*terms))
             return (name, *terms)
-    raise ValueError(f"{_shown(ast.unparse(node))} is no part of a formula.")
+    raise ValueError(f"{shown(ast.unparse(node))} is no part of a formula.")
 
 
 _ARITHMETIC: dict[str, Callable[[float, float], Any]] = {
@@ -250,10 +246,10 @@ def _constant(node: ast.expr, work_out: Callable[[], Any]) -> float:
     except (ValueError, ZeroDivisionError):
         value = math.nan
     if isinstance(value, complex) or math.isnan(value):
-        raise ValueError(f"{_shown(ast.unparse(node))} in the formula is not a real number.")
+        raise ValueError(f"{shown(ast.unparse(node))} in the formula is not a real number.")
     if value != 0 and not SMALLEST <= abs(value) <= GREATEST:
         raise ValueError(
-            f"{_shown(ast.unparse(node))} in the formula is out of range: "
+            f"{shown(ast.unparse(node))} in the formula is out of range: "
             f"a number's size is 0 or from {SMALLEST:g} to {GREATEST:g}."
         )
     return value
@@ -262,10 +258,10 @@ def _constant(node: ast.expr, work_out: Callable[[], Any]) -> float:
 def _check_exponent(node: ast.expr, base: Term, exponent: float) -> None:
     if abs(exponent) > HIGHEST:
         raise ValueError(
-            f"The exponent in {_shown(ast.unparse(node))} is {exponent:g}, but takes −{HIGHEST} to {HIGHEST}."
+            f"The exponent in {shown(ast.unparse(node))} is {exponent:g}, but takes −{HIGHEST} to {HIGHEST}."
         )
     if _power(base) * max(abs(exponent), 1.0) > HIGHEST:
-        raise ValueError(f"The exponents in {_shown(ast.unparse(node))} multiply to more than {HIGHEST}.")
+        raise ValueError(f"The exponents in {shown(ast.unparse(node))} multiply to more than {HIGHEST}.")
 
 
 def _power(term: Term) -> float:
@@ -291,13 +287,13 @@ def entry(text: str, reach: float) -> Entry:
     f, gx, gy = sample(*np.meshgrid(axis, axis))
     if not np.isfinite(f).any():
         raise ValueError(
-            f"{_shown(text)} has no finite value where x and y are from −{reach:g} to {reach:g}; "
+            f"{shown(text)} has no finite value where x and y are from −{reach:g} to {reach:g}; "
             "give another reach, or another formula."
         )
     slope = np.hypot(gx, gy)
     usable = np.isfinite(f) & np.isfinite(slope) & (slope > 0)
     if not usable.any():
-        raise ValueError(f"{_shown(text)} has no slope where x and y are from −{reach:g} to {reach:g}.")
+        raise ValueError(f"{shown(text)} has no slope where x and y are from −{reach:g} to {reach:g}.")
     minima, lowest = find_minima(sample, axis, f)
     found = "a lowest level" if math.isfinite(lowest) else "no lowest point"
     if minima:
@@ -377,9 +373,9 @@ def derive(text: str) -> str:
             gradient = [diff(expression, Symbol(name)) for name in ("x", "y")]
         lines = _Program([typed, *gradient]).write()
     except RecursionError:
-        raise ValueError(f"{_shown(text)} is too complicated a formula: it is nested too deeply.") from None
+        raise ValueError(f"{shown(text)} is too complicated a formula: it is nested too deeply.") from None
     except _UnusableError as problem:
-        raise ValueError(f"{_shown(text)} can't be used: {problem}.") from None
+        raise ValueError(f"{shown(text)} can't be used: {problem}.") from None
     return "\n    ".join(["def formula(x, y):", f'"""{text}."""', *lines]) + "\n"
 
 

@@ -16,6 +16,8 @@ from functools import lru_cache
 from types import MappingProxyType
 
 LONGEST = 300  # characters; the longest sensible notation has about 150
+LONGEST_SHOWN = 60  # characters of what was given, in an error
+LONGEST_LIST = 210  # characters of all known names, in an error
 
 Value = float | bool | str
 
@@ -118,10 +120,9 @@ def parse_call(
     >>> parse_call("adam(lr=0.05, bias_correction=first)", "optimizer")
     ('adam', mappingproxy({'lr': 0.05, 'bias_correction': 'first'}))
     """
-    shown = text if len(text) <= 60 else text[:57] + "…"
-    problem = ValueError(f"{shown!r} is no {kind}; write it like {like}.")
+    problem = ValueError(f"{shown(text)} is no {kind}; write it like {like}.")
     if len(text) > LONGEST:
-        raise ValueError(f"{shown!r} is too long for a {kind}: at most {LONGEST} characters.")
+        raise ValueError(f"{shown(text)} is too long for a {kind}: at most {LONGEST} characters.")
     try:
         with warnings.catch_warnings(action="ignore"):  # of "1and 2", which is refused anyway
             node = ast.parse(text.strip(), mode="eval").body
@@ -142,7 +143,7 @@ def parse_call(
         if keyword.arg is None:
             raise problem
         if keyword.arg in keywords:
-            raise ValueError(f"{keyword.arg} is given twice in {shown!r}; give it once.")
+            raise ValueError(f"{keyword.arg} is given twice in {shown(text)}; give it once.")
         if isinstance(keyword.value, ast.Name):  # a bare word, as in bias_correction=first
             keywords[keyword.arg] = keyword.value.id
             continue
@@ -153,17 +154,25 @@ def parse_call(
     return node.func.id, MappingProxyType(keywords)
 
 
+def shown(text: str) -> str:
+    """Quote what was given, on one line and never at length.
+
+    >>> shown("adam\\n")
+    "'adam\\\\n'"
+    """
+    quoted = repr(text)
+    return quoted if len(quoted) <= LONGEST_SHOWN + 2 else f"{quoted[: LONGEST_SHOWN - 2]}…{quoted[0]}"
+
+
 def unknown(kind: str, name: str, known: Collection[str], owner: str = "") -> ValueError:
-    """Return the error for a name that is not known, with the nearest one and all that are."""
+    """Return the error for a name that is not known: the nearest one, and all that are if they fit a line."""
     near = get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     names = ", ".join(known)
-    shown = name if len(name) <= 60 else name[:57] + "…"
+    listed = f" Known: {names}." if len(names) <= LONGEST_LIST else ""
     if owner and not known:
-        return ValueError(f"{owner} has no {kind} {shown!r}: it takes none.")
-    return ValueError(
-        f"{owner or 'There'} {'has' if owner else 'is'} no {kind} {shown!r}.{hint} Known: {names}."
-    )
+        return ValueError(f"{owner} has no {kind} {shown(name)}: it takes none.")
+    return ValueError(f"{owner or 'There'} {'has' if owner else 'is'} no {kind} {shown(name)}.{hint}{listed}")
 
 
 def check_values(
