@@ -35,7 +35,7 @@ export function nearest(places, [x, y]) {
 }
 
 /**
- * The steps at which a path turns round beyond a place (x, y): overshoots.
+ * The steps at which a path {x, y, last} turns round beyond a place: overshoots.
  *
  * A turning point is a corner of the path that it reaches going away from the place and leaves coming nearer. It is an
  * overshoot if it lies on the other side of the place than the path did when it last was as far away, and on the other

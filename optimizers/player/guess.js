@@ -246,6 +246,16 @@ const WHERE = {
     return `${capital(nameOf(racer))} comes to rest where the slope vanishes: at its end it is ${formatNumber(rest, 2)}. ` +
       `At your guess the slope is about ${rounded(slope, 2)}, so it would have gone on.`;
   },
+
+  high({ racer, course, point, field, gone }) {
+    if (!point || !field || gone) return null;
+    const f = valueAt(field, ...point);
+    let from = course.last;
+    while (from > 0 && racer.loss[from - 1] < f) from -= 1;
+    if (!(racer.loss[course.last] < f) || from > course.last / 2) return null;
+    return `Your guess lies higher, at f ≈ ${formatNumber(f, 2)}: ${from ? `from step ${from} on` : "from its start on"} ${nameOf(racer)} is below that, ` +
+      `and it ends at f = ${formatNumber(racer.loss[course.last], 2)}.`;
+  },
 };
 
 /** The angle by which a guess lies off the way straight downhill, or null if it is not meant so. */
@@ -279,7 +289,7 @@ function firstOf(rules, facts) {
 const finishOf = (race, course) => (race.surface.minima.length ? course.arrived : course.off);
 
 /** Who is first of those that race (off: indices of hidden ones): {winners: [index], step or null, courses}. */
-export function firstOfRace(race, off = [], field = null) {
+function firstOfRace(race, off = [], field = null) {
   const courses = race.racers.map((racer) => courseOf(race, racer, field));
   const racing = [...courses.keys()].filter((index) => !off.includes(index) && finishOf(race, courses[index]) !== null);
   const step = racing.length ? Math.min(...racing.map((index) => finishOf(race, courses[index]))) : null;

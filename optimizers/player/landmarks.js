@@ -8,7 +8,7 @@ import { nameOf, rounded } from "./summary.js";
  * The step from which on one sees a racer apart from another: the first at which they are more than 1 % of the map's
  * diagonal apart, about the size of a marker; null if they never are. One that has diverged is apart.
  */
-export function partsAt(race, one, other) {
+function partsAt(race, one, other) {
   const reach = reachOf(race);
   for (let k = 1; k <= race.steps; k++) {
     const square = [0, 1].reduce((sum, axis) => sum + (one.value("theta", k, axis) - other.value("theta", k, axis)) ** 2, 0);

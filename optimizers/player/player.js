@@ -136,7 +136,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     if (!race) return;
     if (!clock.playing || look.step !== null) settle(); // a race that runs has no step in the address
     if (!clock.playing) {
-      spoken.textContent = `Paused at step ${clock.whole} of ${clock.length}.`;
+      const paused = `Paused at step ${clock.whole} of ${clock.length}.`;
+      spoken.textContent = clock.whole === clock.length ? words.textContent || paused : paused;
     }
   }
 

@@ -361,6 +361,12 @@ def test_too_slow_carried_on_and_never_at_rest(modules: Modules) -> None:
     assert key == "slow"
     walk = slow.trajectories[0]
     assert f"another {float(f'{walk.distance[-1] / np.hypot(*walk.update[-1]):.2g}'):.0f} steps" in text
+    walking = race(["adam(lr=0.1)"], "rosenbrock", steps=400)
+    f = float(walking.surface.value(-0.5, 2.0))
+    below = np.flatnonzero(walking.trajectories[0].loss >= f)
+    _, _, key, text = asked_where(modules, walking, (-0.5, 2.0))
+    assert key == "high"
+    assert f"from {f'step {below[-1] + 1}' if below.size else 'its start'} on Adam is below that" in text
     rolling = race(["momentum(lr=0.001)"], "rosenbrock", steps=600)
     assert asked_where(modules, rolling, (0, 0.02))[2] == "carries"
     noisy = race(["gd(lr=0.05)"], "quadratic", steps=300, noise=2.0)
