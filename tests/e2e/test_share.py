@@ -162,24 +162,30 @@ def test_the_help_sheet_names_every_key(open_page: OpenPage) -> None:
     assert focused(page, "[aria-label=Help]")
 
 
-@pytest.mark.parametrize("width", [390, 820, 1280])
-def test_the_bar_leaves_the_navigation_free(open_page: OpenPage, width: int) -> None:
-    page = ready(open_page(STILL, viewport={"width": width, "height": 800}))
-    first = page.locator(".bar .word").first.bounding_box()
-    last = page.locator(".bar .word").last.bounding_box()
-    assert first is not None
-    assert last is not None
-    assert last["x"] + last["width"] <= width
-    ends = [link.bounding_box() for link in page.get_by_test_id("stTopNavLink").all() if link.is_visible()]
-    ends += [page.get_by_test_id("stHeaderLogo").bounding_box()]
-    for end in ends:
-        assert end is not None
-        assert end["x"] + end["width"] <= first["x"]
-    for name in "Scenes", "Share", "Export":
-        button(page, name)
-        drop = page.locator(".drop:popover-open").bounding_box()
-        assert drop is not None
-        assert drop["x"] >= 0
-        assert drop["x"] + drop["width"] <= width
-        assert drop["y"] + drop["height"] <= 800
-        page.keyboard.press("Escape")
+def test_the_bar_leaves_the_navigation_free(open_page: OpenPage) -> None:
+    page = ready(open_page(STILL))
+    for width in 390, 820, 1280:
+        page.set_viewport_size({"width": width, "height": 800})
+        first = page.locator(".bar .word").first.bounding_box()
+        last = page.locator(".bar .word").last.bounding_box()
+        assert first is not None
+        assert last is not None
+        assert last["x"] + last["width"] <= width
+        ends = [
+            link.bounding_box() for link in page.get_by_test_id("stTopNavLink").all() if link.is_visible()
+        ]
+        for end in [*ends, page.get_by_test_id("stHeaderLogo").bounding_box()]:
+            assert end is not None
+            assert end["x"] + end["width"] <= first["x"]
+        for name in "Scenes", "Share", "Export":
+            button(page, name)
+            drop = page.locator(".drop:popover-open").bounding_box()
+            assert drop is not None
+            assert drop["x"] >= 0
+            assert drop["x"] + drop["width"] <= width
+            assert drop["y"] + drop["height"] <= 800
+            page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 390, "height": 800})  # here the navigation is a sheet over the page
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    expect(page.get_by_test_id("stSidebarNavLink").first).not_to_be_in_viewport()
