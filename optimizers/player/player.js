@@ -7,6 +7,7 @@ import { createClock, SPEEDS } from "./clock.js";
 import { element, icon } from "./dom.js";
 import { createExplanation } from "./explanation.js";
 import { createInside } from "./inside.js";
+import { createSave } from "./keep.js";
 import { createKeys } from "./keys.js";
 import { createLocks } from "./locks.js";
 import { readLook, toggled } from "./look.js";
@@ -63,7 +64,10 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   const clock = createClock({ draw, changed });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
-  const toolbar = layout === "compact" ? null : createToolbar({ setLook, zoom: stage.zoom, works: Boolean(send) });
+  const toolbar = layout === "compact" ? null : createToolbar({
+    setLook, zoom: stage.zoom, works: Boolean(send),
+    extras: send ? [] : [createSave({ race: () => race, canvases: () => [...stage.node.querySelectorAll("canvas")] })],
+  });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });

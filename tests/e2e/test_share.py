@@ -7,9 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
 from app.scenes import SCENES
+from optimizers import race
 from tests.e2e.test_playground import address, player, ready, settled
 
 pytestmark = pytest.mark.browser
@@ -140,6 +142,35 @@ def test_the_race_is_kept_as_a_file(open_page: OpenPage) -> None:
     expect(page.locator("[data-format=gif]")).to_be_enabled()
     page.keyboard.press("Escape")
     expect(page.locator(".drop:popover-open")).to_have_count(0)
+
+
+def test_the_page_without_python_saves_what_it_has(browser: Browser, tmp_path: Path) -> None:
+    result = race(["adam(lr=0.1)", "gd(lr=0.5)"], "rosenbrock", steps=60)
+    out = tmp_path / "race.html"
+    out.write_text(result.to_html(), encoding="utf-8")
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.goto(out.as_uri())
+    got = {}
+    for what in "Picture", "Numbers":
+        page.get_by_role("button", name="save").click()
+        with page.expect_download() as download:
+            page.get_by_role("menuitem", name=what).click()
+        got[what] = download.value
+    assert [got[what].suggested_filename for what in got] == [
+        "rosenbrock-adam-gd.png",
+        "rosenbrock-adam-gd.csv",
+    ]
+    with Image.open(got["Picture"].path()) as picture:
+        assert picture.width > 600
+        assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 100  # a map, and paths on it
+    with Path(got["Numbers"].path()).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    context.close()
+    adam, gd = result
+    assert len(rows) == 61 + (gd.diverged or 0)  # what has diverged has no more points
+    assert rows[20]["racer"] == "adam(lr=0.1)"
+    assert float(rows[20]["loss"]) == pytest.approx(adam.loss[20], rel=1e-6)
 
 
 def test_the_help_sheet_names_every_key(open_page: OpenPage) -> None:
