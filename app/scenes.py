@@ -41,7 +41,8 @@ _ENTRIES = (
         "Divergence at 2/L",
         "The steepest curvature is L = 10: just under lr = 2/L each swing is a little shorter than the last, "
         "just over it a little longer.",
-        "surface=quadratic&o=gd(lr=0.198)&o=gd(lr=0.202)&start=-2.5,1&steps=120&racer=1",
+        "surface=quadratic&o=gd(lr=0.198)&o=gd(lr=0.202)&names=below 2/L,above 2/L&start=-2.5,1&steps=120"
+        "&racer=1&charts=loss,distance",
     ),
     Scene(
         "overshoot",
@@ -56,7 +57,7 @@ _ENTRIES = (
         "Same lr, ten times the step",
         "On a steady slope momentum 0.9 ends up taking ten times gradient descent's step at the same lr: "
         "the fair opponent has lr 0.1, not 0.01.",
-        f"{_PLANE}&o=gd(lr=0.01)&o=momentum(lr=0.01)&o=gd(lr=0.1)&steps=60&racer=1&panel=fair",
+        f"{_PLANE}&o=gd(lr=0.01)&o=momentum(lr=0.01)&o=gd(lr=0.1)&steps=60&racer=1&panel=fair&charts=loss,length",
     ),
     Scene(
         "first-steps",
@@ -73,7 +74,7 @@ _ENTRIES = (
         "α 0.9, 0.99, 0.999; Adam's, corrected, is lr.",
         "surface=quadratic(condition=1)&o=rmsprop(lr=0.02,alpha=0.9)&o=rmsprop(lr=0.02)"
         "&o=rmsprop(lr=0.02,alpha=0.999)&o=adam(lr=0.02,beta1=0,beta2=0.99)&start=-2.5,1&steps=150&step=1&racer=2"
-        "&show=vectors",
+        "&show=vectors&charts=loss,length",
     ),
     Scene(
         "rotated-ravine",
@@ -81,7 +82,7 @@ _ENTRIES = (
         "Adam rescales x and y, no help in a ravine across both: turn the angle to 0° and it arrives in a "
         "fifth of the steps, gradient descent when it did.",
         "surface=quadratic(condition=50,angle=45)&o=gd(lr=0.02)&o=adam(lr=0.05)&start=-2.4749,-1.0607&steps=450"
-        "&racer=1",
+        "&racer=1&speed=2&charts=loss,effective",
     ),
     Scene(
         "saddle",
@@ -89,14 +90,15 @@ _ENTRIES = (
         "All run downhill into a pass; whoever divides by the gradient's size is out of it first, gradient "
         "descent last.",
         "surface=saddle&o=gd(lr=0.05)&o=momentum(lr=0.05)&o=rmsprop(lr=0.05)&o=adam(lr=0.05)&steps=100"
-        "&racer=3&stage=relief",
+        "&racer=3&stage=relief&charts=loss,gradient",
     ),
     Scene(
         "plateau",
         "A plateau",
         "Here the slope is 0.0001: gradient descent hardly moves though its lr is 20 times Adam's, and Adam, "
         "which divides by the slope's size, walks.",
-        "surface=plateau&o=gd(lr=1)&o=momentum(lr=1)&o=adam(lr=0.05)&steps=200&racer=2&stage=relief",
+        "surface=plateau&o=gd(lr=1)&o=momentum(lr=1)&o=adam(lr=0.05)&steps=200&racer=2&stage=relief"
+        "&charts=loss,effective",
     ),
     Scene(
         "local-minima",
@@ -138,7 +140,8 @@ _ENTRIES = (
         "The noise floor",
         "With a noisy gradient and a constant lr nobody arrives: each ends up in a cloud about the minimum, "
         "wider the larger its lr.",
-        "surface=quadratic&o=gd(lr=0.1)&o=gd(lr=0.02)&start=-2.5,1&steps=600&noise=3&racer=0&show=cloud",
+        "surface=quadratic&o=gd(lr=0.1)&o=gd(lr=0.02)&start=-2.5,1&steps=600&noise=3&racer=0&speed=2&show=cloud"
+        "&charts=loss,distance",
     ),
     Scene(
         "schedule",
@@ -146,7 +149,7 @@ _ENTRIES = (
         "The same noise under a cosine schedule: large steps to get there, then ever smaller ones, and the "
         "cloud shrinks.",
         "surface=quadratic&o=gd(lr=0.1)&o=gd(lr=0.02)&start=-2.5,1&steps=600&noise=3&schedule=cosine&racer=0"
-        "&show=cloud",
+        "&speed=2&show=cloud&charts=distance,lr",
     ),
     Scene(
         "sweep",
@@ -161,7 +164,7 @@ _ENTRIES = (
         "One gradient in 101 is large and right, the rest small and wrong: Adam forgets it and goes to the "
         "worst x, 1; AMSGrad, slowly, the other way.",
         "surface=counterexample&o=adam(lr=0.05,beta2=0.99)&o=amsgrad(lr=0.05,beta2=0.99)&start=0,0.8&steps=5000"
-        "&racer=0&speed=8",
+        "&racer=0&speed=8&charts=loss,effective",
     ),
 )
 

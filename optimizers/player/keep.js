@@ -1,6 +1,8 @@
 // Files to keep: Python makes them, the browser saves them.
 
 import { element } from "./dom.js";
+import { openMenu } from "./menu.js";
+import { lastStep } from "./race.js";
 
 const FILES = [
   { format: "png", title: "Picture", note: "paths and losses, to paste into slides" },
@@ -22,6 +24,44 @@ export function save(name, bytes) {
   }, name);
   link.click();
   return link;
+}
+
+/**
+ * What a page without Python can save by itself: a button with a menu. race() is what races, canvases() what lies on the
+ * stage, from below.
+ */
+export function createSave({ race, canvases }) {
+  const name = (ending) => `${[race().surface.name, ...new Set(race().racers.map((racer) => racer.name))].slice(0, 5).join("-")}.${ending}`;
+
+  function picture() {
+    const layers = canvases();
+    const { width, height } = layers.at(-1);
+    const sheet = element("canvas", { width, height });
+    for (const layer of layers) sheet.getContext("2d").drawImage(layer, 0, 0, width, height);
+    sheet.toBlob((blob) => save(name("png"), blob));
+  }
+
+  function numbers() {
+    const rows = ["racer,step,x,y,loss"];
+    for (const racer of race().racers) {
+      const called = `"${racer.notation.replaceAll('"', '""')}"`;
+      for (let step = 0; step <= lastStep(race(), racer); step += 1) {
+        const point = [racer.value("theta", step, 0), racer.value("theta", step, 1), racer.loss[step]];
+        rows.push([called, step, ...point.map((z) => Number(z.toPrecision(8)))].join(","));
+      }
+    }
+    save(name("csv"), `${rows.join("\n")}\n`);
+  }
+
+  const items = [
+    { title: "Picture", note: "the map as it is now, .png", action: picture },
+    { title: "Numbers", note: "every step of every racer, .csv", action: numbers },
+  ];
+  const button = element("button.tool", {
+    type: "button", "aria-haspopup": "menu", title: "Save a picture or the numbers",
+    onclick: () => openMenu(button, items, "Save"),
+  }, "save");
+  return button;
 }
 
 const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);

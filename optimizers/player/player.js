@@ -8,6 +8,7 @@ import { element, icon } from "./dom.js";
 import { createExplanation } from "./explanation.js";
 import { createFair } from "./fair.js";
 import { createInside } from "./inside.js";
+import { createSave } from "./keep.js";
 import { createKeys } from "./keys.js";
 import { landmarks } from "./landmarks.js";
 import { createLocks } from "./locks.js";
@@ -81,7 +82,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     out: () => (relief ?? stage).zoom.out(),
     reset: () => (relief ?? stage).zoom.reset(),
   };
-  const extras = [slow.button, ...(predict ? [predict.button] : [])];
+  const save = send ? [] : [createSave({ race: () => race, canvases: () => [...stage.node.querySelectorAll("canvas")] })];
+  const extras = [slow.button, ...(predict ? [predict.button] : []), ...save];
   const toolbar = layout === "compact" ? null : createToolbar({ setLook, layer, zoom, works: Boolean(send), extras });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,

@@ -7,9 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
 from app.scenes import SCENES
+from optimizers import race
 from tests.e2e.test_playground import address, player, ready, settled
 
 pytestmark = pytest.mark.browser
@@ -142,6 +144,35 @@ def test_the_race_is_kept_as_a_file(open_page: OpenPage) -> None:
     expect(page.locator(".drop:popover-open")).to_have_count(0)
 
 
+def test_the_page_without_python_saves_what_it_has(browser: Browser, tmp_path: Path) -> None:
+    result = race(["adam(lr=0.1)", "gd(lr=0.5)"], "rosenbrock", steps=60)
+    out = tmp_path / "race.html"
+    out.write_text(result.to_html(), encoding="utf-8")
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.goto(out.as_uri())
+    got = {}
+    for what in "Picture", "Numbers":
+        page.get_by_role("button", name="save").click()
+        with page.expect_download() as download:
+            page.get_by_role("menuitem", name=what).click()
+        got[what] = download.value
+    assert [got[what].suggested_filename for what in got] == [
+        "rosenbrock-adam-gd.png",
+        "rosenbrock-adam-gd.csv",
+    ]
+    with Image.open(got["Picture"].path()) as picture:
+        assert picture.width > 600
+        assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 100  # a map, and paths on it
+    with Path(got["Numbers"].path()).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    context.close()
+    adam, gd = result
+    assert len(rows) == 61 + (gd.diverged or 0)  # what has diverged has no more points
+    assert rows[20]["racer"] == "adam(lr=0.1)"
+    assert float(rows[20]["loss"]) == pytest.approx(adam.loss[20], rel=1e-6)
+
+
 def test_the_help_sheet_names_every_key(open_page: OpenPage) -> None:
     page = ready(open_page(STILL))
     help_button = page.get_by_role("button", name="Help")
@@ -162,24 +193,30 @@ def test_the_help_sheet_names_every_key(open_page: OpenPage) -> None:
     assert focused(page, "[aria-label=Help]")
 
 
-@pytest.mark.parametrize("width", [390, 820, 1280])
-def test_the_bar_leaves_the_navigation_free(open_page: OpenPage, width: int) -> None:
-    page = ready(open_page(STILL, viewport={"width": width, "height": 800}))
-    first = page.locator(".bar .word").first.bounding_box()
-    last = page.locator(".bar .word").last.bounding_box()
-    assert first is not None
-    assert last is not None
-    assert last["x"] + last["width"] <= width
-    ends = [link.bounding_box() for link in page.get_by_test_id("stTopNavLink").all() if link.is_visible()]
-    ends += [page.get_by_test_id("stHeaderLogo").bounding_box()]
-    for end in ends:
-        assert end is not None
-        assert end["x"] + end["width"] <= first["x"]
-    for name in "Scenes", "Share", "Export":
-        button(page, name)
-        drop = page.locator(".drop:popover-open").bounding_box()
-        assert drop is not None
-        assert drop["x"] >= 0
-        assert drop["x"] + drop["width"] <= width
-        assert drop["y"] + drop["height"] <= 800
-        page.keyboard.press("Escape")
+def test_the_bar_leaves_the_navigation_free(open_page: OpenPage) -> None:
+    page = ready(open_page(STILL))
+    for width in 390, 820, 1280:
+        page.set_viewport_size({"width": width, "height": 800})
+        first = page.locator(".bar .word").first.bounding_box()
+        last = page.locator(".bar .word").last.bounding_box()
+        assert first is not None
+        assert last is not None
+        assert last["x"] + last["width"] <= width
+        ends = [
+            link.bounding_box() for link in page.get_by_test_id("stTopNavLink").all() if link.is_visible()
+        ]
+        for end in [*ends, page.get_by_test_id("stHeaderLogo").bounding_box()]:
+            assert end is not None
+            assert end["x"] + end["width"] <= first["x"]
+        for name in "Scenes", "Share", "Export":
+            button(page, name)
+            drop = page.locator(".drop:popover-open").bounding_box()
+            assert drop is not None
+            assert drop["x"] >= 0
+            assert drop["x"] + drop["width"] <= width
+            assert drop["y"] + drop["height"] <= 800
+            page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 390, "height": 800})  # here the navigation is a sheet over the page
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    expect(page.get_by_test_id("stSidebarNavLink").first).not_to_be_in_viewport()
