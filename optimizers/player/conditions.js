@@ -183,6 +183,8 @@ export function createConditions({ change, setLook, onOpen, catalog }) {
   return {
     node,
     get open() { return !body.hidden; },
+    /** Changes with the rows that are shown. */
+    get shape() { return body.hidden ? "" : built; },
     close: () => open(false),
     update(newRace, newLook) {
       [race, look] = [newRace, newLook];

@@ -57,6 +57,7 @@ export function createFormula({ onTry }) {
   return {
     node,
     get open() { return !node.hidden; },
+    get said() { return said.textContent; },
     get waiting() { return waiting; },
     /** Opens with a first formula (an example where there is none) and tries it. */
     begin(text) {

@@ -57,6 +57,7 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
   let claimed = null; // the notices that stand under the formula, by their count
   let controls = new Map(); // "racer index/hyperparameter" -> slider or choice
   let built = "";
+  let fitted = "";
 
   // ---- Surface ----
 
@@ -95,6 +96,7 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
       action: () => change((question) => question.racers.push({ name, hyper: [], label: "" }), true, race.racers.length),
     }));
 
+  const held = () => [...look.hide, ...look.lock].includes("racers"); // by a teacher's link
   const full = () => race.racers.length >= MOST_RACERS;
 
   function insert(index, racerOf, choice = index) {
@@ -158,6 +160,7 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
   const alone = (index) => look.off.length === race.racers.length - 1 && !look.off.includes(index);
 
   function rename(index) {
+    if (held()) return;
     renaming = index;
     build();
     const field = racers.querySelector("input.rename");
@@ -188,7 +191,7 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
     const racer = race.racers[index];
     const list = [{ title: "Rename", note: "F2", action: () => rename(index) }];
     if (!full()) {
-      const copy = (question) => structuredClone(question.racers[index]);
+      const copy = (question) => ({ ...structuredClone(question.racers[index]), label: "" });
       list.push({ title: "Duplicate", note: "a second one, to change one thing", action: () => insert(index + 1, copy) });
     }
     for (const { value, says, there } of twinsOf(index)) {
@@ -209,7 +212,7 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
   function onKey(event) {
     const target = event.composedPath()[0];
     const index = Number(target.dataset?.focus?.match(/^name(\d)$/)?.[1] ?? NaN);
-    if (Number.isNaN(index) || [...look.hide, ...look.lock].includes("racers")) return;
+    if (Number.isNaN(index) || held()) return;
     if ((event.key === "Delete" || event.key === "Backspace") && race.racers.length > 1) remove(index);
     else if (event.key === "F2") rename(index);
     else if (event.key === "z" && (event.ctrlKey || event.metaKey) && removed) bringBack();
@@ -333,7 +336,9 @@ export function createQuestion({ change, setSurface, setLook, onChoose, catalog 
       for (const hyper of racer.hyper) controls.get(`${index}/${hyper.name}`)?.show(hyper.value, hyper.note);
     });
     conditions.update(race, look);
-    fit();
+    const height = [watch.textContent, formula.said, conditions.shape].join();
+    if (height !== fitted) fit(); // measuring costs a layout: not at every race of a drag
+    fitted = height;
   }
 
   new ResizeObserver(fit).observe(node);
