@@ -80,7 +80,8 @@ def answer(
     """
     held = message.have if message else {}
     moving = message is not None and not message.settled
-    here = (request.surface, request.start, request.steps, request.conditions)
+    x, y = request.start or request.surface.entry.start
+    here = (request.surface, (float(x), float(y)), request.steps, request.conditions)
     surface, _, steps, conditions = here
     racer = request.racers[request.racer]
     wanted: dict[str, Wish | None] = {}
@@ -182,7 +183,7 @@ def basin_bytes(found: BasinMap) -> bytes:
 def sweep(
     racer: Racer,
     surface: Surface,
-    start: Point | None,
+    start: Point,
     steps: int,
     conditions: Conditions,
     names: Sequence[str],
@@ -193,7 +194,6 @@ def sweep(
     A name that neither racer nor surface has stands for the first that is not taken yet.
     """
     across, up = _two(racer, surface, names)
-    where = start or surface.entry.start
     # Where the crosshair stands changes no cell.
     mine = {hyper.name: hyper.default for hyper in (across, up) if hyper.name in racer.values}
     ground = [hyper.name for hyper in (across, up) if hyper.name not in racer.values]
@@ -201,11 +201,11 @@ def sweep(
     others = [(name, value) for name, value in surface.pairs if name not in ground]
     count = CELLS // 2 if moving and steps > 1_000 else CELLS
     kin = _key("sweep", base.name, surface.name, surface.f, across.name, up.name)
-    key = _key(kin, base, others, where, steps, conditions, count)
+    key = _key(kin, base, others, start, steps, conditions, count)
 
     def work(progress: Progress, publish: Publish) -> Result:
         x, y = ((hyper.name, slider_values(hyper, count)) for hyper in (across, up))
-        found = sweep_map(base, surface, x, y, where, steps, progress=progress, **conditions)
+        found = sweep_map(base, surface, x, y, start, steps, progress=progress, **conditions)
         return Result(key, kin, sweep_head(found), sweep_floats(found))
 
     return Wish(key, kin, work, brief=moving)
@@ -277,9 +277,7 @@ def sweep_floats(found: SweepMap) -> bytes:
         return found.final_loss.astype("<f4").tobytes() + found.steps_to_converge.astype("<f4").tobytes()
 
 
-def cloud(
-    racer: Racer, surface: Surface, start: Point | None, steps: int, conditions: Conditions
-) -> Wish | None:
+def cloud(racer: Racer, surface: Surface, start: Point, steps: int, conditions: Conditions) -> Wish | None:
     """Ask for the racer's paths with fifty seeds; None where nothing is random."""
     under = agreed(conditions)
     if not under.noise and not under.batches(surface, 1).size:
@@ -313,7 +311,7 @@ def cloud(
 
 
 def tuned(
-    racers: Sequence[Racer], surface: Surface, start: Point | None, steps: int, conditions: Conditions
+    racers: Sequence[Racer], surface: Surface, start: Point, steps: int, conditions: Conditions
 ) -> Wish:
     """Ask how each racer fares with learning rates over its slider's range, and which is the best."""
     # The learning rate that a racer has now changes nothing.

@@ -194,8 +194,8 @@ def test_a_cloud_is_fifty_seeds_of_one_racer() -> None:
         walk = simulate(ADAM, ROSENBROCK, (-1, 1), 500, noise=0.5, seed=seed)
         assert np.array_equal(paths[k], walk.path[at].astype("<f4"), equal_nan=True)
     json.dumps(result.head, allow_nan=False)
-    assert work.cloud(ADAM, ROSENBROCK, None, 50, {}) is None  # nothing is random
-    assert work.cloud(ADAM, Surface.parse("logistic"), None, 50, {"batch_size": 4}) is not None
+    assert work.cloud(ADAM, ROSENBROCK, (-1, 1), 50, {}) is None  # nothing is random
+    assert work.cloud(ADAM, Surface.parse("logistic"), (-1, 1), 50, {"batch_size": 4}) is not None
 
 
 def said(held: dict[str, str], settled: bool = True) -> Message:
@@ -231,6 +231,22 @@ def test_an_answer_carries_what_the_page_shows_and_only_what_the_player_lacks() 
         )
     )
     assert len(fair["tuned"]["racers"]) == 1
+
+
+def test_a_start_is_the_same_whether_it_is_written_or_not() -> None:
+    query = "surface=himmelblau&o=adam&racer=0&steps=20&noise=1&show=cloud&panel="
+    for panel in ("sweep", "fair"):
+        ids = [
+            {kind: head["id"] for kind, head in until(lambda q=q: done(q)).items()}
+            for q in (f"{query}{panel}", f"{query}{panel}&start=-0.5,-0.6")
+        ]
+        assert ids[0] == ids[1]
+
+
+def done(query: str) -> dict[str, dict[str, Any]] | None:
+    """The heads a page opened at this link gets, once all is finished."""
+    heads, _ = answer(RaceRequest.parse(query)[0], None, Desk())
+    return None if any(head.get("pending") for head in heads.values()) else heads
 
 
 def test_under_a_moving_hand_the_finest_map_is_shown_where_it_is_known() -> None:
