@@ -7,6 +7,7 @@ what is still under way, upon which the player asks again.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,9 @@ from optimizers.notation import Hyperparameter, Value
 from optimizers.player import grid
 from optimizers.surfaces import Point
 
-SIZE = 256  # cells of a side of a basin map
+SIZES = 256, 192, 128, 96, 64  # cells of a side of a basin map: at rest, and under a moving hand
+SIZE = SIZES[0]
+AT_MOST = 0.08  # seconds a map under a moving hand may take
 CELLS = 48  # of a sweep's
 RATES = 49  # learning rates each racer is tuned over
 SEEDS = 50  # paths of a cloud
@@ -39,10 +42,27 @@ Conditions = Mapping[str, Any]  # as `simulate` takes them
 Window = tuple[float, float, float, float]  # x0, x1, y0, y1
 
 
+class Pace:
+    """How long maps take on this machine, with all that runs beside them."""
+
+    def __init__(self) -> None:
+        """Expect that a map of 256² walks of 500 steps is just quick enough."""
+        self._step = AT_MOST / (SIZE**2 * 500)  # seconds of a step of one walk
+
+    def size(self, steps: int) -> int:
+        """Return how many cells a side may have for a map to follow a hand."""
+        return next((size for size in SIZES if size**2 * steps * self._step <= AT_MOST), SIZES[-1])
+
+    def took(self, size: int, steps: int, seconds: float) -> None:
+        """Learn from a map."""
+        self._step = (self._step + seconds / (size**2 * steps)) / 2
+
+
 @dataclass
 class Desk:
     """What one page has under way, and what is finished of it."""
 
+    pace: Pace = field(default_factory=Pace)
     channels: dict[str, Channel] = field(
         default_factory=lambda: {kind: Channel() for kind in ("basin", "sweep", "tuned", "cloud")}
     )
@@ -87,7 +107,10 @@ def answer(
     wanted: dict[str, Wish | None] = {}
     if "basin" in request.show:
         wanted["basin"] = _finest(
-            lambda coarse: basin(racer, surface, steps, conditions, request.window, coarse), moving
+            lambda coarse: basin(
+                racer, surface, steps, conditions, request.window, desk.pace if coarse else None
+            ),
+            moving,
         )
     if request.panel == "sweep":
         wanted["sweep"] = _finest(lambda coarse: sweep(racer, *here, request.sweep, coarse), moving)
@@ -116,25 +139,32 @@ def basin(
     steps: int,
     conditions: Conditions,
     window: Window | None = None,
-    moving: bool = False,
+    pace: Pace | None = None,
 ) -> Wish:
-    """Ask where the racer ends from every start on the stage; coarser under a moving hand if T is large."""
-    size = _side(steps) if moving else SIZE
+    """Ask where the racer ends from every start on the stage; under a moving hand as finely as pace lets."""
+    size = pace.size(steps) if pace else SIZE
     bounds = _stage(surface, window)
     key = _key("basin", racer, surface, steps, conditions, bounds, size)
     kin = _key("basin", racer.name, surface.name, surface.f, bounds)
 
     def work(progress: Progress, publish: Publish) -> Result:
+        compiled = False
+        began = time.monotonic()
+
         def preview(found: BasinMap) -> None:
+            nonlocal compiled
+            compiled = True
             publish(Result(f"{key}~", kin, _basin_head(found) | {"coarse": True}, basin_bytes(found)))
 
         found = basin_map(
             racer, surface, size, steps, bounds=bounds, progress=progress, preview=preview, **conditions
         )
+        if pace and not compiled:
+            pace.took(size, steps, time.monotonic() - began)
         head = _basin_head(found) | {"coarse": size < SIZE}
         return Result(key, kin, head, basin_bytes(found))
 
-    return Wish(key, kin, work, brief=moving)
+    return Wish(key, kin, work, brief=pace is not None)
 
 
 def _stage(surface: Surface, window: Window | None) -> Bounds:
@@ -145,11 +175,6 @@ def _stage(surface: Surface, window: Window | None) -> Bounds:
     (x0, x1), (y0, y1) = (window[:2], window[2:]) if window else surface.entry.bounds
     more = max(0.0, WIDEST * (y1 - y0) - (x1 - x0)) / 2
     return (x0 - more, x1 + more), (y0, y1)
-
-
-def _side(steps: int) -> int:
-    """Return how many cells a side may have to follow the hand: as many steps as 256² walks of 500."""
-    return max(64, min(SIZE, int(SIZE * (500 / steps) ** 0.5) // 16 * 16))
 
 
 def _basin_head(found: BasinMap) -> dict[str, Any]:

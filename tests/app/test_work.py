@@ -14,7 +14,7 @@ from app import background, work
 from app.background import Channel, Kept, Progress, Publish, Result, StoppedError, Wish
 from app.player import Message
 from app.request import RaceRequest
-from app.work import Desk, answer
+from app.work import Desk, Pace, answer
 from optimizers import OPTIMIZERS, SURFACES, Racer, Surface, basin_map, simulate, sweep_map
 
 ADAM = Racer.parse("adam(lr=0.1)")
@@ -85,12 +85,24 @@ def test_a_start_that_diverges_is_told_from_one_that_arrives_nowhere() -> None:
 
 
 def test_a_map_under_a_moving_hand_costs_no_more_than_256_squared_walks_of_500_steps() -> None:
-    settled = work.basin(ADAM, ROSENBROCK, 5_000, {}, moving=False)
+    settled = work.basin(ADAM, ROSENBROCK, 5_000, {})
     for steps in (100, 500, 1_000, 2_000):
-        result = run(work.basin(ADAM, ROSENBROCK, steps, {}, moving=True))
+        result = run(work.basin(ADAM, ROSENBROCK, steps, {}, pace=Pace()))
         assert result.head["size"] ** 2 * steps <= 256**2 * 500
         assert result.head["coarse"] == (steps > 500)  # it says so
-    assert work.basin(ADAM, ROSENBROCK, 5_000, {}, moving=True).key != settled.key
+    assert work.basin(ADAM, ROSENBROCK, 5_000, {}, pace=Pace()).key != settled.key
+
+
+def test_where_maps_take_long_those_under_a_moving_hand_are_coarser() -> None:
+    pace = Pace()
+    assert pace.size(500) == 256
+    for _ in range(8):
+        pace.took(pace.size(500), 500, 0.2 * (pace.size(500) / 256) ** 2)  # a busy machine
+    assert 64 <= pace.size(500) < 192
+    for _ in range(8):
+        pace.took(pace.size(500), 500, 0.05 * (pace.size(500) / 256) ** 2)  # it has calmed down
+    assert pace.size(500) == 256
+    assert pace.size(10**6) == 64
 
 
 def test_a_sweep_says_what_the_engine_says() -> None:
@@ -259,7 +271,7 @@ def test_under_a_moving_hand_the_finest_map_is_shown_where_it_is_known() -> None
 
         return until(asked)
 
-    assert size(settled=False) == 128
+    assert size(settled=False) <= 128
     assert until(lambda: size(settled=True) == 256)
     assert size(settled=False) == 256
 
@@ -391,7 +403,7 @@ def test_a_pair_never_compiled_shows_a_coarse_map_first(monkeypatch: pytest.Monk
         return whole
 
     monkeypatch.setattr(work, "basin_map", late)
-    wish, channel = work.basin(ADAM, HIMMELBLAU, 50, {}, moving=False), Channel()
+    wish, channel = work.basin(ADAM, HIMMELBLAU, 50, {}), Channel()
     channel.want(wish)
     assert seen.wait(10)
     head, data = channel.answer(wish.key, wish.kin, None)
