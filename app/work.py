@@ -32,7 +32,8 @@ CELLS = 48  # of a sweep's
 RATES = 49  # learning rates each racer is tuned over
 SEEDS = 50  # paths of a cloud
 POINTS = 200  # of a path of it, at most
-WIDEST = 1.3  # how many times as wide as high a stage is
+WIDEST = 1.3  # how many times as wide as high a stage is, where it is not narrower …
+ABOVE = 0.1  # … and shows as much more above and below, in parts of a window
 MOMENT = 0.04  # seconds an answer waits for what is usually done by then
 
 # A basin map's bytes: 0 is nowhere, 1 … 254 are the minima, 255 is a start from which it diverges.
@@ -120,7 +121,10 @@ def answer(
         wanted["cloud"] = cloud(racer, *here)
     heads, arrays = desk.answer({kind: wish for kind, wish in wanted.items() if wish}, held)
     if request.window:
-        head, values = grid(surface, request.window)
+        (x0, x1), (y0, y1) = _stage(surface, request.window)
+        above = ABOVE * (y1 - y0)
+        head, values = grid(surface, (x0, x1, y0 - above, y1 + above))
+        head["window"] = list(request.window)  # which it covers, and what the stage shows beside it
         heads["window"] = {"id": head["id"]} if held.get("window") == head["id"] else head
         if heads["window"] is head:
             arrays["window"] = values

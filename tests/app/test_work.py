@@ -229,7 +229,10 @@ def test_an_answer_carries_what_the_page_shows_and_only_what_the_player_lacks() 
     heads, arrays = until(whole)
     assert set(heads) == set(arrays) == {"basin", "cloud", "sweep", "window"}
     assert heads["basin"]["bounds"][2:] == [-2, 2]  # of the window
-    assert heads["window"]["bounds"] == [-1, 1, -2, 2]
+    assert heads["window"]["window"] == [-1, 1, -2, 2]
+    x0, x1, y0, y1 = heads["window"]["bounds"]  # a stage shows more than was asked for
+    assert x0 < -1 < 1 < x1
+    assert y0 < -2 < 2 < y1
     assert all(len(data) % 4 == 0 for data in arrays.values())
     json.dumps(heads, allow_nan=False)
     held = {kind: head["id"] for kind, head in heads.items()}
