@@ -7,6 +7,7 @@ what is still under way, upon which the player asks again.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,12 +25,15 @@ from optimizers.notation import Hyperparameter, Value
 from optimizers.player import grid
 from optimizers.surfaces import Point
 
-SIZE = 256  # cells of a side of a basin map
+SIZES = 256, 192, 128, 96, 64  # cells of a side of a basin map: at rest, and under a moving hand
+SIZE = SIZES[0]
+AT_MOST = 0.08  # seconds a map under a moving hand may take
 CELLS = 48  # of a sweep's
 RATES = 49  # learning rates each racer is tuned over
 SEEDS = 50  # paths of a cloud
 POINTS = 200  # of a path of it, at most
-WIDEST = 1.3  # how many times as wide as high a stage is
+WIDEST = 1.3  # how many times as wide as high a stage is, where it is not narrower …
+ABOVE = 0.1  # … and shows as much more above and below, in parts of a window
 MOMENT = 0.04  # seconds an answer waits for what is usually done by then
 
 # A basin map's bytes: 0 is nowhere, 1 … 254 are the minima, 255 is a start from which it diverges.
@@ -39,10 +43,27 @@ Conditions = Mapping[str, Any]  # as `simulate` takes them
 Window = tuple[float, float, float, float]  # x0, x1, y0, y1
 
 
+class Pace:
+    """How long maps take on this machine, with all that runs beside them."""
+
+    def __init__(self) -> None:
+        """Expect that a map of 256² walks of 500 steps is just quick enough."""
+        self._step = AT_MOST / (SIZE**2 * 500)  # seconds of a step of one walk
+
+    def size(self, steps: int) -> int:
+        """Return how many cells a side may have for a map to follow a hand."""
+        return next((size for size in SIZES if size**2 * steps * self._step <= AT_MOST), SIZES[-1])
+
+    def took(self, size: int, steps: int, seconds: float) -> None:
+        """Learn from a map."""
+        self._step = (self._step + seconds / (size**2 * steps)) / 2
+
+
 @dataclass
 class Desk:
     """What one page has under way, and what is finished of it."""
 
+    pace: Pace = field(default_factory=Pace)
     channels: dict[str, Channel] = field(
         default_factory=lambda: {kind: Channel() for kind in ("basin", "sweep", "tuned", "cloud")}
     )
@@ -80,13 +101,17 @@ def answer(
     """
     held = message.have if message else {}
     moving = message is not None and not message.settled
-    here = (request.surface, request.start, request.steps, request.conditions)
+    x, y = request.start or request.surface.entry.start
+    here = (request.surface, (float(x), float(y)), request.steps, request.conditions)
     surface, _, steps, conditions = here
     racer = request.racers[request.racer]
     wanted: dict[str, Wish | None] = {}
     if "basin" in request.show:
         wanted["basin"] = _finest(
-            lambda coarse: basin(racer, surface, steps, conditions, request.window, coarse), moving
+            lambda coarse: basin(
+                racer, surface, steps, conditions, request.window, desk.pace if coarse else None
+            ),
+            moving,
         )
     if request.panel == "sweep":
         wanted["sweep"] = _finest(lambda coarse: sweep(racer, *here, request.sweep, coarse), moving)
@@ -96,7 +121,10 @@ def answer(
         wanted["cloud"] = cloud(racer, *here)
     heads, arrays = desk.answer({kind: wish for kind, wish in wanted.items() if wish}, held)
     if request.window:
-        head, values = grid(surface, request.window)
+        (x0, x1), (y0, y1) = _stage(surface, request.window)
+        above = ABOVE * (y1 - y0)
+        head, values = grid(surface, (x0, x1, y0 - above, y1 + above))
+        head["window"] = list(request.window)  # which it covers, and what the stage shows beside it
         heads["window"] = {"id": head["id"]} if held.get("window") == head["id"] else head
         if heads["window"] is head:
             arrays["window"] = values
@@ -115,25 +143,32 @@ def basin(
     steps: int,
     conditions: Conditions,
     window: Window | None = None,
-    moving: bool = False,
+    pace: Pace | None = None,
 ) -> Wish:
-    """Ask where the racer ends from every start on the stage; coarser under a moving hand if T is large."""
-    size = _side(steps) if moving else SIZE
+    """Ask where the racer ends from every start on the stage; under a moving hand as finely as pace lets."""
+    size = pace.size(steps) if pace else SIZE
     bounds = _stage(surface, window)
     key = _key("basin", racer, surface, steps, conditions, bounds, size)
     kin = _key("basin", racer.name, surface.name, surface.f, bounds)
 
     def work(progress: Progress, publish: Publish) -> Result:
+        compiled = False
+        began = time.monotonic()
+
         def preview(found: BasinMap) -> None:
+            nonlocal compiled
+            compiled = True
             publish(Result(f"{key}~", kin, _basin_head(found) | {"coarse": True}, basin_bytes(found)))
 
         found = basin_map(
             racer, surface, size, steps, bounds=bounds, progress=progress, preview=preview, **conditions
         )
+        if pace and not compiled:
+            pace.took(size, steps, time.monotonic() - began)
         head = _basin_head(found) | {"coarse": size < SIZE}
         return Result(key, kin, head, basin_bytes(found))
 
-    return Wish(key, kin, work, brief=moving)
+    return Wish(key, kin, work, brief=pace is not None)
 
 
 def _stage(surface: Surface, window: Window | None) -> Bounds:
@@ -144,11 +179,6 @@ def _stage(surface: Surface, window: Window | None) -> Bounds:
     (x0, x1), (y0, y1) = (window[:2], window[2:]) if window else surface.entry.bounds
     more = max(0.0, WIDEST * (y1 - y0) - (x1 - x0)) / 2
     return (x0 - more, x1 + more), (y0, y1)
-
-
-def _side(steps: int) -> int:
-    """Return how many cells a side may have to follow the hand: as many steps as 256² walks of 500."""
-    return max(64, min(SIZE, int(SIZE * (500 / steps) ** 0.5) // 16 * 16))
 
 
 def _basin_head(found: BasinMap) -> dict[str, Any]:
@@ -182,7 +212,7 @@ def basin_bytes(found: BasinMap) -> bytes:
 def sweep(
     racer: Racer,
     surface: Surface,
-    start: Point | None,
+    start: Point,
     steps: int,
     conditions: Conditions,
     names: Sequence[str],
@@ -193,7 +223,6 @@ def sweep(
     A name that neither racer nor surface has stands for the first that is not taken yet.
     """
     across, up = _two(racer, surface, names)
-    where = start or surface.entry.start
     # Where the crosshair stands changes no cell.
     mine = {hyper.name: hyper.default for hyper in (across, up) if hyper.name in racer.values}
     ground = [hyper.name for hyper in (across, up) if hyper.name not in racer.values]
@@ -201,11 +230,11 @@ def sweep(
     others = [(name, value) for name, value in surface.pairs if name not in ground]
     count = CELLS // 2 if moving and steps > 1_000 else CELLS
     kin = _key("sweep", base.name, surface.name, surface.f, across.name, up.name)
-    key = _key(kin, base, others, where, steps, conditions, count)
+    key = _key(kin, base, others, start, steps, conditions, count)
 
     def work(progress: Progress, publish: Publish) -> Result:
         x, y = ((hyper.name, slider_values(hyper, count)) for hyper in (across, up))
-        found = sweep_map(base, surface, x, y, where, steps, progress=progress, **conditions)
+        found = sweep_map(base, surface, x, y, start, steps, progress=progress, **conditions)
         return Result(key, kin, sweep_head(found), sweep_floats(found))
 
     return Wish(key, kin, work, brief=moving)
@@ -277,9 +306,7 @@ def sweep_floats(found: SweepMap) -> bytes:
         return found.final_loss.astype("<f4").tobytes() + found.steps_to_converge.astype("<f4").tobytes()
 
 
-def cloud(
-    racer: Racer, surface: Surface, start: Point | None, steps: int, conditions: Conditions
-) -> Wish | None:
+def cloud(racer: Racer, surface: Surface, start: Point, steps: int, conditions: Conditions) -> Wish | None:
     """Ask for the racer's paths with fifty seeds; None where nothing is random."""
     under = agreed(conditions)
     if not under.noise and not under.batches(surface, 1).size:
@@ -313,7 +340,7 @@ def cloud(
 
 
 def tuned(
-    racers: Sequence[Racer], surface: Surface, start: Point | None, steps: int, conditions: Conditions
+    racers: Sequence[Racer], surface: Surface, start: Point, steps: int, conditions: Conditions
 ) -> Wish:
     """Ask how each racer fares with learning rates over its slider's range, and which is the best."""
     # The learning rate that a racer has now changes nothing.

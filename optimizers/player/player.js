@@ -211,7 +211,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   function fieldOf(known) {
     const fine = work.window;
     const fits = look.window && fine?.values && fine.surface === race.surface.grid &&
-      fine.bounds.every((z, k) => Math.abs(z - look.window[k]) <= 1e-6 * (look.window[1] - look.window[0] + Math.abs(z)));
+      fine.window.every((z, k) => Math.abs(z - look.window[k]) <= 1e-6 * (look.window[1] - look.window[0] + Math.abs(z)));
     return fits ? fine : known;
   }
 

@@ -14,7 +14,7 @@ from app import background, work
 from app.background import Channel, Kept, Progress, Publish, Result, StoppedError, Wish
 from app.player import Message
 from app.request import RaceRequest
-from app.work import Desk, answer
+from app.work import Desk, Pace, answer
 from optimizers import OPTIMIZERS, SURFACES, Racer, Surface, basin_map, simulate, sweep_map
 
 ADAM = Racer.parse("adam(lr=0.1)")
@@ -85,12 +85,24 @@ def test_a_start_that_diverges_is_told_from_one_that_arrives_nowhere() -> None:
 
 
 def test_a_map_under_a_moving_hand_costs_no_more_than_256_squared_walks_of_500_steps() -> None:
-    settled = work.basin(ADAM, ROSENBROCK, 5_000, {}, moving=False)
+    settled = work.basin(ADAM, ROSENBROCK, 5_000, {})
     for steps in (100, 500, 1_000, 2_000):
-        result = run(work.basin(ADAM, ROSENBROCK, steps, {}, moving=True))
+        result = run(work.basin(ADAM, ROSENBROCK, steps, {}, pace=Pace()))
         assert result.head["size"] ** 2 * steps <= 256**2 * 500
         assert result.head["coarse"] == (steps > 500)  # it says so
-    assert work.basin(ADAM, ROSENBROCK, 5_000, {}, moving=True).key != settled.key
+    assert work.basin(ADAM, ROSENBROCK, 5_000, {}, pace=Pace()).key != settled.key
+
+
+def test_where_maps_take_long_those_under_a_moving_hand_are_coarser() -> None:
+    pace = Pace()
+    assert pace.size(500) == 256
+    for _ in range(8):
+        pace.took(pace.size(500), 500, 0.2 * (pace.size(500) / 256) ** 2)  # a busy machine
+    assert 64 <= pace.size(500) < 192
+    for _ in range(8):
+        pace.took(pace.size(500), 500, 0.05 * (pace.size(500) / 256) ** 2)  # it has calmed down
+    assert pace.size(500) == 256
+    assert pace.size(10**6) == 64
 
 
 def test_a_sweep_says_what_the_engine_says() -> None:
@@ -194,8 +206,8 @@ def test_a_cloud_is_fifty_seeds_of_one_racer() -> None:
         walk = simulate(ADAM, ROSENBROCK, (-1, 1), 500, noise=0.5, seed=seed)
         assert np.array_equal(paths[k], walk.path[at].astype("<f4"), equal_nan=True)
     json.dumps(result.head, allow_nan=False)
-    assert work.cloud(ADAM, ROSENBROCK, None, 50, {}) is None  # nothing is random
-    assert work.cloud(ADAM, Surface.parse("logistic"), None, 50, {"batch_size": 4}) is not None
+    assert work.cloud(ADAM, ROSENBROCK, (-1, 1), 50, {}) is None  # nothing is random
+    assert work.cloud(ADAM, Surface.parse("logistic"), (-1, 1), 50, {"batch_size": 4}) is not None
 
 
 def said(held: dict[str, str], settled: bool = True) -> Message:
@@ -217,7 +229,10 @@ def test_an_answer_carries_what_the_page_shows_and_only_what_the_player_lacks() 
     heads, arrays = until(whole)
     assert set(heads) == set(arrays) == {"basin", "cloud", "sweep", "window"}
     assert heads["basin"]["bounds"][2:] == [-2, 2]  # of the window
-    assert heads["window"]["bounds"] == [-1, 1, -2, 2]
+    assert heads["window"]["window"] == [-1, 1, -2, 2]
+    x0, x1, y0, y1 = heads["window"]["bounds"]  # a stage shows more than was asked for
+    assert x0 < -1 < 1 < x1
+    assert y0 < -2 < 2 < y1
     assert all(len(data) % 4 == 0 for data in arrays.values())
     json.dumps(heads, allow_nan=False)
     held = {kind: head["id"] for kind, head in heads.items()}
@@ -233,6 +248,22 @@ def test_an_answer_carries_what_the_page_shows_and_only_what_the_player_lacks() 
     assert len(fair["tuned"]["racers"]) == 1
 
 
+def test_a_start_is_the_same_whether_it_is_written_or_not() -> None:
+    query = "surface=himmelblau&o=adam&racer=0&steps=20&noise=1&show=cloud&panel="
+    for panel in ("sweep", "fair"):
+        ids = [
+            {kind: head["id"] for kind, head in until(lambda q=q: done(q)).items()}
+            for q in (f"{query}{panel}", f"{query}{panel}&start=-0.5,-0.6")
+        ]
+        assert ids[0] == ids[1]
+
+
+def done(query: str) -> dict[str, dict[str, Any]] | None:
+    """The heads a page opened at this link gets, once all is finished."""
+    heads, _ = answer(RaceRequest.parse(query)[0], None, Desk())
+    return None if any(head.get("pending") for head in heads.values()) else heads
+
+
 def test_under_a_moving_hand_the_finest_map_is_shown_where_it_is_known() -> None:
     request, _ = RaceRequest.parse("surface=himmelblau&o=adam(lr=0.1)&racer=0&steps=2000&show=basin")
     desk = Desk()
@@ -243,7 +274,7 @@ def test_under_a_moving_hand_the_finest_map_is_shown_where_it_is_known() -> None
 
         return until(asked)
 
-    assert size(settled=False) == 128
+    assert size(settled=False) <= 128
     assert until(lambda: size(settled=True) == 256)
     assert size(settled=False) == 256
 
@@ -375,7 +406,7 @@ def test_a_pair_never_compiled_shows_a_coarse_map_first(monkeypatch: pytest.Monk
         return whole
 
     monkeypatch.setattr(work, "basin_map", late)
-    wish, channel = work.basin(ADAM, HIMMELBLAU, 50, {}, moving=False), Channel()
+    wish, channel = work.basin(ADAM, HIMMELBLAU, 50, {}), Channel()
     channel.want(wish)
     assert seen.wait(10)
     head, data = channel.answer(wish.key, wish.kin, None)
