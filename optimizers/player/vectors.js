@@ -312,20 +312,20 @@ function gradients(q, drawn, from, scale, { color, halo, theme }) {
   const downhill = ([x, y]) => [from[0] - x * unit * scale, from[1] + y * unit * scale];
   const apart = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
   arrow(q, from, downhill(drawn.g), { color: theme.ink, width: 2.6, halo });
+  const onG = (tip) => apart(tip, downhill(drawn.g)) < 4; // the same as g: both are seen
   for (const { label, now, old, corrected } of drawn.kept) {
     const tip = downhill(now);
     const middle = downhill(old);
     const after = corrected ? downhill(corrected.now) : tip;
     if (apart(after, tip) > 2) {
-      arrow(q, from, after, { color, width: 1.4, halo, hollow: true });
+      arrow(q, from, after, onG(after) ? { color, width: 1.2 } : { color, width: 1.4, halo, hollow: true });
       labels.push({ text: `−${corrected.label}`, tip: after, color });
     }
     if (apart(middle, from) > 2) { // what was kept, and what came in, tip to tail
       arrow(q, from, middle, { color, width: 3.4, alpha: 0.42 });
       arrow(q, middle, tip, { color: theme.ink, width: 1.6, halo });
     }
-    const onG = apart(tip, downhill(drawn.g)) < 4; // the same as g: both are seen
-    arrow(q, from, tip, onG ? { color, width: 1.2 } : { color, width: 2.2, halo });
+    arrow(q, from, tip, onG(tip) ? { color, width: 1.2 } : { color, width: 2.2, halo });
     if (apart(tip, from) > 8) labels.push({ text: `−${label}`, tip, color });
   }
   labels.push({ text: "−g", tip: downhill(drawn.g), color: theme.ink });
