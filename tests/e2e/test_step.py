@@ -107,7 +107,7 @@ def test_stages_lead_to_the_step_and_speak_plainly(alone: Page) -> None:
         const update = [racer.value("update", k, 0), racer.value("update", k, 1)];
         return { label: racer.notation, update, ...stagesOf(race, racer, k) };
     }));"""
-    for own in ask(alone, run, "slow.js", "stagesOf", body):
+    for own in ask(alone, run, "stages.js", "stagesOf", body):
         for step in own:
             stages = step["stages"]
             assert [stage["title"] for stage in stages[-2:]] == ["resultant", "move"]
@@ -129,7 +129,7 @@ def test_uncorrected_steps_are_said_to_be_too_large(alone: Page) -> None:
     run = race(["adam(lr=0.1, bias_correction=False)", "adam(lr=0.1)"], "rosenbrock", steps=12)
     body = """return race.racers.map((racer) =>
         stagesOf(race, racer, 0).stages.find(({ title }) => title === "divide").caption);"""
-    without, with_ = ask(alone, run, "slow.js", "stagesOf", body)
+    without, with_ = ask(alone, run, "stages.js", "stagesOf", body)
     assert "√v smaller still: the step is 3.16 ×" in without
     assert "3.16 × as long" in with_
 
