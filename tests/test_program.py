@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from optimizers import OPTIMIZERS, Racer, simulate
+from optimizers import OPTIMIZERS, Racer, race, simulate
 from optimizers.catalog import Optimizer
 from optimizers.elementwise import sqrt, where
 from optimizers.explain import worked
 from optimizers.explain.trace import compute
 from optimizers.own import add_optimizer
+from optimizers.player import payload
 from optimizers.player.program import program
 from tests.racers import VARIANTS
 
@@ -98,3 +99,9 @@ def test_factors_are_there_where_the_rule_divides_by_them() -> None:
     assert program(Racer.parse("adam(bias_correction=second)"))["factors"] == ["beta2"]
     assert program(Racer.parse("momentum"))["factors"] == []
     assert program(Racer.parse("adamw"))["apart"] == "decay"
+
+
+def test_the_table_says_what_is_not_corrected() -> None:
+    run = race(["adam", "adam(bias_correction=False)", "adam(bias_correction=first)"], "booth", steps=2)
+    notes = [{row["slot"]: row["note"] for row in racer["rows"]} for racer in payload(run)[0]["racers"]]
+    assert [(own["m_hat"], own["v_hat"]) for own in notes] == [("", ""), ("= m", "= √v"), ("", "= √v")]

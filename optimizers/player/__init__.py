@@ -12,6 +12,7 @@ import json
 import math
 import re
 import struct
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from optimizers.schedules import SCHEDULES, Schedule
 from optimizers.surfaces import Surface
 from optimizers.trajectory import Race, Trajectory
 
+HAT = "\u0302"
 GRID_WIDTH, GRID_HEIGHT = 384, 288  # lattice points of the background
 GRID_REACH = 0.75, 0.25  # how far the background goes on beyond the map, as a share of its width and height
 
@@ -192,8 +194,13 @@ def _rows(racer: Racer) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"slot": "g", "label": "g", "note": "gradient"}]
     shown = [quantity for quantity in (*entry.states, *entry.extras) if racer.uses(quantity)]
     shown.sort(key=lambda quantity: quantity.otherwise != "g")  # first what takes the gradient's place
+    rule = program(racer)
+    made = {stage[1] for stage in rule["stages"]} if rule else set()
     for quantity in shown:
         note = f"{symbols[quantity.note]} {values[quantity.note]:g}" if quantity.note else ""
+        label = unicodedata.normalize("NFD", quantity.label)
+        if rule and HAT in label and quantity.name not in made:
+            note = f"= {label.replace(HAT, '')}"  # nothing corrects it
         rows.append({"slot": quantity.name, "label": quantity.label, "note": note, "root": quantity.root})
     rows.append({"slot": "effective_lr", "label": racer.effective_label, "note": "effective step"})
     rows.append({"slot": "update", "label": "Δθ", "note": "", "strong": True})

@@ -1,7 +1,7 @@
 """A racer's rule as data: what the player needs to write a step with its numbers, and to play it slowly.
 
 `explain` reads the rule line by line from its own function; here these lines become JSON, which worked.js
-evaluates and writes, and whose stages slow.js plays.
+evaluates and writes, and whose stages stages.js tells.
 """
 
 from __future__ import annotations

@@ -9,21 +9,21 @@ const short = (z, digits = 3) => formatSetting(Number(z.toPrecision(digits)));
 const percent = (share, digits = 3) => `${short(100 * share, digits)} %`;
 const near = (a, b, share = 0.01) => Math.abs(a - b) <= share * Math.abs(b);
 
-/** Without correction m̂ is m itself. */
-const plainName = (label, uncorrected) => (uncorrected ? label.normalize("NFD").replace(/\u0302/g, "") : label);
+/** A row as it is to be called: without correction m̂ is m itself. */
+const called = (row, corrected) => row && (corrected === 0 ? { ...row, label: row.label.normalize("NFD").replace(/\u0302/g, "") } : row);
 
 /** The numbers of step k of a racer that the rules look at. */
 function facts(race, racer, k) {
   const at = (slot, step = k) => both((axis) => racer.value(slot, step, axis));
   const length = (v) => Math.hypot(v[0], v[1]);
   const rooted = racer.rows.filter((row) => row.root);
-  const divisor = rooted.length ? rooted[rooted.length - 1] : null; // what the direction is divided by
+  const divisor = called(rooted[rooted.length - 1] ?? null, racer.bias?.correct_v); // what the direction is divided by
   const rowOf = (slot) => racer.rows.find((row) => row.slot === slot) ?? null;
   const g = at("g");
   const update = at("update");
   const lr = hyperOf(racer, "lr");
   const direction = at(racer.direction);
-  const directionLabel = rowOf(racer.direction)?.label ?? racer.direction;
+  const directionLabel = called(rowOf(racer.direction), racer.bias?.correct_m)?.label ?? racer.direction;
   const root = divisor ? at(divisor.slot).map(Math.sqrt) : null;
   const decay = rowOf("decay") ? at("decay") : [0, 0]; // decoupled weight decay, a step of its own
   const own = both((a) => update[a] + decay[a]); // what the rule does beside it
@@ -60,7 +60,7 @@ const RULES = {
     return g.every((z) => z === 0) ? "Nothing moves: the slope here is 0." : "Nothing moves: the step is 0.";
   },
 
-  first({ k, g, seen, update, lr, racer, root, direction, divisor, directionLabel, uncorrected }) {
+  first({ k, g, seen, update, lr, racer, root, direction, divisor, directionLabel }) {
     if (k > 0 || g.some((z, a) => z === 0 || z !== seen[a])) return null;
     const slopes = `${formatNumber(Math.abs(g[0]), 3)} in x, ${formatNumber(Math.abs(g[1]), 3)} in y`;
     if (!root) {
@@ -79,11 +79,10 @@ const RULES = {
       const why = racer.direction === "g" ? `${divisor.label} = |g|` : `${directionLabel} = g and ${divisor.label} = |g|`;
       return `First step: ${why}, so each axis moves by lr = ${short(lr)}, whatever the slope (${slopes}).`;
     }
-    const name = plainName(directionLabel, uncorrected);
     const part = near(kept, 1) ? "" : `${percent(kept)} of `;
     const small = share < 0.99 ? `is only ${percent(share)} of |g|` : `is ${near(share, 1) ? "" : `${short(share)} × `}|g|`;
-    const direct = racer.direction === "g" ? "" : `${name} is ${part}g, ${share < 0.99 ? "but" : "and"} `;
-    return `First step: ${direct}${plainName(divisor.label, uncorrected)} ${small}, ` +
+    const direct = racer.direction === "g" ? "" : `${directionLabel} is ${part}g, ${share < 0.99 ? "but" : "and"} `;
+    return `First step: ${direct}${divisor.label} ${small}, ` +
       `so each axis moves by ${short(factor[0])} × lr.`;
   },
 

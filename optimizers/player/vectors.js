@@ -16,11 +16,10 @@ const LENS = 150; // px, the height of such a picture
 const WIDE = [214, 150]; // px, the width of the arrows' and of the step's
 const MARGIN = 10;
 
-/** What a rule's quantities are, found out by trying the rule: {kept, corrected, size, root}; none without a program. */
 const CASTS = new WeakMap();
 
 /**
- * kept: [{slot, label, corrected: {slot, label} or null}], states that add up gradients; size: the root that divides
+ * What a rule's quantities are, found out by trying the rule. kept: [{slot, label, corrected: {slot, label} or null}], states that add up gradients; size: the root that divides
  * {slot, label}, or null; uncorrected: the state it is the corrected of, or null.
  */
 export function castOf(race, racer) {
@@ -35,7 +34,7 @@ function cast(race, racer) {
   const label = (slot) => rows.find((row) => row.slot === slot)?.label ?? slot;
   // A state whose first value doubles with the gradient is in the gradient's own unit.
   const first = (g) => {
-    const known = { ...settings(racer), lr: lrAt(race, racer, 0), t: 1, g, theta: 0, ...program.initial };
+    const known = { ...settings(racer), t: 1, g, theta: 0, ...program.initial };
     return compute(program, known);
   };
   const [one, two] = [first(1e3), first(2e3)];
@@ -43,7 +42,10 @@ function cast(race, racer) {
   const states = program.stages.filter(([kind]) => kind === "grow").map(([, name]) => name);
   const kept = states.filter((name) => Math.abs(two[`${name}'`] / one[`${name}'`] - 2) < 0.01 && !roots.some(({ slot }) => slot === name))
     .filter((name) => fadeOf(race, racer, name, 0) > 0)
-    .map((name) => ({ slot: name, label: label(name), corrected: corrections.has(name) ? { slot: corrections.get(name), label: label(corrections.get(name)) } : null }));
+    .map((name) => {
+      const hat = corrections.get(name);
+      return { slot: name, label: label(name), corrected: hat ? { slot: hat, label: label(hat) } : null };
+    });
   const size = roots.length ? { slot: roots[roots.length - 1].slot, label: label(roots[roots.length - 1].slot) } : null;
   const state = size && [...corrections].find(([, name]) => name === size.slot)?.[0];
   return { kept, size, uncorrected: state ? { slot: state, label: label(state) } : null };
@@ -312,20 +314,20 @@ function gradients(q, drawn, from, scale, { color, halo, theme }) {
   const downhill = ([x, y]) => [from[0] - x * unit * scale, from[1] + y * unit * scale];
   const apart = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
   arrow(q, from, downhill(drawn.g), { color: theme.ink, width: 2.6, halo });
+  const onG = (tip) => apart(tip, downhill(drawn.g)) < 4; // the same as g: both are seen
   for (const { label, now, old, corrected } of drawn.kept) {
     const tip = downhill(now);
     const middle = downhill(old);
     const after = corrected ? downhill(corrected.now) : tip;
     if (apart(after, tip) > 2) {
-      arrow(q, from, after, { color, width: 1.4, halo, hollow: true });
+      arrow(q, from, after, onG(after) ? { color, width: 1.2 } : { color, width: 1.4, halo, hollow: true });
       labels.push({ text: `−${corrected.label}`, tip: after, color });
     }
     if (apart(middle, from) > 2) { // what was kept, and what came in, tip to tail
       arrow(q, from, middle, { color, width: 3.4, alpha: 0.42 });
       arrow(q, middle, tip, { color: theme.ink, width: 1.6, halo });
     }
-    const onG = apart(tip, downhill(drawn.g)) < 4; // the same as g: both are seen
-    arrow(q, from, tip, onG ? { color, width: 1.2 } : { color, width: 2.2, halo });
+    arrow(q, from, tip, onG(tip) ? { color, width: 1.2 } : { color, width: 2.2, halo });
     if (apart(tip, from) > 8) labels.push({ text: `−${label}`, tip, color });
   }
   labels.push({ text: "−g", tip: downhill(drawn.g), color: theme.ink });
@@ -345,7 +347,8 @@ function step(q, from, to, { color, theme, halo }) {
 /** In a free corner: which scale is which, and enlarged what is short on the map. */
 function key(q, own) {
   const { race, drawn, view, theme, size, plain, enlarged } = own;
-  const names = ["−g", ...drawn.kept.flatMap(({ label, corrected }) => (corrected ? [`−${label}`, `−${corrected.label}`] : [`−${label}`]))];
+  const kept = drawn.kept.flatMap(({ label, corrected }) => (corrected ? [label, corrected.label] : [label]));
+  const names = ["g", ...kept].map((one) => `−${one}`);
   const together = drawn.size && drawn.rectangleUnit === drawn.unit;
   const lines = [`${[...names, ...(together ? [drawn.size.label] : [])].join(", ")}  × ${formatSetting(drawn.unit)}`];
   if (drawn.size && !together) lines.push(`sides ${drawn.size.label}  × ${formatSetting(drawn.rectangleUnit)}`);
@@ -412,7 +415,8 @@ function stepLens(q, x, y, { drawn, scale, far, ...paint }) {
   const { update, k, origin } = drawn;
   const factor = roundDown((0.55 * LENS) / far);
   const [cx, cy] = [x + WIDE[1] / 2, y + LENS / 2 - 7];
-  const place = ([px, py]) => [cx + (px - origin[0] - update[0] / 2) * scale * factor, cy - (py - origin[1] - update[1] / 2) * scale * factor];
+  const large = scale * factor;
+  const place = ([px, py]) => [cx + (px - origin[0] - update[0] / 2) * large, cy - (py - origin[1] - update[1] / 2) * large];
   q.beginPath();
   for (let j = Math.max(0, k - 12); j <= k; j++) q.lineTo(...place(pair(racer, "theta", j)));
   q.strokeStyle = color;

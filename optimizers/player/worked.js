@@ -141,7 +141,6 @@ function text(term, atom) {
   if (operation === "**") return [`${held(a, ATOM, atom)}${raised(text(b, atom)[0])}`, POWER];
   if (operation === "sqrt") return [`√${held(a, ATOM, atom)}`, ATOM];
   if (operation === "abs") return [`|${text(a, atom)[0]}|`, ATOM];
-  if (operation in COMPUTE && /[<>]/.test(operation)) return [`${text(a, atom)[0]} ${operation.replace(">=", "≥").replace("<=", "≤")} ${text(b, atom)[0]}`, SUM];
   return [`${operation}(${term.slice(1).map((inner) => text(inner, atom)[0]).join(", ")})`, ATOM];
 }
 

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from optimizers import OPTIMIZERS
+from tests.e2e.arithmetic import evaluate
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
@@ -569,13 +570,6 @@ def test_the_numbers_inside_a_step_fit_and_give_it(open_page: OpenPage, crowd: l
         for line in page.locator(".formula div").all_inner_texts():
             _, expression, result = line.split("=")
             assert evaluate(expression) == pytest.approx(evaluate(result), rel=2e-3), (crowd[k], line)
-
-
-def evaluate(written: str) -> float:
-    """Work out an expression as the player writes it."""
-    signs = str.maketrans("−·⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-*-0123456789")
-    numbers = re.sub(r"(?:×10|\b10)(?=[⁻⁰¹²³⁴⁵⁶⁷⁸⁹])", lambda ten: "e" if ten[0] == "×10" else "1e", written)
-    return float(eval(numbers.translate(signs)))
 
 
 def test_every_step_has_a_sentence_with_numbers_in_it(page: Page, server: str) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from optimizers import SURFACES, Race, race
 from optimizers.explain import worked
 from optimizers.player import pack, payload
+from tests.e2e.arithmetic import evaluate
 from tests.e2e.conftest import OpenPage
 from tests.racers import VARIANTS
 
@@ -81,7 +82,8 @@ def test_every_line_of_every_rule_has_the_numbers_explain_gives(alone: Page, sch
 def test_a_step_put_back_onto_the_box_says_so(alone: Page) -> None:
     boxed = next(name for name, entry in SURFACES.items() if entry.box)
     run = race(["gd(lr=50)"], boxed, steps=2)
-    body = "return linesOf(race, race.racers[0], 0).map(({ name, axes }) => [name, axes.map(({ value }) => value)]);"
+    body = """return linesOf(race, race.racers[0], 0).map(
+        ({ name, axes }) => [name, axes.map(({ value }) => value)]);"""
     *_, (name, values) = ask(alone, run, "worked.js", "linesOf", body)
     assert name == "projected"
     assert values == pytest.approx(
@@ -92,23 +94,11 @@ def test_a_step_put_back_onto_the_box_says_so(alone: Page) -> None:
 def test_the_numbers_put_into_a_line_give_its_result(alone: Page) -> None:
     """What is written evaluates to what stands behind the equals sign, to the digits written."""
     run = race(VARIANTS, "booth", steps=12)
-    body = """return race.racers.flatMap((racer) => linesOf(race, racer, 8, { digits: 6, brief: true }).flatMap(
-        ({ name, axes }) => axes.map(({ value, numbers }) => [racer.notation, numbers, value])));"""
+    body = """return race.racers.flatMap((racer) =>
+        linesOf(race, racer, 8, { digits: 6, brief: true }).flatMap(({ axes }) =>
+            axes.map(({ value, numbers }) => [racer.notation, numbers, value])));"""
     for notation, numbers, value in ask(alone, run, "worked.js", "linesOf", body):
         assert math.isclose(evaluate(numbers), value, rel_tol=2e-3, abs_tol=1e-12), (notation, numbers, value)
-
-
-SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-
-
-def evaluate(text: str) -> float:
-    """Read plain-text maths as a person does."""
-    text = text.replace("−", "-").replace("·", "*").replace("×", "*").replace("^", "**")
-    text = re.sub(r"[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"**({found[0].translate(SUPERSCRIPTS)})", text)
-    text = re.sub(r"√([\d.]+(?:\*10\*\*\([-\d]+\))?)", r"√(\1)", text).replace("√", "root")
-    text = re.sub(r"\|([^|]+)\|", r"abs(\1)", text)
-    sign = lambda z: float(z > 0) - float(z < 0)  # noqa: E731
-    return float(eval(text, {"root": math.sqrt, "sign": sign, "max": max, "min": min, "abs": abs}))
 
 
 def test_stages_lead_to_the_step_and_speak_plainly(alone: Page) -> None:
@@ -117,7 +107,7 @@ def test_stages_lead_to_the_step_and_speak_plainly(alone: Page) -> None:
         const update = [racer.value("update", k, 0), racer.value("update", k, 1)];
         return { label: racer.notation, update, ...stagesOf(race, racer, k) };
     }));"""
-    for own in ask(alone, run, "slow.js", "stagesOf", body):
+    for own in ask(alone, run, "stages.js", "stagesOf", body):
         for step in own:
             stages = step["stages"]
             assert [stage["title"] for stage in stages[-2:]] == ["resultant", "move"]
@@ -137,8 +127,9 @@ def test_stages_lead_to_the_step_and_speak_plainly(alone: Page) -> None:
 
 def test_uncorrected_steps_are_said_to_be_too_large(alone: Page) -> None:
     run = race(["adam(lr=0.1, bias_correction=False)", "adam(lr=0.1)"], "rosenbrock", steps=12)
-    body = 'return race.racers.map((racer) => stagesOf(race, racer, 0).stages.find(({ title }) => title === "divide").caption);'
-    without, with_ = ask(alone, run, "slow.js", "stagesOf", body)
+    body = """return race.racers.map((racer) =>
+        stagesOf(race, racer, 0).stages.find(({ title }) => title === "divide").caption);"""
+    without, with_ = ask(alone, run, "stages.js", "stagesOf", body)
     assert "√v smaller still: the step is 3.16 ×" in without
     assert "3.16 × as long" in with_
 
@@ -164,7 +155,7 @@ def test_arrows_cost_little(alone: Page) -> None:
     run = race(["adam(lr=0.1)"], "rosenbrock", steps=300)
     body = """const q = document.createElement("canvas").getContext("2d");
         const view = { width: 640, height: 560, bounds: [-2, 2, -1, 3] };
-        const theme = { dark: false, paper: "#fff", ink: "#000", mute: "#555", size: 13, family: "sans-serif" };
+        const theme = { paper: "#fff", ink: "#000", mute: "#555", size: 13, family: "sans-serif" };
         const times = [];
         for (let round = 0; round < 8; round++) {
           const start = performance.now();
