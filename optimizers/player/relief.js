@@ -7,7 +7,7 @@ import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./path
 import { colorOf, formatSetting } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
 import {
-  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, PLAN, planOf, project, recordAt, solidOf,
+  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, PLAN, planOf, project, recordAt, reliefScale, solidOf,
 } from "./relief-math.js";
 import { drawMap, mapScale } from "./surface.js";
 import { sameTheme } from "./theme.js";
@@ -65,7 +65,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   let seen = ""; // how the ground was drawn last …
   let drawn = ""; // … and the lines
   let [last, pause, slow] = [0, 0, false]; // while it turns: the last picture and the mean time between two, ms
-  let hand = null; // the camera while a pointer turns it: {camera, x, y, id}
+  let hand = null; // the pointer that turns it: {id, from, camera, x, y}
   let camera = START;
   let zoom = 1;
 
@@ -89,7 +89,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     if (formed !== key) {
       formed = key;
       plan = planOf(race.surface.bounds);
-      scale = mapScale(field, race.surface, { scale: look.scale });
+      scale = reliefScale(mapScale(field, race.surface, { scale: look.scale }));
       mesh = meshOf(field, plan, scale);
       card.solid(solidOf(mesh), [2 * mesh.across, 2 * mesh.deep]);
       laid = false;
@@ -356,19 +356,19 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   }
 
   ink.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || hand) return;
     ink.setPointerCapture(event.pointerId);
-    hand = { from: camera, camera, x: event.clientX, y: event.clientY };
+    hand = { id: event.pointerId, from: camera, camera, x: event.clientX, y: event.clientY };
     ink.classList.add("held");
   });
   ink.addEventListener("pointermove", (event) => {
-    if (!hand) return;
+    if (hand?.id !== event.pointerId) return;
     // The relief follows the hand: dragged to the right its front goes right, dragged down one sees it more from above.
     hand.camera = turned(hand.from, (hand.x - event.clientX) * PER_PIXEL, (event.clientY - hand.y) * PER_PIXEL);
     onTurn(hand.camera, false);
   });
-  const release = () => {
-    if (!hand) return;
+  const release = (event) => {
+    if (hand?.id !== event.pointerId) return;
     const last = hand.camera;
     hand = null;
     ink.classList.remove("held");

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from optimizers import race
 from tests.e2e.test_playground import PLAYER, address, middle, player, ready, settled
 
 pytestmark = pytest.mark.browser
@@ -126,8 +128,11 @@ def test_it_plays_in_step(open_page: OpenPage) -> None:
     # What grew step by step is the same as what is drawn at once.
     page.locator(".relief canvas.ink").focus()
     for key in ("ArrowLeft", "ArrowRight"):
-        drawn_again(page, f"""document.activeElement.dispatchEvent(
-            new KeyboardEvent("keydown", {{ key: "{key}", bubbles: true, cancelable: true }}))""")
+        drawn_again(
+            page,
+            f"""document.activeElement.dispatchEvent(
+            new KeyboardEvent("keydown", {{ key: "{key}", bubbles: true, cancelable: true }}))""",
+        )
     assert pixels(page)["colored"] == pytest.approx(grown, rel=0.02)
     page.evaluate("document.activeElement.blur()")
     for _ in range(25):
@@ -135,6 +140,40 @@ def test_it_plays_in_step(open_page: OpenPage) -> None:
     page.wait_for_function(f"{PLAYER}.at[0] === 5")
     drawn_again(page, "null")
     assert pixels(page)["colored"] == pytest.approx(start, rel=0.02)  # and back
+
+
+def test_without_webgl_it_says_so(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=adam(lr=0.1)&step=5"))
+    page.evaluate(
+        """() => {
+            const real = HTMLCanvasElement.prototype.getContext;
+            HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+                return kind === "webgl2" ? null : real.call(this, kind, ...rest);
+            };
+        }"""
+    )
+    page.get_by_role("button", name="3-D").click()
+    expect(page.get_by_text("WebGL 2 is missing")).to_be_visible()
+    page.get_by_role("button", name="3-D").click()
+    expect(page.locator("canvas.map")).to_be_visible()
+
+
+def test_the_file_has_it_as_well(browser: Browser, tmp_path: Path) -> None:
+    out = tmp_path / "race.html"
+    out.write_text(race(["adam(lr=0.1)", "gd(lr=0.5)"], "rosenbrock", steps=60).to_html(), encoding="utf-8")
+    context = browser.new_context(
+        offline=True, reduced_motion="reduce", viewport={"width": 1280, "height": 720}
+    )
+    page = context.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(out.as_uri())
+    ready(page)
+    page.get_by_role("button", name="3-D").click()
+    drawn_again(page)
+    assert pixels(page)["drawn"] > 0.2
+    context.close()
+    assert complaints == []
 
 
 def test_it_is_smooth_while_it_plays_and_turns(open_page: OpenPage) -> None:
