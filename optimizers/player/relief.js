@@ -2,6 +2,7 @@
 
 import { linearTicks } from "./chart.js";
 import { element } from "./dom.js";
+import { LOOK } from "./look.js";
 import { createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
 import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./paths.js";
 import { colorOf, formatSetting } from "./race.js";
@@ -22,7 +23,6 @@ const HIGHEST = 89;
 const PER_PIXEL = 0.4; // degrees a px of dragging turns
 const STRIDE = 5; // degrees an arrow key turns; with Shift three times as far
 const ZOOM = [0.7, 3];
-const START = [35, 30]; // the camera one begins with: azimuth and elevation
 const SLOW = 20; // ms between pictures from which on it turns without its finish
 const PRINT = 1.5; // px of the printed map for one on the screen: a slope shows it stretched
 
@@ -42,7 +42,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   const ink = element("canvas.ink", { tabindex: 0, role: "img" });
   const sheet = element("div.sheet", {}, ground, ink);
   const node = element("div.stage.relief", {}, sheet);
-  const view = { width: 0, height: 0, ratio: 1, bounds: [0, 1, 0, 1], camera: START };
+  const view = { width: 0, height: 0, ratio: 1, bounds: [0, 1, 0, 1], camera: LOOK.camera };
   const frame = { width: 0, height: 0, margin: [30, 34, 34] };
   const eye = createEye();
   const names = createNames();
@@ -66,7 +66,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   let drawn = ""; // … and the lines
   let [last, pause, slow] = [0, 0, false]; // while it turns: the last picture and the mean time between two, ms
   let hand = null; // the pointer that turns it: {id, from, camera, x, y}
-  let camera = START;
+  let camera = LOOK.camera;
   let zoom = 1;
 
   if (!card) node.replaceChildren(element("p.missing", { role: "status" }, MISSING));
@@ -352,7 +352,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
 
   function reset() {
     zoom = 1;
-    onTurn(START, true);
+    onTurn(LOOK.camera, true);
   }
 
   ink.addEventListener("pointerdown", (event) => {
