@@ -23,7 +23,7 @@ const HIGHEST = 89;
 const PER_PIXEL = 0.4; // degrees a px of dragging turns
 const STRIDE = 5; // degrees an arrow key turns; with Shift three times as far
 const ZOOM = [0.7, 3];
-const SLOW = 20; // ms between pictures from which on it turns without its finish
+const SLOW = 25; // ms between pictures from which on it turns without its finish
 const PRINT = 1.5; // px of the printed map for one on the screen: a slope shows it stretched
 
 const LOOKS = {
@@ -64,7 +64,8 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   let laid = false; // the paths lie on the mesh as it is
   let seen = ""; // how the ground was drawn last …
   let drawn = ""; // … and the lines
-  let [last, pause, slow] = [0, 0, false]; // while it turns: the last picture and the mean time between two, ms
+  let [pause, slow] = [16, false]; // while it turns: the mean time between two pictures, ms, and whether that was once too long
+  let sharpness = 1; // pixels of the card's canvas for one of CSS
   let hand = null; // the pointer that turns it: {id, from, camera, x, y}
   let camera = LOOK.camera;
   let zoom = 1;
@@ -77,10 +78,12 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     if (!(width > 0 && height > 0)) return;
     Object.assign(view, { width, height, ratio });
     Object.assign(frame, { width, height });
-    for (const canvas of [ground, ink]) {
-      const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-      if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
-    }
+    scaleTo(ink, ratio);
+  }
+
+  function scaleTo(canvas, ratio) {
+    const [width, height] = [Math.round(view.width * ratio), Math.round(view.height * ratio)];
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   }
 
   /** The mesh, and the paths on it, where the surface or its scale is another than before. */
@@ -129,20 +132,21 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       const { racer } = line;
       line.color = shares(colorOf(racer, theme));
       line.dash.fill(0);
-      line.dash.set(racer.dash.map((length) => length * view.ratio));
+      line.dash.set(racer.dash.map((length) => length * sharpness));
       line.dashes = racer.dash.length;
-      line.period = racer.dash.reduce((sum, length) => sum + length * view.ratio, 0);
+      line.period = racer.dash.reduce((sum, length) => sum + length * sharpness, 0);
       line.round = racer.dash.some((length) => length < 1);
     }
   }
 
   /** While a hand turns it every frame counts; at rest, and where the card is quick, every edge. */
-  function tooSlow() {
-    const now = performance.now();
-    if (now - last < 100) pause += (now - last - pause) / 8;
-    last = now;
-    slow ||= pause > SLOW;
-    return slow;
+  function watch(before) {
+    requestAnimationFrame((now) => {
+      if (!hand) return;
+      if (before) pause += (Math.min(60, now - before) - pause) / 8;
+      slow ||= pause > SLOW;
+      watch(now);
+    });
   }
 
   function drawGround(look, fine) {
@@ -171,14 +175,14 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     const anew = full || state !== drawn || lines.some((line, k) => at[k] < line.to);
     drawn = full ? "" : state;
     const halo = fine ? HALO : 0;
-    card.begin(eye, { hair: HAIR, halo: tones.halo, ratio: view.ratio }, anew);
+    card.begin(eye, { hair: HAIR, halo: tones.halo, ratio: sharpness }, anew);
     lines.forEach((line, k) => {
       if (off.includes(k) || !line.count) return;
       const bold = k === chosen;
       line.place = bold ? 0 : lines.length - k;
       line.places = 2 * lines.length;
-      line.reach[0] = ((INK + (bold ? 0.5 : 0)) / 2) * view.ratio;
-      line.reach[1] = Math.max(line.reach[0], ((halo + (bold ? 1 : 0)) / 2) * view.ratio);
+      line.reach[0] = ((INK + (bold ? 0.5 : 0)) / 2) * sharpness;
+      line.reach[1] = Math.max(line.reach[0], ((halo + (bold ? 1 : 0)) / 2) * sharpness);
       line.faint[0] = FAINT;
       line.faint[1] = 1;
       line.from = anew ? -1 : line.to;
@@ -360,6 +364,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     ink.setPointerCapture(event.pointerId);
     hand = { id: event.pointerId, from: camera, camera, x: event.clientX, y: event.clientY };
     ink.classList.add("held");
+    watch(0);
   });
   ink.addEventListener("pointermove", (event) => {
     if (hand?.id !== event.pointerId) return;
@@ -423,11 +428,16 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       view.camera = camera;
       const before = laid;
       form(look);
-      if (changed || !before) dress();
+      const fine = !hand || !slow;
+      const ratio = view.ratio * (fine ? 1 : 0.5);
+      if (changed || !before || ratio !== sharpness) {
+        sharpness = ratio;
+        dress();
+      }
+      scaleTo(ground, sharpness);
       aim(eye, frame, camera, zoom, mesh);
       paper(look);
       const tones = theme.dark ? LOOKS.dark : LOOKS.light;
-      const fine = !hand || !tooSlow();
       drawGround(tones, fine);
       drawLines(at, full, chosen, look.off, tones, fine);
       const q = ink.getContext("2d");
