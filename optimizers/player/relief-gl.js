@@ -76,7 +76,6 @@ const INK = [
   precision highp float;
   uniform sampler2D ground;
   uniform highp sampler2D deep;
-  uniform vec2 kept; // their pixels for one of the canvas
   uniform vec3 ink;
   uniform vec4 halo;
   uniform vec2 reach;
@@ -109,14 +108,14 @@ const INK = [
     }
     float beside = round > 0.5 ? length(vec2(max(gap, 0.0), away)) - reach.x : max(gap, away - reach.x);
     float inked = clamp(0.5 - beside, 0.0, 1.0);
-    ivec2 middle = ivec2(mix(ends.xy, ends.zw, share) * kept);
+    ivec2 middle = ivec2(mix(ends.xy, ends.zw, share));
     bool hidden = mix(depths.x, depths.y, share) - hair > texelFetch(deep, middle, 0).r;
     float haloed = hidden ? 0.0 : clamp(reach.y + 0.5 - away, 0.0, 1.0) * halo.a;
     float opacity = inked * (hidden ? faint.x : faint.y);
     if (max(opacity, haloed) < 0.02) discard;
     color = vec4(ink, 1);
     if (opacity < 1.0) {
-      vec3 paper = mix(texelFetch(ground, ivec2(gl_FragCoord.xy * kept), 0).rgb, halo.rgb, haloed);
+      vec3 paper = mix(texelFetch(ground, ivec2(gl_FragCoord.xy), 0).rgb, halo.rgb, haloed);
       color.rgb = mix(paper, ink, opacity);
     }
     float rank = inked > 0.0 ? 0.5 - 0.5 * inked : 0.5 + 0.49 * min(1.0, away / (reach.y + 1.0));
@@ -151,7 +150,7 @@ function build(gl, [vertex, fragment]) {
  *   map(canvas)                 what is printed on it
  *   paths(records)              every path's records
  *   ground(eye, look, fine)     draws the surface as `eye` sees it; look {paper, wall, line: [r, g, b] of 0 … 1, light, shade};
- *                               fine: with smooth edges and all its pixels, which takes longer
+ *                               fine: with smooth edges, which takes longer
  *   begin(eye, look, anew)      one frame: the surface as it was or, where not anew, the lines drawn before as well …
  *   line(path)                  … and a line on it
  */
@@ -173,17 +172,15 @@ export function createCanvas(canvas) {
   const exact = [...clamped, [gl.TEXTURE_MIN_FILTER, gl.NEAREST], [gl.TEXTURE_MAG_FILTER, gl.NEAREST]];
   texture(0, [...clamped, [gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR]]);
 
-  const sizeOf = (fine) => [canvas.width, canvas.height].map((size) => (fine ? size : Math.ceil(size / 2)));
-
   // The surface is drawn with several samples a pixel and kept, colour and depth, until the eye moves.
   const sampled = { frame: gl.createFramebuffer(), color: gl.createRenderbuffer(), depth: gl.createRenderbuffer() };
   const kept = { frame: gl.createFramebuffer(), color: null, depth: null };
-  let [width, height] = [0, 0]; // of what is kept
+  let [width, height] = [0, 0];
   let smooth = true;
 
   function resize(fine) {
     smooth = fine;
-    [width, height] = sizeOf(fine);
+    [width, height] = [canvas.width, canvas.height];
     gl.activeTexture(gl.TEXTURE0);
     if (anisotropic) gl.texParameteri(gl.TEXTURE_2D, anisotropic.TEXTURE_MAX_ANISOTROPY_EXT, fine ? 4 : 1);
     gl.deleteTexture(kept.color);
@@ -263,8 +260,7 @@ export function createCanvas(canvas) {
       gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order, gl.STATIC_DRAW);
     },
     ground(eye, { paper, wall, line, light, shade }, fine) {
-      const [w, h] = sizeOf(fine);
-      if (width !== w || height !== h || smooth !== fine) resize(fine);
+      if (width !== canvas.width || height !== canvas.height || smooth !== fine) resize(fine);
       gl.bindFramebuffer(gl.FRAMEBUFFER, fine ? sampled.frame : kept.frame);
       gl.viewport(0, 0, width, height);
       gl.enable(gl.DEPTH_TEST);
@@ -298,17 +294,16 @@ export function createCanvas(canvas) {
     begin(eye, { hair, halo, ratio }, anew) {
       gl.bindFramebuffer(gl.READ_FRAMEBUFFER, kept.frame);
       gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
-      gl.viewport(0, 0, canvas.width, canvas.height);
+      gl.viewport(0, 0, width, height);
       if (anew) {
         gl.clear(gl.DEPTH_BUFFER_BIT);
-        gl.blitFramebuffer(0, 0, width, height, 0, 0, canvas.width, canvas.height, gl.COLOR_BUFFER_BIT, smooth ? gl.NEAREST : gl.LINEAR);
+        gl.blitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
       }
       const { program, uniforms } = ink;
       gl.useProgram(program);
       gl.bindVertexArray(lines.array);
       gl.uniformMatrix4fv(uniforms.eye, false, eye.matrix);
-      gl.uniform2f(uniforms.frame, canvas.width, canvas.height);
-      gl.uniform2f(uniforms.kept, width / canvas.width, height / canvas.height);
+      gl.uniform2f(uniforms.frame, width, height);
       gl.uniform1f(uniforms.scale, eye.scale * ratio);
       gl.uniform1i(uniforms.ground, 1);
       gl.uniform1i(uniforms.deep, 2);

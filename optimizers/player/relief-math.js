@@ -18,6 +18,7 @@ const MOST_PIECES = 4000; // of one path, beyond its own steps
 /** Numbers of one point of a path: x, y, z, length so far, step, and whether the line goes on from here (1 or 0). */
 export const RECORD = 6;
 
+const SLOPE = 16; // times gentler than on the map where f passes through zero
 const LIMITS = [-0.04, 1.12]; // heights beyond the scale's own 0 … 1: the last half percent of f is cut, not drawn as spires
 
 /** The plan of a surface's map, as paths.js takes a view. */
@@ -28,6 +29,17 @@ export function planOf([x0, x1, y0, y1]) {
 
 /** The height of f on a map's scale (surface.js), 0 at its foot and 1 at its top. */
 export const heightOf = ({ base, soft, bottom, bands, perBand }, f) => (Math.asinh((f - base) / soft) - bottom) / (bands * perBand);
+
+/**
+ * The scale a relief stands up by. Where f has both signs the map's own would make a cliff of its zero line, too steep for
+ * the mesh: there the middle is drawn out. Contour lines stay level either way.
+ */
+export function reliefScale(scale) {
+  if (scale.bottom === 0) return scale;
+  const soft = SLOPE * scale.soft;
+  const top = Math.asinh((Math.sinh(-scale.bottom) * scale.soft) / soft);
+  return { base: scale.base, soft, bottom: -top, bands: 1, perBand: 2 * top };
+}
 
 /** About `most` values of f, as round as their places allow, up the scale: [{height, label}]. */
 export function heightTicks(scale, most) {

@@ -2,12 +2,13 @@
 
 import { linearTicks } from "./chart.js";
 import { element } from "./dom.js";
+import { LOOK } from "./look.js";
 import { createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
 import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./paths.js";
 import { colorOf, formatSetting } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
 import {
-  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, PLAN, planOf, project, recordAt, solidOf,
+  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, PLAN, planOf, project, recordAt, reliefScale, solidOf,
 } from "./relief-math.js";
 import { drawMap, mapScale } from "./surface.js";
 import { sameTheme } from "./theme.js";
@@ -22,8 +23,7 @@ const HIGHEST = 89;
 const PER_PIXEL = 0.4; // degrees a px of dragging turns
 const STRIDE = 5; // degrees an arrow key turns; with Shift three times as far
 const ZOOM = [0.7, 3];
-const START = [35, 30]; // the camera one begins with: azimuth and elevation
-const SLOW = 20; // ms between pictures from which on it turns without its finish
+const SLOW = 25; // ms between pictures from which on it turns without its finish
 const PRINT = 1.5; // px of the printed map for one on the screen: a slope shows it stretched
 
 const LOOKS = {
@@ -42,7 +42,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   const ink = element("canvas.ink", { tabindex: 0, role: "img" });
   const sheet = element("div.sheet", {}, ground, ink);
   const node = element("div.stage.relief", {}, sheet);
-  const view = { width: 0, height: 0, ratio: 1, bounds: [0, 1, 0, 1], camera: START };
+  const view = { width: 0, height: 0, ratio: 1, bounds: [0, 1, 0, 1], camera: LOOK.camera };
   const frame = { width: 0, height: 0, margin: [30, 34, 34] };
   const eye = createEye();
   const names = createNames();
@@ -64,9 +64,10 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   let laid = false; // the paths lie on the mesh as it is
   let seen = ""; // how the ground was drawn last …
   let drawn = ""; // … and the lines
-  let [last, pause, slow] = [0, 0, false]; // while it turns: the last picture and the mean time between two, ms
-  let hand = null; // the camera while a pointer turns it: {camera, x, y, id}
-  let camera = START;
+  let [pause, slow] = [16, false]; // while it turns: the mean time between two pictures, ms, and whether that was once too long
+  let sharpness = 1; // pixels of the card's canvas for one of CSS
+  let hand = null; // the pointer that turns it: {id, from, camera, x, y}
+  let camera = LOOK.camera;
   let zoom = 1;
 
   if (!card) node.replaceChildren(element("p.missing", { role: "status" }, MISSING));
@@ -77,10 +78,12 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     if (!(width > 0 && height > 0)) return;
     Object.assign(view, { width, height, ratio });
     Object.assign(frame, { width, height });
-    for (const canvas of [ground, ink]) {
-      const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-      if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
-    }
+    scaleTo(ink, ratio);
+  }
+
+  function scaleTo(canvas, ratio) {
+    const [width, height] = [Math.round(view.width * ratio), Math.round(view.height * ratio)];
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   }
 
   /** The mesh, and the paths on it, where the surface or its scale is another than before. */
@@ -89,7 +92,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     if (formed !== key) {
       formed = key;
       plan = planOf(race.surface.bounds);
-      scale = mapScale(field, race.surface, { scale: look.scale });
+      scale = reliefScale(mapScale(field, race.surface, { scale: look.scale }));
       mesh = meshOf(field, plan, scale);
       card.solid(solidOf(mesh), [2 * mesh.across, 2 * mesh.deep]);
       laid = false;
@@ -129,20 +132,21 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       const { racer } = line;
       line.color = shares(colorOf(racer, theme));
       line.dash.fill(0);
-      line.dash.set(racer.dash.map((length) => length * view.ratio));
+      line.dash.set(racer.dash.map((length) => length * sharpness));
       line.dashes = racer.dash.length;
-      line.period = racer.dash.reduce((sum, length) => sum + length * view.ratio, 0);
+      line.period = racer.dash.reduce((sum, length) => sum + length * sharpness, 0);
       line.round = racer.dash.some((length) => length < 1);
     }
   }
 
   /** While a hand turns it every frame counts; at rest, and where the card is quick, every edge. */
-  function tooSlow() {
-    const now = performance.now();
-    if (now - last < 100) pause += (now - last - pause) / 8;
-    last = now;
-    slow ||= pause > SLOW;
-    return slow;
+  function watch(before) {
+    requestAnimationFrame((now) => {
+      if (!hand) return;
+      if (before) pause += (Math.min(60, now - before) - pause) / 8;
+      slow ||= pause > SLOW;
+      watch(now);
+    });
   }
 
   function drawGround(look, fine) {
@@ -171,14 +175,14 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     const anew = full || state !== drawn || lines.some((line, k) => at[k] < line.to);
     drawn = full ? "" : state;
     const halo = fine ? HALO : 0;
-    card.begin(eye, { hair: HAIR, halo: tones.halo, ratio: view.ratio }, anew);
+    card.begin(eye, { hair: HAIR, halo: tones.halo, ratio: sharpness }, anew);
     lines.forEach((line, k) => {
       if (off.includes(k) || !line.count) return;
       const bold = k === chosen;
       line.place = bold ? 0 : lines.length - k;
       line.places = 2 * lines.length;
-      line.reach[0] = ((INK + (bold ? 0.5 : 0)) / 2) * view.ratio;
-      line.reach[1] = Math.max(line.reach[0], ((halo + (bold ? 1 : 0)) / 2) * view.ratio);
+      line.reach[0] = ((INK + (bold ? 0.5 : 0)) / 2) * sharpness;
+      line.reach[1] = Math.max(line.reach[0], ((halo + (bold ? 1 : 0)) / 2) * sharpness);
       line.faint[0] = FAINT;
       line.faint[1] = 1;
       line.from = anew ? -1 : line.to;
@@ -352,23 +356,24 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
 
   function reset() {
     zoom = 1;
-    onTurn(START, true);
+    onTurn(LOOK.camera, true);
   }
 
   ink.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || hand) return;
     ink.setPointerCapture(event.pointerId);
-    hand = { from: camera, camera, x: event.clientX, y: event.clientY };
+    hand = { id: event.pointerId, from: camera, camera, x: event.clientX, y: event.clientY };
     ink.classList.add("held");
+    watch(0);
   });
   ink.addEventListener("pointermove", (event) => {
-    if (!hand) return;
+    if (hand?.id !== event.pointerId) return;
     // The relief follows the hand: dragged to the right its front goes right, dragged down one sees it more from above.
     hand.camera = turned(hand.from, (hand.x - event.clientX) * PER_PIXEL, (event.clientY - hand.y) * PER_PIXEL);
     onTurn(hand.camera, false);
   });
-  const release = () => {
-    if (!hand) return;
+  const release = (event) => {
+    if (hand?.id !== event.pointerId) return;
     const last = hand.camera;
     hand = null;
     ink.classList.remove("held");
@@ -423,11 +428,16 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       view.camera = camera;
       const before = laid;
       form(look);
-      if (changed || !before) dress();
+      const fine = !hand || !slow;
+      const ratio = view.ratio * (fine ? 1 : 0.5);
+      if (changed || !before || ratio !== sharpness) {
+        sharpness = ratio;
+        dress();
+      }
+      scaleTo(ground, sharpness);
       aim(eye, frame, camera, zoom, mesh);
       paper(look);
       const tones = theme.dark ? LOOKS.dark : LOOKS.light;
-      const fine = !hand || !tooSlow();
       drawGround(tones, fine);
       drawLines(at, full, chosen, look.off, tones, fine);
       const q = ink.getContext("2d");

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from optimizers import race
 from tests.e2e.test_playground import PLAYER, address, middle, player, ready, settled
 
 pytestmark = pytest.mark.browser
@@ -43,6 +45,22 @@ PIXELS = """(canvas) => {
 }"""
 
 
+# A hand that turns it for a second, a move at each frame.
+TURN = """(canvas) => new Promise((done) => {
+    const began = performance.now();
+    const send = (type, way) => canvas.dispatchEvent(new PointerEvent(type,
+        { clientX: way, clientY: way / 5, pointerId: 1, button: 0, bubbles: true }));
+    canvas.setPointerCapture = () => {}; // no such pointer
+    send("pointerdown", 0);
+    (function move() {
+        const spent = performance.now() - began;
+        send(spent < 1000 ? "pointermove" : "pointerup", spent / 10);
+        if (spent < 1000) requestAnimationFrame(move);
+        else done();
+    })();
+})"""
+
+
 def relief(page: Page) -> Locator:
     return page.locator(".relief canvas.ground")
 
@@ -55,11 +73,10 @@ def picture(page: Page) -> str:
     return str(relief(page).evaluate("canvas => canvas.toDataURL()"))
 
 
-def drawn_again(page: Page, action: str = "null") -> None:
-    """Do something within the page, and wait until what follows from it has been drawn."""
+def drawn_again(page: Page) -> None:
+    """Wait until what has changed is drawn."""
     page.evaluate(
-        f"""() => new Promise((done) => {{ {action};
-            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))); }})"""
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
     )
 
 
@@ -120,49 +137,67 @@ def test_it_plays_in_step(open_page: OpenPage) -> None:
     for _ in range(25):
         page.keyboard.press(".")
     page.wait_for_function(f"{PLAYER}.at[0] === 30")
-    drawn_again(page, "null")
+    drawn_again(page)
     grown = pixels(page)["colored"]
     assert grown > start + 50
     # What grew step by step is the same as what is drawn at once.
-    page.locator(".relief canvas.ink").focus()
-    for key in ("ArrowLeft", "ArrowRight"):
-        drawn_again(page, f"""document.activeElement.dispatchEvent(
-            new KeyboardEvent("keydown", {{ key: "{key}", bubbles: true, cancelable: true }}))""")
+    hand = page.locator(".relief canvas.ink")
+    hand.press("ArrowLeft")
+    drawn_again(page)
+    hand.press("ArrowRight")
+    drawn_again(page)
+    assert player(page, "view.camera") == [350, 60]
     assert pixels(page)["colored"] == pytest.approx(grown, rel=0.02)
-    page.evaluate("document.activeElement.blur()")
+    hand.evaluate("canvas => canvas.blur()")
     for _ in range(25):
         page.keyboard.press(",")
     page.wait_for_function(f"{PLAYER}.at[0] === 5")
-    drawn_again(page, "null")
+    drawn_again(page)
     assert pixels(page)["colored"] == pytest.approx(start, rel=0.02)  # and back
+
+
+def test_without_webgl_it_says_so(open_page: OpenPage) -> None:
+    page = ready(open_page("/?o=adam(lr=0.1)&step=5"))
+    page.evaluate(
+        """() => {
+            const real = HTMLCanvasElement.prototype.getContext;
+            HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+                return kind === "webgl2" ? null : real.call(this, kind, ...rest);
+            };
+        }"""
+    )
+    page.get_by_role("button", name="3-D").click()
+    expect(page.get_by_text("WebGL 2 is missing")).to_be_visible()
+    page.get_by_role("button", name="3-D").click()
+    expect(page.locator("canvas.map")).to_be_visible()
+
+
+def test_the_file_has_it_as_well(browser: Browser, tmp_path: Path) -> None:
+    out = tmp_path / "race.html"
+    out.write_text(race(["adam(lr=0.1)", "gd(lr=0.5)"], "rosenbrock", steps=60).to_html(), encoding="utf-8")
+    context = browser.new_context(
+        offline=True, reduced_motion="reduce", viewport={"width": 1280, "height": 720}
+    )
+    page = context.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(out.as_uri())
+    ready(page)
+    page.get_by_role("button", name="3-D").click()
+    drawn_again(page)
+    assert pixels(page)["drawn"] > 0.2
+    context.close()
+    assert complaints == []
 
 
 def test_it_is_smooth_while_it_plays_and_turns(open_page: OpenPage) -> None:
     page = ready(open_page(EIGHT))
     page.wait_for_timeout(300)
-    x, y = middle(relief(page))
 
     def rate(turning: bool) -> float:
         frames, began = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
         if turning:
-            # As a hand does: one move an animation frame, sent from within the page.
-            page.evaluate(
-                """([x, y]) => new Promise((done) => {
-                    const canvas = document.elementFromPoint(x, y);
-                    const began = performance.now();
-                    const send = (type, dx) => canvas.dispatchEvent(new PointerEvent(type,
-                        { clientX: x + dx, clientY: y + dx / 5, pointerId: 1, button: 0, bubbles: true }));
-                    canvas.setPointerCapture = () => {};
-                    send("pointerdown", 0);
-                    (function move() {
-                        const spent = performance.now() - began;
-                        send(spent < 1000 ? "pointermove" : "pointerup", spent / 10);
-                        if (spent < 1000) requestAnimationFrame(move);
-                        else done();
-                    })();
-                })""",
-                [x, y],
-            )
+            page.locator(".relief canvas.ink").evaluate(TURN)
         else:
             page.wait_for_timeout(1000)
         later, ended = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
@@ -171,4 +206,5 @@ def test_it_is_smooth_while_it_plays_and_turns(open_page: OpenPage) -> None:
     for turning in (False, True):
         rates = [rate(turning) for _ in range(2)]  # the better second of two: a busy machine disturbs one
         assert player(page, "playing")
+        assert (player(page, "look.camera") == [35, 30]) != turning
         assert max(rates) >= 50, (turning, rates)
