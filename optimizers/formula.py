@@ -123,8 +123,8 @@ def _tokens(text: str, typed: str) -> list[str]:
         begins = match.lastindex in (1, 2) or (token == "(" and last not in FUNCTIONS)
         if begins and last and _ends(last):
             raise ValueError(
-                f"{shown(typed)} lacks a sign between {shown(last)} and {shown(token)}; write a product with *, "
-                "as in 2*x."
+                f"{shown(typed)} lacks a sign between {shown(last)} and {shown(token)}; "
+                "write a product with *, as in 2*x."
             )
         tokens.append(token)
     return tokens

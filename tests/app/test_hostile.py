@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
 from app.player import Message
 from app.request import LONGEST, MOST_RACERS, MOST_STEPS, RaceRequest
@@ -357,5 +358,20 @@ def test_what_no_browser_can_send_ends_the_session_of_who_sent_it(address: str, 
             assert (bystander.meta["steps"], bystander.faults) == (41, [])
         async with Learner.join(address, GOOD) as again:
             assert (again.meta["steps"], again.faults) == (30, [])
+
+    asyncio.run(meet())
+
+
+def test_a_message_of_forty_megabytes_is_not_read(address: str) -> None:
+    async def flood(villain: Learner) -> None:
+        await villain.send(json.dumps({"asked": "x" * 40_000_000}))
+        await villain.hear()
+
+    async def meet() -> None:
+        async with Learner.join(address, GOOD) as villain, Learner.join(address, GOOD) as bystander:
+            with pytest.raises(ConnectionClosedError, match="too big"):
+                await flood(villain)
+            await bystander.ask("steps=41")
+            assert (bystander.meta["steps"], bystander.faults) == (41, [])
 
     asyncio.run(meet())

@@ -2,10 +2,11 @@
 
     python -m tests.benchmarks.classroom [part …] [--seconds 30] [--json FILE]
 
-Parts: `class` (40 learners), `hammer` (20, and then the same 20 beside one who sends hostile messages as fast
-as they are answered). A learner is a websocket that speaks Streamlit's own messages as the browser does: it
-sends what the player would send and waits for the packet that answers it. The time is from the moment a
-change is due to the arrival of its answer, so that a server that falls behind cannot hide it.
+Parts: `class` (40 learners), `maps` (20 who look at basin maps, made anew at each change) and `hammer` (20,
+and then the same 20 beside one who sends hostile messages as fast as they are answered). A learner is a
+websocket that speaks Streamlit's own messages as the browser does: it sends what the player would send and
+waits for the packet that answers it. The time is from the moment a change is due to the arrival of its
+answer, so that a server that falls behind cannot hide it.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from tests.benchmarks.playground import health, quantiles
 from tests.e2e.conftest import start_server
 
 LEARNERS = 40
-BESIDE_A_HAMMER = 20
+FEWER = 20  # with maps, or beside a hammer
 GOAL_MS = 100
 
 # What is being looked at, and which learning rates a hand moves it through.
@@ -81,9 +82,16 @@ class Learner:
         self._state = BackMsg()
         self._turn = 0
         self._grids: list[str] = []
+        self._have: dict[str, str] = {}
         self.meta: dict[str, Any] = {}  # of the last packet
         self.bytes = 0
+        self.maps = 0  # how many different basin maps have come
         self.faults: list[str] = []  # what Streamlit says instead of a page
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is still being worked out, so that the player would ask again."""
+        return any(head.get("pending") for head in self.meta.get("work", {}).values())
 
     @classmethod
     @asynccontextmanager
@@ -102,6 +110,7 @@ class Learner:
         """Ask as the player does, and wait for the answer; return when it came, by time.perf_counter."""
         self._turn += 1
         message = {"query": query, "settled": settled, "grids": self._grids[-4:], "turn": self._turn}
+        message["have"] = self._have
         await self.send(json.dumps({"asked": message}))
         arrived = await self.hear(lambda: self.meta.get("turn") == self._turn)
         await self.hear()  # the run that answered ends
@@ -146,14 +155,20 @@ class Learner:
         grid = self.meta.get("grid")
         if grid and not grid.get("coarse"):
             self._grids.append(grid["id"])
+        for kind, head in self.meta.get("work", {}).items():
+            if "id" in head and self._have.get(kind) != head["id"]:
+                self._have[kind] = head["id"]
+                self.maps += kind == "basin"
         if self.meta["address"]:  # as address.js writes it into the address bar
             state.query_string = self.meta["address"]
 
 
-async def study(address: str, seed: int, seconds: float, learners: int, times: list[float]) -> int:
-    """Change something every second; add a time in ms for each change. Return the bytes it received."""
+async def study(
+    address: str, seed: int, seconds: float, learners: int, look: str, times: list[float]
+) -> Learner:
+    """Change something every second; add a time in ms for each change."""
     random_ = random.Random(seed)
-    question = QUESTIONS[seed % len(QUESTIONS)]
+    question = QUESTIONS[seed % len(QUESTIONS)] + look
 
     def wish() -> str:
         a, b = 10 ** random_.uniform(-4, -3), 10 ** random_.uniform(-2, -0.5)
@@ -161,15 +176,18 @@ async def study(address: str, seed: int, seconds: float, learners: int, times: l
 
     async with Learner.join(address) as learner:
         await learner.ask(wish())  # its surface has come
-        begun = learner.bytes
+        learner.bytes = 0
         start = time.perf_counter() + 1 + seed / learners  # spread over the second, as a class is
         for tick in range(int(seconds)):
             due = start + tick
             await asyncio.sleep(max(0, due - time.perf_counter()))
-            # Two of three changes are a hand still moving, the third is where it lets go.
-            times.append(1000 * (await learner.ask(wish(), settled=tick % 3 == 2) - due))
+            query, settled = wish(), tick % 3 == 2  # of three changes two are made by a hand that still moves
+            times.append(1000 * (await learner.ask(query, settled) - due))
             assert not learner.meta["notices"], learner.meta["notices"]
-        return learner.bytes - begun
+            while learner.pending and time.perf_counter() < due + 0.8:
+                await asyncio.sleep(0.06)  # as player.js does
+                await learner.ask(query, settled)
+        return learner
 
 
 async def hammer(address: str, stop: asyncio.Event) -> int:
@@ -184,7 +202,7 @@ async def hammer(address: str, stop: asyncio.Event) -> int:
 
 
 async def lesson(
-    address: str, pid: int, learners: int, seconds: float, hostile: bool = False
+    address: str, pid: int, learners: int, seconds: float, look: str, hostile: bool
 ) -> dict[str, Any]:
     """Let a class work; return its figures and what the server needed."""
     server, own = psutil.Process(pid), psutil.Process()
@@ -192,8 +210,8 @@ async def lesson(
     times: list[float] = []
     used, own_used, began = _cpu(server), _cpu(own), time.perf_counter()
     villain = asyncio.create_task(hammer(address, stop)) if hostile else None
-    received = await asyncio.gather(
-        *(study(address, seed, seconds, learners, times) for seed in range(learners))
+    done = await asyncio.gather(
+        *(study(address, seed, seconds, learners, look, times) for seed in range(learners))
     )
     elapsed = time.perf_counter() - began
     stop.set()
@@ -202,7 +220,8 @@ async def lesson(
         "seconds": seconds,
         **quantiles(times),
         "slowest_ms": max(times),
-        "kb_per_answer": sum(received) / len(times) / 1000,
+        "kb_a_change": sum(learner.bytes for learner in done) / len(times) / 1000,
+        "maps_a_second": sum(learner.maps for learner in done) / elapsed,
         "server_rss_mib": server.memory_info().rss / 2**20,
         "server_cores": (_cpu(server) - used) / elapsed,
         "clients_cores": (_cpu(own) - own_used) / elapsed,
@@ -217,33 +236,33 @@ def _cpu(process: psutil.Process) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=["class", "hammer", []], metavar="part")
+    parser.add_argument("parts", nargs="*", choices=["class", "maps", "hammer", []], metavar="part")
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    parts = args.parts or ["class", "hammer"]
+    parts = args.parts or ["class", "maps", "hammer"]
     result: dict[str, Any] = {"machine": machine("streamlit", "numba", "websockets")}
     with tempfile.TemporaryDirectory() as folder:
         process, address = start_server(Path(folder), Path(folder) / "server.log")
         try:
             health(process, address)
             time.sleep(8)  # every rule and surface is compiled, as in a server that runs since the morning
-            plan = []
+            plan: list[tuple[str, int, str, bool]] = []
             if "class" in parts:
-                plan.append(("class", LEARNERS, False))
+                plan.append(("class", LEARNERS, "", False))
+            if "maps" in parts:
+                plan.append(("with_maps", FEWER, "&show=basin", False))
             if "hammer" in parts:
-                plan += [
-                    ("beside_nobody", BESIDE_A_HAMMER, False),
-                    ("beside_a_hammer", BESIDE_A_HAMMER, True),
-                ]
-            for name, learners, hostile in plan:
-                found = asyncio.run(lesson(address, process.pid, learners, args.seconds, hostile))
+                plan += [("beside_nobody", FEWER, "", False), ("beside_a_hammer", FEWER, "", True)]
+            for name, learners, look, hostile in plan:
+                found = asyncio.run(lesson(address, process.pid, learners, args.seconds, look, hostile))
                 result[name] = found
                 print(
                     f"{name.replace('_', ' '):16}{learners} learners  p50 {found['p50_ms']:.0f}  "
                     f"p95 {found['p95_ms']:.0f}  slowest {found['slowest_ms']:.0f} ms  "
                     f"goal p95 ≤ {GOAL_MS}   server {found['server_cores']:.2f} cores, "
                     f"{found['server_rss_mib']:.0f} MiB; clients {found['clients_cores']:.2f} cores; "
+                    f"{found['maps_a_second']:.1f} maps a second; "
                     f"{found['hostile_messages']} hostile messages",
                     flush=True,
                 )
