@@ -19,7 +19,7 @@ RACERS = [
 
 
 def test_payload_unpacks_to_the_race() -> None:
-    result = race(RACERS, "rosenbrock", steps=120)
+    result = race(RACERS, "rosenbrock", steps=120, schedule="cosine")
     meta, tracks = payload(result)
     json.dumps(meta, allow_nan=False)
     numbers = np.frombuffer(tracks, "<f4")
@@ -39,7 +39,9 @@ def test_payload_unpacks_to_the_race() -> None:
         assert racer["direction"] in racer["slots"]
         assert racer["rows"][0]["slot"] == "g"
         assert racer["rows"][-1]["slot"] == "update"
-    assert at == numbers.size
+        np.testing.assert_allclose(walk.lr, walk.racer.values["lr"] * numbers[at:][-120:], rtol=1e-6)
+    assert meta["conditions"]["schedule"] == "cosine"
+    assert at + meta["steps"] == numbers.size  # the schedule's factors end it
 
 
 def test_the_same_steps_elsewhere_are_said_in_the_fields_own_signs() -> None:
