@@ -60,11 +60,6 @@ class Compiler:
             late.cancel()
         self._compiled += 1
 
-    def stop(self) -> None:
-        """End the process."""
-        with self._lock:
-            self._stop()
-
     def _stop(self) -> None:
         process, self._process, self._compiled = self._process, None, 0
         if process is None:

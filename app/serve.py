@@ -20,12 +20,7 @@ def serve(host: str, port: int | None, browser: bool) -> None:
         ValueError: the port is taken, or the host is none of this machine's addresses.
     """
     port = _free_port(host, port)
-    from app.compiler import Compiler
-    from app.warm import warm_all
-    from optimizers import kernels
-
-    kernels.elsewhere = Compiler()
-    Thread(target=warm_all, daemon=True).start()  # beside Streamlit's own start-up
+    Thread(target=_prepare, daemon=True).start()  # beside Streamlit's own start-up
 
     from streamlit import config
     from streamlit.web import bootstrap
@@ -41,6 +36,16 @@ def serve(host: str, port: int | None, browser: bool) -> None:
         options["server_allowedHosts"] = ["*"]
     bootstrap.load_config_options(options)
     bootstrap.run(str(MAIN), False, [], options)
+
+
+def _prepare() -> None:
+    """Load the engine, whose kernels are compiled in another process from here on."""
+    from app.compiler import Compiler
+    from app.warm import warm_all
+    from optimizers import kernels
+
+    kernels.elsewhere = Compiler()
+    warm_all()
 
 
 def _free_port(host: str, port: int | None) -> int:

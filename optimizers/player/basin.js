@@ -1,6 +1,6 @@
 // Where the chosen racer ends from every start, as tints between the map and the ink.
 
-import { element, write } from "./dom.js";
+import { element } from "./dom.js";
 import { colorOf, formatSetting } from "./race.js";
 
 // One a minimum, as in the pictures of optimizers.figures: told apart by lightness too, for every eye.

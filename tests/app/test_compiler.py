@@ -24,7 +24,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Compi
     monkeypatch.setattr(kernels, "_folder", lambda: tmp_path)
     monkeypatch.setattr(kernels, "elsewhere", made)
     yield made
-    made.stop()
+    made._stop()
 
 
 def formula(number: int) -> str:
