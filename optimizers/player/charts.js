@@ -307,6 +307,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
         dot.style.cssText = `border-color:${color};background:${own.racer.hollow ? theme.paper : color}`;
         mark.style.transform = `translate(${scale.x(step)}px,${scale.y(own.y[step])}px)`;
         mark.classList.toggle("left", scale.x(step) > scale.area.right - 60);
+        mark.classList.toggle("low", scale.y(own.y[step]) < scale.area.top + 16); // else the value stands in the heading
         write(value, `${formatNumber(own.y[step], 3)}×`);
       },
       /** The line at a step, in the chart under the hand with everybody's value; null takes it away. */

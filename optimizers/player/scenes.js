@@ -29,7 +29,7 @@ export function createScenes({ scenes, choose }) {
 export function createCaption({ scenes, onDismiss }) {
   const said = element("span");
   const close = element("button.close", { type: "button", "aria-label": "Dismiss", title: "Dismiss", onclick: dismiss }, icon("close"));
-  const node = element("p.caption", { role: "note" }, said, close);
+  const node = element("p.scene-caption", { role: "note" }, said, close);
   let read = ""; // what one has dismissed
 
   function dismiss() {

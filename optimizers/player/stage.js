@@ -42,6 +42,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
   let offsets = new Map(); // label key -> its offset at the last draw
   let look = null;
   let laid = ""; // the view the tracks are laid out in
+  let seen = null; // the window they were laid out for
 
   /**
    * The sheet fills the node and shows the surface's bounds at one scale for both axes, so that right angles stay right;
@@ -271,8 +272,9 @@ export function createStage({ onPlace, onWindow, refresh }) {
   else ink.addEventListener("pointermove", (event) => read({ x: event.offsetX, y: event.offsetY }));
   ink.addEventListener("pointerleave", () => read(null));
 
-  /** The tracks in the pixels of the present view. */
+  /** The tracks in the pixels of the present view. The page is measured here: not at every frame. */
   function lay() {
+    seen = look.window;
     if (!fit()) return;
     const key = `${view.width} ${view.height} ${view.bounds}`;
     if (key === laid) return;
@@ -303,7 +305,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
     draw({ at, full, chosen, theme: now, look: newLook, work = {}, over }) {
       if (!race || !view.width) return [];
       look = newLook;
-      lay(); // one may have zoomed
+      if (look.window !== seen) lay(); // one has zoomed
       if (!drawnTheme || !sameTheme(now, drawnTheme)) drawnTheme = theme = now;
       paper();
       basin.draw({ basin: look.show.includes("basin") ? work.basin : null, race, chosen, view, theme });

@@ -123,7 +123,7 @@ export function createSweep({ change, setLook, onCell }) {
     element("span.item", {}, least, ramp, most),
     element("span.item.diverged", {}, element("i.lost"), "diverges"),
     element("span.item", {}, element("i.ring"), "best"),
-    element("span.item", {}, element("i.now"), "now"));
+    element("span.item", {}, element("i.present"), "now"));
   const node = element("div.panel.sweep", {}, axes, canvas, readout, legend, sentence);
 
   let context = null;
