@@ -409,6 +409,8 @@ def _algebra() -> dict[str, Callable[..., Any]]:
             return sign(self.args[0])
 
     def share(own: Any, other: Any) -> Any:  # 1 where own is greater, ½ where both are equal, 0 else
+        if own == other:  # what is left of their difference is rounding
+            return Rational(1, 2)
         return (1 + sign(own - other)) / 2
 
     class maximum(Function):  # noqa: N801

@@ -374,6 +374,13 @@ def test_the_gradient_is_the_gradient(pair: Pair, x: float, y: float) -> None:
     assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-7)
 
 
+@pytest.mark.usefixtures("undistributed")
+@pytest.mark.parametrize("text", ["min(2+sin(x), 2+sin(x))", "max(x*y, x*y)"])
+def test_the_lesser_of_two_that_are_the_same_has_their_slope(text: str) -> None:
+    one = formula.read(text[4:-1].split(", ")[0])
+    assert _plain(formula.read(text))(1.0, -0.7) == pytest.approx(_plain(one)(1.0, -0.7), rel=1e-12)
+
+
 WORDS = ["x", "y", "pi", "e", "2", "0.5", "1e9", "(", ")", ",", "+", "-", "*", "/", "**", " ", "sin(", "max(",
          "lambda", "__import__(", "x.y", "'", '"', "\\", "[", "=", "\n", "\0", "²", "9" * 30]  # fmt: skip
 
