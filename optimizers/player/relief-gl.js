@@ -150,7 +150,7 @@ function build(gl, [vertex, fragment]) {
  *   map(canvas)                 what is printed on it
  *   paths(records)              every path's records
  *   ground(eye, look, fine)     draws the surface as `eye` sees it; look {paper, wall, line: [r, g, b] of 0 … 1, light, shade};
- *                               fine: with smooth edges, which takes longer
+ *                               fine: all its triangles and smooth edges, which takes longer
  *   begin(eye, look, anew)      one frame: the surface as it was or, where not anew, the lines drawn before as well …
  *   line(path)                  … and a line on it
  */
@@ -204,7 +204,7 @@ export function createCanvas(canvas) {
     }
   }
 
-  const solid = { points: gl.createBuffer(), order: gl.createBuffer(), array: gl.createVertexArray(), counts: [0, 0, 0], plan: [1, 1] };
+  const solid = { points: gl.createBuffer(), order: gl.createBuffer(), array: gl.createVertexArray(), counts: [0, 0, 0, 0], plan: [1, 1] };
   gl.bindVertexArray(solid.array);
   gl.bindBuffer(gl.ARRAY_BUFFER, solid.points);
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, solid.order);
@@ -225,16 +225,19 @@ export function createCanvas(canvas) {
   }
 
   return {
-    solid({ points, triangles, walls, rim }, plan) {
+    solid({ points, triangles, rough, walls, rim }, plan) {
       gl.bindVertexArray(solid.array);
       gl.bindBuffer(gl.ARRAY_BUFFER, solid.points);
       gl.bufferData(gl.ARRAY_BUFFER, points, gl.STATIC_DRAW);
-      solid.counts = [triangles.length, walls.length, rim.length];
       solid.plan = plan;
-      gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, 4 * (triangles.length + walls.length + rim.length), gl.STATIC_DRAW);
-      gl.bufferSubData(gl.ELEMENT_ARRAY_BUFFER, 0, triangles);
-      gl.bufferSubData(gl.ELEMENT_ARRAY_BUFFER, 4 * triangles.length, walls);
-      gl.bufferSubData(gl.ELEMENT_ARRAY_BUFFER, 4 * (triangles.length + walls.length), rim);
+      const parts = [triangles, rough, walls, rim];
+      solid.counts = parts.map((part) => part.length);
+      gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, 4 * solid.counts.reduce((sum, count) => sum + count), gl.STATIC_DRAW);
+      let at = 0;
+      for (const part of parts) {
+        gl.bufferSubData(gl.ELEMENT_ARRAY_BUFFER, at, part);
+        at += 4 * part.length;
+      }
     },
     map(picture) {
       gl.activeTexture(gl.TEXTURE0);
@@ -268,7 +271,7 @@ export function createCanvas(canvas) {
       gl.clearColor(...paper, 1);
       gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
       const { program, uniforms } = ground;
-      const [triangles, walls, rim] = solid.counts;
+      const [triangles, rough, walls, rim] = solid.counts;
       gl.useProgram(program);
       gl.bindVertexArray(solid.array);
       gl.uniformMatrix4fv(uniforms.eye, false, eye.matrix);
@@ -279,13 +282,13 @@ export function createCanvas(canvas) {
       gl.uniform4f(uniforms.tone, 0, 0, 0, 0);
       gl.enable(gl.POLYGON_OFFSET_FILL); // so that the rim lies before its own faces
       gl.polygonOffset(1, 1);
-      gl.drawElements(gl.TRIANGLES, triangles, gl.UNSIGNED_INT, 0);
+      gl.drawElements(gl.TRIANGLES, fine ? triangles : rough, gl.UNSIGNED_INT, fine ? 0 : 4 * triangles);
       gl.uniform4f(uniforms.tone, ...wall, 1);
-      gl.drawElements(gl.TRIANGLES, walls, gl.UNSIGNED_INT, 4 * triangles);
+      gl.drawElements(gl.TRIANGLES, walls, gl.UNSIGNED_INT, 4 * (triangles + rough));
       gl.disable(gl.POLYGON_OFFSET_FILL);
       gl.uniform4f(uniforms.tone, ...line, 1);
       gl.uniform2f(uniforms.shade, 1, 1);
-      gl.drawElements(gl.LINES, rim, gl.UNSIGNED_INT, 4 * (triangles + walls));
+      gl.drawElements(gl.LINES, rim, gl.UNSIGNED_INT, 4 * (triangles + rough + walls));
       if (!fine) return;
       gl.bindFramebuffer(gl.READ_FRAMEBUFFER, sampled.frame);
       gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, kept.frame);

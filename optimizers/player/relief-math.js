@@ -100,7 +100,7 @@ export function heightAt({ columns, rows, across, deep, heights }, x, y) {
   return z || 0;
 }
 
-/** What the graphics card draws of a mesh: points (x, y, z and the normal), triangles, walls down to the base, and the rim. */
+/** What the graphics card draws of a mesh: points (x, y, z and the normal), triangles (and rough ones), walls down to the base, and the rim. */
 export function solidOf({ columns, rows, across, deep, heights }) {
   const count = columns * rows;
   const border = [];
@@ -123,16 +123,19 @@ export function solidOf({ columns, rows, across, deep, heights }) {
     }
   }
   const known = (k) => !Number.isNaN(heights[k]);
-  const triangles = [];
-  for (let j = 0; j < rows - 1; j++) {
-    for (let i = 0; i < columns - 1; i++) {
-      const k = j * columns + i;
-      if (known(k + 1) && known(k + columns)) {
-        if (known(k)) triangles.push(k, k + 1, k + columns);
-        if (known(k + columns + 1)) triangles.push(k + 1, k + columns + 1, k + columns);
+  const tiles = (wide) => { // two triangles over every `wide` quads each way, where all of f is known
+    const corners = [];
+    for (let j = 0; j < rows - 1; j += wide) {
+      for (let i = 0; i < columns - 1; i += wide) {
+        const k = j * columns + i;
+        const [right, over] = [k + wide, k + wide * columns];
+        if (!known(right) || !known(over)) continue;
+        if (known(k)) corners.push(k, right, over);
+        if (known(over + wide)) corners.push(right, over + wide, over);
       }
     }
-  }
+    return Uint32Array.from(corners);
+  };
   const walls = [];
   const rim = [];
   border.forEach((k, n) => {
@@ -148,7 +151,7 @@ export function solidOf({ columns, rows, across, deep, heights }) {
     rim.push(top, beside, top + 1, beside + 1);
     if (k === 0 || k === columns - 1 || k === count - 1 || k === count - columns) rim.push(top, top + 1);
   });
-  return { points, triangles: Uint32Array.from(triangles), walls: Uint32Array.from(walls), rim: Uint32Array.from(rim) };
+  return { points, triangles: tiles(1), rough: tiles(2), walls: Uint32Array.from(walls), rim: Uint32Array.from(rim) };
 }
 
 /** An eye, to be aimed before every picture; made once, so that a frame allocates nothing. */

@@ -76,7 +76,8 @@ def picture(page: Page) -> str:
 def drawn_again(page: Page) -> None:
     """Wait until what has changed is drawn."""
     page.evaluate(
-        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+        """() => new Promise((done) =>
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"""
     )
 
 
