@@ -44,14 +44,14 @@ def test_a_scene_opens_and_says_what_to_look_at(open_page: OpenPage) -> None:
     assert focused(page, "[data-scene=two-over-l]")
     page.keyboard.press("Enter")
     page.wait_for_function("window.__adamscope.player.race.surface.name === 'quadratic'")
-    expect(page.locator(".caption")).to_have_text(scene.watch)
+    expect(page.locator(".scene-caption")).to_have_text(scene.watch)
     expect(page.locator(".drop:popover-open")).to_have_count(0)
     page.wait_for_function("location.search.includes('scene=two-over-l')")
     page.keyboard.press("End")
     page.reload()
-    expect(ready(page).locator(".caption")).to_have_text(scene.watch)
+    expect(ready(page).locator(".scene-caption")).to_have_text(scene.watch)
     page.get_by_label("Surface", exact=True).select_option("booth")
-    expect(page.locator(".caption")).to_be_hidden()  # it was about another race
+    expect(page.locator(".scene-caption")).to_be_hidden()  # it was about another race
     page.wait_for_function("!location.search.includes('scene=')")
 
 
@@ -84,7 +84,7 @@ def test_a_teachers_link_hides_and_locks(open_page: OpenPage) -> None:
     assert wide is not None
 
     page = ready(open_page("/?" + urlsplit(link).query))
-    expect(page.locator(".caption")).to_contain_text("Your teacher has set some of the controls.")
+    expect(page.locator(".scene-caption")).to_contain_text("Your teacher has set some of the controls.")
     stage = page.locator(".sheet").bounding_box()
     assert stage is not None
     assert stage["width"] > wide["width"] + 200  # the stage has taken the column's room
@@ -102,8 +102,8 @@ def test_a_teachers_link_hides_and_locks(open_page: OpenPage) -> None:
         page.keyboard.press("Tab")
         seen |= {name for name in (".scrub", ".round", ".word", ".do") if focused(page, name)}
     assert seen == {".word"}
-    page.locator(".caption button").click()
-    expect(page.locator(".caption")).to_be_hidden()
+    page.locator(".scene-caption button").click()
+    expect(page.locator(".scene-caption")).to_be_hidden()
     page.get_by_title("Zoom in (+)").click()  # what is open stays so, and the link stays closed
     page.wait_for_function("location.search.includes('window=')")
     assert address(page)["lock"] == ["start,timeline"]
