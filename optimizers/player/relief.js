@@ -356,7 +356,8 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
 
   function reset() {
     zoom = 1;
-    onTurn(LOOK.camera, true);
+    camera = LOOK.camera;
+    onTurn(camera, true);
   }
 
   ink.addEventListener("pointerdown", (event) => {
@@ -390,8 +391,10 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const stride = event.shiftKey ? 3 * STRIDE : STRIDE;
     const turn = { ArrowLeft: [stride, 0], ArrowRight: [-stride, 0], ArrowUp: [0, stride], ArrowDown: [0, -stride] }[event.key];
-    if (turn) onTurn(turned(camera, ...turn), true);
-    else if (event.key === "Home") reset();
+    if (turn) {
+      camera = turned(camera, ...turn); // the next key may come before the next picture
+      onTurn(camera, true);
+    } else if (event.key === "Home") reset();
     else return;
     event.preventDefault();
     event.stopPropagation();
