@@ -367,3 +367,14 @@ export function recordAt({ data }, { first, count }, step) {
   }
   return first + low;
 }
+
+/** The point nearest to `point` on the piece that begins at a record: what grows bit by bit is the piece itself. */
+export function onPiece({ data }, record, point) {
+  const at = RECORD * record;
+  if (!data[at + 5]) return point;
+  const way = [0, 1, 2].map((k) => data[at + RECORD + k] - data[at + k]);
+  const size = way[0] ** 2 + way[1] ** 2 + way[2] ** 2;
+  const along = way.reduce((sum, part, k) => sum + part * (point[k] - data[at + k]), 0);
+  const share = size ? Math.max(0, Math.min(1, along / size)) : 0;
+  return way.map((part, k) => data[at + k] + part * share);
+}

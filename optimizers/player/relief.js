@@ -8,7 +8,7 @@ import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./path
 import { colorOf, formatSetting } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
 import {
-  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, PLAN, planOf, project, recordAt, reliefScale, solidOf,
+  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, onPiece, PLAN, planOf, project, recordAt, reliefScale, solidOf,
 } from "./relief-math.js";
 import { drawMap, mapScale } from "./surface.js";
 import { sameTheme } from "./theme.js";
@@ -188,9 +188,9 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       line.from = anew ? -1 : line.to;
       line.to = at[k];
       line.tips.copyWithin(0, 3);
-      line.tips.set(pointOf(tracks[k], at[k]), 3);
       line.start = recordAt(records, line, line.from);
       line.end = recordAt(records, line, line.to);
+      line.tips.set(onPiece(records, line.end, pointOf(tracks[k], at[k])), 3);
       card.line(line);
       if (!full) return;
       line.place += lines.length;

@@ -155,7 +155,7 @@ def test_it_plays_in_step(open_page: OpenPage) -> None:
         page.keyboard.press(",")
     page.wait_for_function(f"{PLAYER}.at[0] === 5")
     drawn_again(page)
-    assert pixels(page)["colored"] == pytest.approx(start, rel=0.15)  # and back
+    assert pixels(page)["colored"] == pytest.approx(start, rel=0.02)  # and back
 
 
 def test_without_webgl_it_says_so(open_page: OpenPage) -> None:
