@@ -9,8 +9,8 @@ const COLUMNS = 129; // of the mesh
 const ROWS = 97;
 const DISTANCE = 3.4; // of the eye from the middle: far enough that parallels stay nearly so
 const DEPTH = 1.6; // half the depth that is drawn, around the middle
-const REST = 1.5; // on the plan's pixels; shorter moves join the next, so a racer at rest costs nothing
-const STRAIGHT = 0.001; // how far a path may lie beside the straight piece drawn for it
+const REST = 3; // on the plan's pixels; shorter moves join the next, so a racer at rest costs nothing
+const STRAIGHT = 0.0015; // how far a path may lie beside the straight piece drawn for it
 const LONGEST = 0.12; // of such a piece
 const MOST_HELD = 24; // points left out of one
 const MOST_PIECES = 4000; // of one path, beyond its own steps
@@ -366,4 +366,15 @@ export function recordAt({ data }, { first, count }, step) {
     else high = middle - 1;
   }
   return first + low;
+}
+
+/** The point nearest to `point` on the piece that begins at a record: what grows bit by bit is the piece itself. */
+export function onPiece({ data }, record, point) {
+  const at = RECORD * record;
+  if (!data[at + 5]) return point;
+  const way = [0, 1, 2].map((k) => data[at + RECORD + k] - data[at + k]);
+  const size = way[0] ** 2 + way[1] ** 2 + way[2] ** 2;
+  const along = way.reduce((sum, part, k) => sum + part * (point[k] - data[at + k]), 0);
+  const share = size ? Math.max(0, Math.min(1, along / size)) : 0;
+  return way.map((part, k) => data[at + k] + part * share);
 }

@@ -8,7 +8,7 @@ import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./path
 import { colorOf, formatSetting } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
 import {
-  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, PLAN, planOf, project, recordAt, reliefScale, solidOf,
+  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, onPiece, PLAN, planOf, project, recordAt, reliefScale, solidOf,
 } from "./relief-math.js";
 import { drawMap, mapScale } from "./surface.js";
 import { sameTheme } from "./theme.js";
@@ -188,9 +188,9 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       line.from = anew ? -1 : line.to;
       line.to = at[k];
       line.tips.copyWithin(0, 3);
-      line.tips.set(pointOf(tracks[k], at[k]), 3);
       line.start = recordAt(records, line, line.from);
       line.end = recordAt(records, line, line.to);
+      line.tips.set(onPiece(records, line.end, pointOf(tracks[k], at[k])), 3);
       card.line(line);
       if (!full) return;
       line.place += lines.length;
@@ -356,7 +356,8 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
 
   function reset() {
     zoom = 1;
-    onTurn(LOOK.camera, true);
+    camera = LOOK.camera;
+    onTurn(camera, true);
   }
 
   ink.addEventListener("pointerdown", (event) => {
@@ -390,8 +391,10 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const stride = event.shiftKey ? 3 * STRIDE : STRIDE;
     const turn = { ArrowLeft: [stride, 0], ArrowRight: [-stride, 0], ArrowUp: [0, stride], ArrowDown: [0, -stride] }[event.key];
-    if (turn) onTurn(turned(camera, ...turn), true);
-    else if (event.key === "Home") reset();
+    if (turn) {
+      camera = turned(camera, ...turn); // the next key may come before the next picture
+      onTurn(camera, true);
+    } else if (event.key === "Home") reset();
     else return;
     event.preventDefault();
     event.stopPropagation();

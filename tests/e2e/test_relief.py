@@ -134,6 +134,7 @@ def test_it_turns_by_hand_and_by_keys_and_the_address_keeps_it(open_page: OpenPa
 
 def test_it_plays_in_step(open_page: OpenPage) -> None:
     page = ready(open_page("/?o=adam(lr=0.1)&step=5&stage=relief&camera=350,60"))
+    settled(page)  # fonts have come, and the stage has its size
     start = pixels(page)["colored"]
     for _ in range(25):
         page.keyboard.press(".")
