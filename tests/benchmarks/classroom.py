@@ -12,6 +12,7 @@ answer, so that a server that falls behind cannot hide it.
 import argparse
 import asyncio
 import json
+import multiprocessing
 import random
 import struct
 import tempfile
@@ -190,15 +191,17 @@ async def study(
         return learner
 
 
-async def hammer(address: str, stop: asyncio.Event) -> int:
-    """Send hostile messages, each as soon as the one before is answered; return how many."""
-    sent = 0
-    async with Learner.join(address) as learner:
-        while not stop.is_set():
-            await learner.send(HOSTILE[sent % len(HOSTILE)])
-            await learner.hear()
-            sent += 1
-    return sent
+def hammer(address: str, stop: Any, sent: Any) -> None:
+    """Send hostile messages, each once the one before is answered, and count them: a process of its own."""
+
+    async def strike() -> None:
+        async with Learner.join(address) as learner:
+            while not stop.is_set():
+                await learner.send(HOSTILE[sent.value % len(HOSTILE)])
+                await learner.hear()
+                sent.value += 1
+
+    asyncio.run(strike())
 
 
 async def lesson(
@@ -206,15 +209,22 @@ async def lesson(
 ) -> dict[str, Any]:
     """Let a class work; return its figures and what the server needed."""
     server, own = psutil.Process(pid), psutil.Process()
-    stop = asyncio.Event()
+    processes = multiprocessing.get_context("spawn")
+    stop, sent = processes.Event(), processes.Value("q", 0)
+    villain = processes.Process(target=hammer, args=(address, stop, sent))
+    if hostile:
+        villain.start()
+        while not sent.value:  # it has come
+            await asyncio.sleep(0.1)
     times: list[float] = []
     used, own_used, began = _cpu(server), _cpu(own), time.perf_counter()
-    villain = asyncio.create_task(hammer(address, stop)) if hostile else None
     done = await asyncio.gather(
         *(study(address, seed, seconds, learners, look, times) for seed in range(learners))
     )
     elapsed = time.perf_counter() - began
     stop.set()
+    if hostile:
+        villain.join()
     return {
         "learners": learners,
         "seconds": seconds,
@@ -225,7 +235,7 @@ async def lesson(
         "server_rss_mib": server.memory_info().rss / 2**20,
         "server_cores": (_cpu(server) - used) / elapsed,
         "clients_cores": (_cpu(own) - own_used) / elapsed,
-        "hostile_messages": await villain if villain else 0,
+        "hostile_messages": sent.value,
     }
 
 
