@@ -36,6 +36,7 @@ export function createInside({ clock }) {
   let rows = []; // {slot, root, cells} or {factors}
   let lines = [];
   let family = "";
+  let wide = ""; // the formula's width in ems
   let shown = ""; // step and racer in the table
   let said = { key: null, since: 0 };
   const ruler = document.createElement("canvas").getContext("2d");
@@ -128,7 +129,8 @@ export function createInside({ clock }) {
       write(line.sum, `${name} = ${sum}${put ? `${plain(moved.axes[axis].value, 4)}, at the edge ` : ""}`);
       write(line.result, still ? "—" : formatNumber(racer.value("update", k, axis)));
     });
-    formula.style.setProperty("--ems", Math.max(...lines.map(ems)));
+    const width = Math.max(...lines.map(ems)).toFixed(2);
+    if (width !== wide) formula.style.setProperty("--ems", (wide = width)); // a new one costs a layout
     fillSheet();
     const clocked = performance.now();
     const hold = clock.playing && clocked - said.since < LINGER ? said.key : null;

@@ -245,9 +245,13 @@ def test_slow_motion_goes_through_the_stages_and_back(open_page: OpenPage) -> No
     page.wait_for_function(READY)
     seen = []
     for _ in range(10):
-        seen.append(stage_of(page)[1])
+        was = stage_of(page)
+        seen.append(was[1])
         page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(40)  # a frame
+        page.wait_for_function(
+            "([node, [step, stage]]) => node.dataset.step !== step || node.dataset.stage !== stage",
+            arg=[panel.element_handle(), was],
+        )
     assert seen == [
         *("decay m", "decay v", "show g", "grow m", "grow v", "correct m", "correct v"),
         *("divide", "resultant", "move"),
