@@ -82,7 +82,7 @@ class RaceRequest:
     by: str = "step"  # what all racers have the same of at a moment
     off: tuple[int, ...] = ()  # racers that are hidden
     stage: str = "flat"
-    camera: Point = (35.0, 30.0)  # of the relief: azimuth and elevation, degrees
+    camera: Point = (335.0, 48.0)  # of the relief: azimuth and elevation, degrees
     window: Window | None = None  # the part of the plane that is looked at; None: the surface's bounds
     levels: int = 0  # contour lines; 0: as many as suit the surface
     scale: str = "log"  # of the heights between them

@@ -26,7 +26,7 @@ export function createConditions({ change, setLook, onOpen, catalog }) {
   const schedule = element("div.schedule");
   const curve = element("div.curve", { "aria-hidden": "true" });
   const cursor = element("i");
-  const factor = element("p.factor");
+  const factor = element("p.lr-factor");
   const rest = element("div");
   const body = element("div.body", { hidden: true }, schedule, element("div.drawn", {}, curve, cursor), factor, rest);
   const node = element("section.conditions", { "data-part": "conditions", "aria-label": "Conditions" }, button, body);

@@ -8,7 +8,7 @@ export const LOOK = {
   by: "step", // what all racers have the same of at a moment
   off: [], // hidden racers
   stage: "flat",
-  camera: [35, 30], // of the relief: azimuth, elevation, degrees
+  camera: [335, 48], // of the relief: azimuth, elevation, degrees
   window: null, // the part of the plane that is looked at: x0, x1, y0, y1
   levels: 0, // contour lines; 0: as many as suit the surface
   scale: "log", // of the heights between them

@@ -82,7 +82,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     out: () => (relief ?? stage).zoom.out(),
     reset: () => (relief ?? stage).zoom.reset(),
   };
-  const save = send ? [] : [createSave({ race: () => race, canvases: () => [...stage.node.querySelectorAll("canvas")] })];
+  const save = send ? [] : [createSave({ race: () => race, canvases: () => [...(relief ?? stage).node.querySelectorAll(".sheet canvas")] })];
   const extras = [slow.button, ...(predict ? [predict.button] : []), ...save];
   const toolbar = layout === "compact" ? null : createToolbar({ setLook, layer, zoom, works: Boolean(send), extras });
   const timeline = createTimeline({
@@ -331,7 +331,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const off = look.off.filter((index) => index < question.racers.length);
     const now = { ...look, racer, off, speed: clock.speed, step: clock.playing ? null : step, loop: clock.loop };
     const whole = [...grids.values()].filter((field) => !field.coarse);
-    const have = Object.fromEntries(Object.entries(work).flatMap(([kind, { id, values }]) => (id && values !== undefined ? [[kind, id]] : [])));
+    const have = Object.fromEntries(Object.entries(work).flatMap(([kind, { id, values, pending }]) => (id && (values || !pending) ? [[kind, id]] : [])));
     messenger.ask({ query: queryOf(question, now), settled, grids: whole.map((field) => field.id), have, ...extra });
   }
 

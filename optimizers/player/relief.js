@@ -260,7 +260,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       items.push({ key: "start", text, x: origin.x, y: origin.y, gap: 8, color: theme.ink, optional: true });
     }
     const along = [];
-    for (const { track, k } of shown) {
+    for (const { track } of hand ? [] : shown) { // under a hand names keep to their markers, whatever they cross
       const points = pointsAlong([track], at, plan);
       for (let n = 0; n < points.length; n += 2) {
         const [wx, wy] = [(points[n] - plan.width / 2) / PLAN, (plan.height / 2 - points[n + 1]) / PLAN];

@@ -180,7 +180,7 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
     page.get_by_role("button", name="One step on").click()
     page.wait_for_timeout(50)
     assert picture(page) == later  # the same moment looks the same, from whichever side one comes
-    scrub = page.get_by_role("slider", name="Step")
+    scrub = page.get_by_role("slider", name="Step", exact=True)
     scrub.focus()
     page.keyboard.press("End")
     expect(heading).to_have_text("Inside the last step")  # no update leaves the end: the last one stays
@@ -452,7 +452,7 @@ def test_names_never_overlap_and_stay_on_the_map(open_page: OpenPage) -> None:
         page.get_by_label("Surface", exact=True).select_option(surface)
         settled(page)
         view = player(page, "view")
-        page.get_by_role("slider", name="Step").focus()
+        page.get_by_role("slider", name="Step", exact=True).focus()
         page.keyboard.press("Home")
         for _ in range(11):
             page.keyboard.press("PageUp")

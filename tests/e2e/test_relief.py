@@ -129,7 +129,7 @@ def test_it_turns_by_hand_and_by_keys_and_the_address_keeps_it(open_page: OpenPa
     assert player(page, "look.camera") == [45, 5]
     page.locator(".relief canvas.ink").focus()
     page.keyboard.press("Home")
-    assert player(page, "look.camera") == [35, 30]
+    assert player(page, "look.camera") == [335, 48]
 
 
 def test_it_plays_in_step(open_page: OpenPage) -> None:
@@ -196,7 +196,7 @@ def test_it_is_smooth_while_it_plays_and_turns(open_page: OpenPage) -> None:
     page = ready(open_page(EIGHT))
     page.wait_for_timeout(300)
 
-    def rate(turning: bool) -> float:
+    def rate(page: Page, turning: bool) -> float:
         frames, began = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
         if turning:
             page.locator(".relief canvas.ink").evaluate(TURN)
@@ -205,8 +205,13 @@ def test_it_is_smooth_while_it_plays_and_turns(open_page: OpenPage) -> None:
         later, ended = page.evaluate(f"[{PLAYER}.frames, performance.now()]")
         return float((later - frames) / (ended - began) * 1000)
 
-    for turning in (False, True):
-        rates = [rate(turning) for _ in range(2)]  # the better second of two: a busy machine disturbs one
-        assert player(page, "playing")
-        assert (player(page, "look.camera") == [35, 30]) != turning
-        assert max(rates) >= 50, (turning, rates)
+    rates = [rate(page, turning=False) for _ in range(2)]  # the better one: a busy machine disturbs one
+    assert player(page, "playing")
+    assert max(rates) >= 50, rates
+    page.close()
+    page = ready(open_page("/?surface=rosenbrock&stage=relief&loop=1"))
+    usual = player(page, "look.camera")
+    rates = [rate(page, turning=True) for _ in range(3)]  # in the first it finds out how quick the card is
+    assert player(page, "playing")
+    assert player(page, "look.camera") != usual
+    assert max(rates) >= 50, rates
