@@ -388,12 +388,12 @@ export function createCharts({ seekTo, setLook, onSettle }) {
 
   return {
     node,
-    update({ race: newRace, chosen: newChosen, theme: newTheme, look: newLook }) {
+    update({ race: newRace, chosen: newChosen, theme: newTheme, look: newLook, moving }) {
       if (newRace !== race) measured = new Map();
       [race, chosen, theme, look] = [newRace, newChosen, newTheme, newLook];
       if (x.length !== steps(race)) x = Float64Array.from({ length: steps(race) }, (_, k) => k);
       if (read && read.step > race.steps) read = null;
-      fit();
+      if (!moving || !figures.length) fit(); // under a hand there is as much room as before
       drawAll();
     },
     draw(newAt) {

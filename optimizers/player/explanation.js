@@ -17,6 +17,7 @@ export function createExplanation({ panels, charts, predict, onChoose, setLook }
   const node = element("section.inside", { "aria-label": "Inside the step" }, racers, kinds, holder, ...(charts ? [charts.node] : []));
   walk(kinds);
   let present = null;
+  let built = "";
 
   /** Arrow keys go from tab to tab. */
   function walk(list) {
@@ -34,6 +35,9 @@ export function createExplanation({ panels, charts, predict, onChoose, setLook }
   walk(racers);
 
   function build({ race, chosen, theme, look }) {
+    const key = JSON.stringify([chosen, theme.dark, look.off, race.racers.map(({ label, dash, hollow, light }) => [label, dash, hollow, light])]);
+    if (key === built) return;
+    built = key;
     const focused = racers.contains(node.getRootNode().activeElement);
     racers.replaceChildren(...race.racers.map((racer, index) => element(look.off.includes(index) ? "button.tab.off" : "button.tab", {
       type: "button", role: "tab", "aria-selected": String(index === chosen), tabindex: index === chosen ? 0 : -1,

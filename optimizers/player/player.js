@@ -32,6 +32,7 @@ const MOST_GRIDS = 4;
 const REST = 250; // ms a pause or a scrub must rest before it is told to Python
 const AGAIN = 60; // ms until one asks again for what is still being worked out
 const AGAIN_FILE = 400; // … for a file
+const MOVING = 90; // ms between two pictures of the charts and the timeline's marks while a hand moves the race
 const NARROW = 720; // px of the player's own width below which stage and numbers stand one above the other
 const WORKED_FOR = ["show", "panel", "sweep", "window"]; // what in a look Python must work for
 
@@ -68,6 +69,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let settling = 0; // timer
   let again = 0; // timer
   let told = null; // the notices on the screen, by meta.told: those one has dismissed do not come back
+  let marked = 0; // when charts and marks were drawn, ms
   let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
@@ -115,7 +117,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     ...(bar ? [bar.node] : []),
   );
 
-  const context = () => ({ race, chosen, theme, look, work });
+  const context = () => ({ race, chosen, theme, look, work, moving: full }); // moving: a hand is on the question
 
   function draw() {
     counts.draws += 1;
@@ -151,7 +153,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       if (grids.size > MOST_GRIDS) grids.delete(grids.keys().next().value);
     }
     const opening = race === null || meta.moved; // the first race, or another link on the same page
-    race = readRace(meta, next.tracks);
+    race = { ...readRace(meta, next.tracks), landmarks: race?.landmarks ?? [] };
     if (opening) look = readLook(meta.look);
     else look.step = meta.look?.step ?? null;
     clock.resize(race.steps);
@@ -234,21 +236,28 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   /** Everything but the stage, as the race and the look are now. */
   function refreshPanels() {
-    toolbar?.update(context());
-    bar?.update(context(), address);
-    caption?.update(look);
-    locks.apply(look);
+    if (!full) {
+      toolbar?.update(context());
+      bar?.update(context(), address);
+      caption?.update(look);
+      locks.apply(look);
+    }
     slow.update(context());
     explanation.update(context()); // a question to predict on may be opened here, which veils the rest
     const veiled = predict?.veiled === true;
     root.classList.toggle("veiled", veiled);
     timeline.node.inert = predict?.waiting === true;
     const field = grids.get(race.surface.grid) ?? null;
-    race.landmarks = veiled ? [] : landmarks(race, chosen, { off: look.off, field });
-    timeline.update(race, theme, pace, look.by);
+    const now = performance.now();
+    const rests = !full || now - marked > MOVING; // under a hand the stage goes before what stands around it
+    if (rests) {
+      marked = now;
+      race.landmarks = veiled ? [] : landmarks(race, chosen, { off: look.off, field });
+      timeline.update(race, theme, pace, look.by);
+    }
     if (!full) tell(veiled ? "" : summarize(race, { off: look.off, field }));
     explanation.draw(pace.at(clock.step)); // before the charts: they take the room the numbers leave
-    explanation.charts(context());
+    if (rests) explanation.charts(context());
   }
 
   /** The run in words, once nothing moves the question any more. */

@@ -84,12 +84,12 @@ export function createStage({ onPlace, onWindow, refresh }) {
     drawn = key;
   }
 
-  function stroke(q, racer, bold) {
+  function stroke(q, racer, bold, halo = true) {
     q.setLineDash([]);
     q.lineWidth = HALO + (bold ? 1 : 0);
     q.lineCap = "round";
     q.strokeStyle = theme.dark ? "rgba(20,22,26,.55)" : "rgba(255,255,255,.62)";
-    q.stroke();
+    if (halo) q.stroke();
     q.setLineDash(racer.dash);
     q.lineWidth = INK + (bold ? 0.5 : 0);
     q.lineCap = racer.dash.length && racer.dash.every((length) => length >= 1) ? "butt" : "round";
@@ -325,7 +325,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
         if (full) {
           q.globalAlpha = GHOST;
           trace(q, tracks[k], at[k], race.steps, view);
-          stroke(q, tracks[k].racer, false);
+          stroke(q, tracks[k].racer, false, false);
           q.globalAlpha = 1;
         }
         trace(q, tracks[k], 0, at[k], view);
