@@ -4,8 +4,7 @@ const PAUSE = 250; // ms without a newer one before it is rewritten: browsers al
 let writing = 0;
 
 /**
- * Let the address say `query` once it rests; "" leaves it as it is. Replaced, not pushed: the back button leaves the
- * page, as one expects.
+ * Let the address say `query` once it rests; "" leaves it as it is. Replaced, not pushed: a drag is no page to go back to.
  */
 export function writeAddress(query) {
   clearTimeout(writing);
@@ -14,4 +13,10 @@ export function writeAddress(query) {
   writing = setTimeout(() => {
     if (location.href === here) history.replaceState(history.state, "", `?${query}`); // else one has gone elsewhere
   }, PAUSE);
+}
+
+/** Another page altogether, such as a scene: the back button returns to what stood here before. */
+export function pushAddress(query) {
+  clearTimeout(writing);
+  history.pushState(history.state, "", `?${query}`);
 }

@@ -1,6 +1,6 @@
 // The player as a Streamlit component: the one module that knows its host.
 
-import { writeAddress } from "./address.js";
+import { pushAddress, writeAddress } from "./address.js";
 import { unpack } from "./packet.js";
 import { mount } from "./player.js";
 
@@ -16,7 +16,10 @@ export default function ({ data, parentElement, setStateValue }) {
     present.player.update(race);
   } else {
     const made = { send: (message) => setStateValue("asked", message) };
-    const send = meta.catalog ? (message) => made.send(message) : null;
+    const send = meta.catalog ? (message) => {
+      if (message.opened) pushAddress(message.query);
+      made.send(message);
+    } : null;
     made.player = mount(parentElement, race, { layout: meta.layout, height: meta.height, send });
     players.set(parentElement, made);
   }

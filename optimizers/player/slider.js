@@ -143,5 +143,9 @@ export function createChoice({ hyper, owner, onInput }) {
   return { node, show };
 }
 
-/** A value as racer notation writes it: True, False, 0.05, first. */
-export const notationOf = (value) => (value === true ? "True" : value === false ? "False" : String(value));
+/** A value as racer notation writes it: True, False, 0.05, first; what is typed and no word of it, in quotes. */
+export function notationOf(value) {
+  if (typeof value === "boolean") return value ? "True" : "False";
+  const text = String(value);
+  return /^[\w.+-]*$/.test(text) ? text : JSON.stringify(text);
+}
