@@ -138,7 +138,7 @@ def test_a_number_can_be_typed_and_a_bad_one_is_refused(page: Page) -> None:
     settled(page)
     expect(number).to_have_value("0.25")
     expect(page.get_by_role("status")).to_have_text("")
-    number.fill("fast")
+    number.fill("1/3, beta1=0.5")  # no number, and no second setting either
     number.press("Enter")
     settled(page)
     expect(page.get_by_role("status")).to_contain_text("lr of adam")

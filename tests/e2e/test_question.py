@@ -49,6 +49,14 @@ def menu(page: Page, racer: str, item: str) -> None:
     page.get_by_role("menuitem", name=item).click()
 
 
+def test_a_finger_finds_what_it_presses(open_page: OpenPage) -> None:
+    page = ready(open_page(TWO, viewport={"width": 820, "height": 1180}, has_touch=True, is_mobile=True))
+    pressed = page.locator(".question :is(button, input), .toolbar :is(button, select), .bar .word")
+    heights = pressed.evaluate_all("all => all.map(e => e.getBoundingClientRect().height).filter(h => h)")
+    assert len(heights) > 15
+    assert min(heights) >= 24
+
+
 def test_every_surface_stands_under_its_group(open_page: OpenPage) -> None:
     page = ready(open_page(TWO))
     groups = page.get_by_label("Surface", exact=True).evaluate(

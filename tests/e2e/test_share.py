@@ -55,6 +55,22 @@ def test_a_scene_opens_and_says_what_to_look_at(open_page: OpenPage) -> None:
     page.wait_for_function("!location.search.includes('scene=')")
 
 
+def test_back_returns_from_a_scene(open_page: OpenPage) -> None:
+    page = ready(open_page(STILL))
+    settled(page)
+    before = page.url
+    button(page, "Scenes")
+    page.locator("[data-scene=ravine]").click()
+    page.wait_for_function("window.__adamscope.player.race.surface.name === 'quadratic'")
+    page.go_back()
+    page.wait_for_function("window.__adamscope.player.race.surface.name === 'himmelblau'")
+    expect(page.locator(".scene-caption")).to_be_hidden()
+    assert player(page, "step") == 40
+    page.wait_for_function("(before) => location.href === before", arg=before)
+    page.go_forward()
+    page.wait_for_function("window.__adamscope.player.look.scene === 'ravine'")
+
+
 def test_a_link_is_copied_at_one_press(open_page: OpenPage) -> None:
     page = ready(open_page(STILL))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
