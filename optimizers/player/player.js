@@ -70,6 +70,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let again = 0; // timer
   let told = null; // the notices on the screen, by meta.told: those one has dismissed do not come back
   let marked = 0; // when charts and marks were drawn, ms
+  let eyes = null; // they wait until one has scrolled to the race
   let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
@@ -222,6 +223,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const wanted = look.stage === "relief" && !look.predict && !slow.open; // a guess and arrows belong to the map
     if (wanted === Boolean(relief)) return;
     if (relief) {
+      observer.unobserve(relief.node);
       relief.node.replaceWith(stage.node);
       relief.stop();
       relief = null;
@@ -319,7 +321,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   /** In a lesson a race waits until one has scrolled to it. */
   function whenSeen(action) {
     if (layout === "page") return action();
-    const eyes = new IntersectionObserver(([sight]) => {
+    eyes?.disconnect();
+    eyes = new IntersectionObserver(([sight]) => {
       if (!sight.isIntersecting) return;
       eyes.disconnect();
       action();
@@ -542,6 +545,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     destroy() {
       clock.stop();
       messenger?.stop();
+      eyes?.disconnect();
       clearTimeout(settling);
       clearTimeout(again);
       observer.disconnect();
