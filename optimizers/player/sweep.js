@@ -424,11 +424,11 @@ export function createSweep({ change, setLook, onCell }) {
   return {
     node,
     update(next) {
-      context = next;
       const given = next.work.sweep;
-      const mine = given?.values && given.racer.split("(")[0] === racer().name ? given : null;
+      const mine = given?.values && given.racer.split("(")[0] === next.race.racers[next.chosen].name ? given : null;
       // Another map comes, or none yet, while a hand is on this one: the pair it stands on is what it chose.
       if (hand && (mine?.x.name !== sweep.x.name || mine.y.name !== sweep.y.name)) rest();
+      context = next;
       const dark = picture && picture.dark !== next.theme.dark;
       if (mine && (mine.id !== sweep?.id || dark)) {
         sweep = mine;
