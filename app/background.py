@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from threading import Condition, Lock
+from threading import Condition, Event, Lock
 from typing import Any
 
 Progress = Callable[[int, int], None]  # (pieces done, of how many); raises StoppedError when nobody wants it
@@ -88,6 +88,15 @@ def kept() -> Kept:
     return Kept()
 
 
+_closing = Event()  # the server is stopping
+
+
+def close() -> None:
+    """Leave all that is under way or waits: the server stops, and must not wait for it."""
+    _closing.set()
+    _pool().shutdown(wait=False, cancel_futures=True)
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="adamscope-maps")
@@ -123,8 +132,12 @@ class Channel:
                 return
             self._waiting = wish
             if not self._queued:
-                self._queued = True
-                _pool().submit(self._work)
+                self._queue()
+
+    def _queue(self) -> None:
+        self._queued = not _closing.is_set()
+        if self._queued:
+            _pool().submit(self._work)
 
     def _answers(self, key: str) -> bool:
         return bool(
@@ -168,9 +181,9 @@ class Channel:
             self._run(wish)
         with self._changed:
             self._running = None
-            self._queued = self._waiting is not None
-            if self._queued:
-                _pool().submit(self._work)
+            self._queued = False
+            if self._waiting is not None:
+                self._queue()
             self._changed.notify_all()
 
     def _run(self, wish: Wish) -> None:
@@ -181,6 +194,8 @@ class Channel:
         except ValueError as problem:
             self._fail(wish, str(problem))
         except Exception:
+            if _closing.is_set():  # no thread and no process begins any more
+                return
             logging.getLogger(__name__).exception("A job failed: %s", wish.key)
             self._fail(wish, "This could not be computed; change something, and it is tried again.")
         else:
@@ -199,6 +214,8 @@ class Channel:
         with self._changed:
             self._done, self._of = done, of
             wish, wanted = self._running, self._wanted
+        if _closing.is_set():
+            raise StoppedError
         if wish is None or wish.key == wanted or (wish.brief and wanted):
             return
         if (time.monotonic() - self._began) * (of - done) / done > NEARLY:

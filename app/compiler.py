@@ -15,7 +15,7 @@ from threading import Lock, Timer
 
 MOST = 40  # kernels a process compiles, before a fresh one takes its place
 PATIENCE = 60.0  # seconds a kernel may take
-MOST_FAILURES = 3  # of processes, after which the server compiles for itself
+MOST_FAILURES = 3  # of processes in a row, after which the server compiles for itself
 
 
 class Compiler:
@@ -30,15 +30,20 @@ class Compiler:
         self._process: subprocess.Popen[str] | None = None
         self._compiled = 0
         self._failures = 0
+        self._closed = False
 
     def __call__(self, name: str, path: Path) -> None:
         """Compile a module, so that its result is on disk."""
         with self._lock:
+            if self._closed:
+                raise BrokenPipeError("The server is stopping.")
             if self._failures == MOST_FAILURES:
                 return
             try:
                 self._ask(f"{name}\t{path}\n")
             except OSError:
+                if self._closed:
+                    raise
                 self._failures += 1
                 logging.getLogger(__name__).exception("The process that compiles kernels stopped.")
                 self._stop()
@@ -59,6 +64,13 @@ class Compiler:
         finally:
             late.cancel()
         self._compiled += 1
+        self._failures = 0
+
+    def close(self) -> None:
+        """End at once, in the midst of a kernel as well: the server is stopping."""
+        self._closed = True
+        if process := self._process:
+            process.kill()
 
     def _stop(self) -> None:
         process, self._process, self._compiled = self._process, None, 0

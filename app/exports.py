@@ -8,6 +8,7 @@ when it takes too long, and with the server, because the pipe between the two cl
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -132,6 +133,9 @@ class _Export:
             self._wait_for(folder)
         except OSError:
             self.problem = f"The .{self.kind} could not be made: the server found no room for it."
+        except Exception:
+            logging.getLogger(__name__).exception("An export failed: .%s", self.kind)
+            self.problem = f"The .{self.kind} could not be made; try another kind of file."
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from app.compiler import Compiler
+
 MAIN = Path(__file__).with_name("main.py")
 
 
@@ -20,7 +22,8 @@ def serve(host: str, port: int | None, browser: bool) -> None:
         ValueError: the port is taken, or the host is none of this machine's addresses.
     """
     port = _free_port(host, port)
-    Thread(target=_prepare, daemon=True).start()  # beside Streamlit's own start-up
+    compiler = Compiler()
+    Thread(target=_prepare, args=(compiler,), daemon=True).start()  # beside Streamlit's own start-up
 
     from streamlit import config
     from streamlit.web import bootstrap
@@ -35,16 +38,21 @@ def serve(host: str, port: int | None, browser: bool) -> None:
     if host not in ("127.0.0.1", "localhost", "::1"):  # asked to be open: by whatever name others reach it
         options["server_allowedHosts"] = ["*"]
     bootstrap.load_config_options(options)
-    bootstrap.run(str(MAIN), False, [], options)
+    try:
+        bootstrap.run(str(MAIN), False, [], options)
+    finally:
+        from app import background
+
+        compiler.close()
+        background.close()
 
 
-def _prepare() -> None:
+def _prepare(compiler: Compiler) -> None:
     """Load the engine, whose kernels are compiled in another process from here on."""
-    from app.compiler import Compiler
     from app.warm import warm_all
     from optimizers import kernels
 
-    kernels.elsewhere = Compiler()
+    kernels.elsewhere = compiler
     warm_all()
 
 

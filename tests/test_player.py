@@ -71,4 +71,8 @@ def test_the_page_asks_the_network_for_nothing() -> None:
     assert not re.search(
         r"""(fetch\(|XMLHttpRequest|@import|url\((?!"data:)|https?://(?!www\.w3\.org))""", page
     )
+    (addresses,) = re.findall(r'<script type="importmap">(.*?)</script>', page)
+    modules = json.loads(addresses)["imports"]
+    assert {"player.js", "stage.js", "relief-gl.js"} <= set(modules)
+    assert "component.js" not in modules  # that is for the app
     assert race(RACERS, "saddle", steps=5)._repr_html_().startswith("<iframe")

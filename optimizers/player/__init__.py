@@ -96,8 +96,11 @@ def page(race: Race) -> str:
     folder = Path(__file__).parent
     meta, tracks = payload(race)
     meta["grid"], field = grid(race.surface)
-    modules = {path.name: _import_by_name(path.read_text("utf-8")) for path in sorted(folder.glob("*.js"))}
-    addresses = {name: _data_address("text/javascript", text.encode()) for name, text in modules.items()}
+    modules = _modules(folder, "player.js", "packet.js")
+    addresses = {
+        name: _data_address("text/javascript", _import_by_name(text).encode())
+        for name, text in modules.items()
+    }
     return _PAGE.format(
         title=f"{meta['surface']['title']}: {', '.join(racer['label'] for racer in meta['racers'])}",
         style=_style(folder / "player.css"),
@@ -119,6 +122,17 @@ def _style(sheet: Path) -> str:
         lambda imported: (sheet.parent / imported[1]).read_text("utf-8"),
         sheet.read_text("utf-8"),
     )
+
+
+def _modules(folder: Path, *names: str) -> dict[str, str]:
+    """Return these modules and all they import, by name."""
+    found: dict[str, str] = {}
+    waiting = list(names)
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found[name] = (folder / name).read_text("utf-8")
+            waiting += re.findall(r"""\bfrom\s+["']\./([\w-]+\.js)["']""", found[name])
+    return found
 
 
 def _import_by_name(module: str) -> str:

@@ -15,10 +15,10 @@ const same = (values, tolerance) => values.every((value) => near(value, values[0
 const brief = (z) => formatSetting(Number(z.toPrecision(3)));
 
 /** |Δθ₀| of a racer. */
-export const firstStep = (racer) => Math.hypot(racer.value("update", 0, 0), racer.value("update", 0, 1));
+const firstStep = (racer) => Math.hypot(racer.value("update", 0, 0), racer.value("update", 0, 1));
 
 /** Length of each racer's path up to every step; where it has diverged, up to there. */
-export function pathLengths(race) {
+function pathLengths(race) {
   return race.racers.map((racer) => {
     const lengths = new Float64Array(race.steps + 1);
     for (let k = 1; k <= race.steps; k++) {
@@ -30,7 +30,7 @@ export function pathLengths(race) {
 }
 
 /** At how many steps the gradient stood at the clipping's limit. */
-export function clippedSteps(racer, steps, { clip_norm: norm, clip_value: size }) {
+function clippedSteps(racer, steps, { clip_norm: norm, clip_value: size }) {
   let count = 0;
   for (let k = 0; k < steps; k++) {
     const [x, y] = [racer.value("g", k, 0), racer.value("g", k, 1)];
@@ -41,7 +41,7 @@ export function clippedSteps(racer, steps, { clip_norm: norm, clip_value: size }
 }
 
 /** What holds for all, in one sentence. */
-export function conditionsTold(race) {
+function conditionsTold(race) {
   const { schedule, clip_norm: norm, clip_value: size, noise, batch_size: rows, seed } = race.conditions;
   const clips = [norm === null ? "" : `gradients clipped to length ${formatSetting(norm)}`,
     size === null ? "" : `each of their entries to ±${formatSetting(size)}`].filter(Boolean).join(", ");
@@ -100,7 +100,7 @@ export function verdict(racers, bests = []) {
 }
 
 /** The three ways to make it even: each racer's new lr, null where it keeps its own. */
-export const EVEN = {
+const EVEN = {
   lr: (race, chosen) => race.racers.map((racer) => (hyperOf(racer, "lr") === undefined ? null : hyperOf(race.racers[chosen], "lr"))),
   step(race, chosen) {
     const target = firstStep(race.racers[chosen]);

@@ -47,6 +47,12 @@ export function drawMinimum(q, { x, y }, theme) {
   q.stroke();
 }
 
+/** What stands at a racer's marker. */
+export function captionOf(racer, { away, diverged }) {
+  if (diverged) return `${racer.label} diverged at step ${racer.diverged}`;
+  return away ? `${racer.label}, off the map` : racer.label;
+}
+
 /** The names of a picture; they remember where they stood, so that none jumps about while the race plays. */
 export function createNames() {
   const widths = new Map(); // "font|text" -> px

@@ -7,6 +7,7 @@ import { createClock, SPEEDS } from "./clock.js";
 import { element, icon } from "./dom.js";
 import { createExplanation } from "./explanation.js";
 import { createFair } from "./fair.js";
+import { createHeld } from "./held.js";
 import { createInside } from "./inside.js";
 import { createSave } from "./keep.js";
 import { createKeys } from "./keys.js";
@@ -28,10 +29,7 @@ import { readTheme, reducedMotion, sameTheme } from "./theme.js";
 import { createTimeline } from "./timeline.js";
 import { createToolbar } from "./toolbar.js";
 
-const MOST_GRIDS = 4;
 const REST = 250; // ms a pause or a scrub must rest before it is told to Python
-const AGAIN = 60; // ms until one asks again for what is still being worked out
-const AGAIN_FILE = 400; // … for a file
 const MOVING = 90; // ms between two pictures of the charts and the timeline's marks while a hand moves the race
 const NARROW = 720; // px of the player's own width below which stage and numbers stand one above the other
 const WORKED_FOR = ["show", "panel", "sweep", "window"]; // what in a look Python must work for
@@ -51,8 +49,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   // Hidden until the style sheet, which shows it, has arrived.
   const root = element(`div.adamscope.${layout}`, { style: `visibility:hidden;--height:${height}` });
   const messenger = send ? createMessenger(send) : null;
-  const grids = new Map(); // id -> {id, values, nx, ny, bounds}: the last few surfaces looked at
-  const work = {}; // kind -> {…head, values}: the newest of each
+  const held = createHeld();
   const debug = (window.__adamscope ??= {}); // what tests and benchmarks read
   const counts = { updates: 0, draws: 0, shown: 0, maps: 0 }; // shown: when the newest race was first on the screen, ms
 
@@ -70,6 +67,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let again = 0; // timer
   let told = null; // the notices on the screen, by meta.told: those one has dismissed do not come back
   let marked = 0; // when charts and marks were drawn, ms
+  let eyes = null; // they wait until one has scrolled to the race
   let fresh = false; // a race has arrived and is not drawn yet
 
   const clock = createClock({ draw, changed });
@@ -77,7 +75,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
   const predict = send ? createPredict({
     setLook, change, rest: () => clock.seek(0), run: runPrediction, skip: () => clock.seek(clock.length), refresh: clock.refresh,
-    unveil: refreshPanels, fieldOf: () => grids.get(race.surface.grid) ?? null,
+    unveil: refreshPanels, fieldOf: () => held.lattice(race),
   }) : null;
   const zoom = {
     in: () => (relief ?? stage).zoom.in(),
@@ -117,7 +115,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     ...(bar ? [bar.node] : []),
   );
 
-  const context = () => ({ race, chosen, theme, look, work, moving: full }); // moving: a hand is on the question
+  const context = () => ({ race, chosen, theme, look, work: held.work, moving: full }); // moving: a hand is on the question
 
   function draw() {
     counts.draws += 1;
@@ -129,7 +127,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       slow.draw(q, { at, view });
       predict?.over?.(q, view, colours);
     };
-    labels = (relief ?? stage).draw({ at, full: full && !predict?.veiled, chosen, theme, look: shown, work, over });
+    labels = (relief ?? stage).draw({ at, full: full && !predict?.veiled, chosen, theme, look: shown, work: held.work, over });
     panel?.draw?.(at);
     if (fresh) counts.shown = performance.now();
     fresh = false;
@@ -147,11 +145,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   function show(next) {
     const { meta } = next;
-    if (next.grid?.length) {
-      grids.delete(meta.grid.id);
-      grids.set(meta.grid.id, { ...meta.grid, values: next.grid }); // coarse while a hand turns the surface
-      if (grids.size > MOST_GRIDS) grids.delete(grids.keys().next().value);
-    }
+    const wait = held.take(next);
+    counts.maps = held.replaced;
+    clearTimeout(again);
     const opening = race === null || meta.moved; // the first race, or another link on the same page
     race = { ...readRace(meta, next.tracks), landmarks: race?.landmarks ?? [] };
     if (opening) look = readLook(meta.look);
@@ -169,10 +165,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     if (told !== meta.told || !notices.length) notice.replaceChildren(...notices.map(line));
     told = meta.told;
     theme = readTheme(root);
-    const wait = receive(next);
     address = meta.address || address;
-    const known = grids.get(meta.surface.grid) ?? null;
-    stage.update(race, fieldOf(known), look);
+    const known = held.lattice(race);
+    stage.update(race, held.drawnFrom(race, look), look);
     relief?.update(race, known);
     setStage();
     refreshPanels();
@@ -192,36 +187,12 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     clock.refresh();
   }
 
-  /** Keep what was worked out beside the race; tell after how many ms to ask again, if more of it is still to come. */
-  function receive({ meta, ...arrays }) {
-    clearTimeout(again);
-    let wait = null; // ms
-    for (const [kind, head] of Object.entries(meta.work ?? {})) {
-      if (head.pending) wait = Math.min(wait ?? AGAIN_FILE, kind === "export" ? AGAIN_FILE : AGAIN);
-      const { id, pending: more, done, of, problem } = head;
-      if (id !== undefined && id === work[kind]?.id && !arrays[kind]?.length) {
-        Object.assign(work[kind], { pending: more, done, of, problem });
-        continue;
-      }
-      work[kind] = { ...head, values: arrays[kind] ?? null, surface: race.surface.grid }; // of no id: nothing yet
-      counts.maps += kind === "basin";
-    }
-    return wait;
-  }
-
-  /** The lattice to draw the map from: the window's own, once it is there. */
-  function fieldOf(known) {
-    const fine = work.window;
-    const fits = look.window && fine?.values && fine.surface === race.surface.grid &&
-      fine.window.every((z, k) => Math.abs(z - look.window[k]) <= 1e-6 * (look.window[1] - look.window[0] + Math.abs(z)));
-    return fits ? fine : known;
-  }
-
   /** Flat or as a relief: the one that is looked at stands on the page, the other holds nothing of the graphics card. */
   function setStage() {
     const wanted = look.stage === "relief" && !look.predict && !slow.open; // a guess and arrows belong to the map
     if (wanted === Boolean(relief)) return;
     if (relief) {
+      observer.unobserve(relief.node);
       relief.node.replaceWith(stage.node);
       relief.stop();
       relief = null;
@@ -230,7 +201,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     }
     relief = createRelief({ onTurn: (camera, final) => setLook({ camera }, final), wheel: Boolean(send), refresh: clock.refresh });
     stage.node.replaceWith(relief.node);
-    relief.update(race, grids.get(race.surface.grid) ?? null);
+    relief.update(race, held.lattice(race));
     observer.observe(relief.node);
   }
 
@@ -247,7 +218,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const veiled = predict?.veiled === true;
     root.classList.toggle("veiled", veiled);
     timeline.node.inert = predict?.waiting === true;
-    const field = grids.get(race.surface.grid) ?? null;
+    const field = held.lattice(race);
     const now = performance.now();
     const rests = !full || now - marked > MOVING; // under a hand the stage goes before what stands around it
     if (rests) {
@@ -270,7 +241,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   function setLook(changes, final = true) {
     Object.assign(look, changes);
     if ("by" in changes) pace = createPace(race, look.by);
-    if ("window" in changes) stage.update(race, fieldOf(grids.get(race.surface.grid) ?? null), look);
+    if ("window" in changes) stage.update(race, held.drawnFrom(race, look), look);
     setStage();
     if (Object.keys(changes).some((key) => key !== "window" && key !== "camera")) {
       refreshPanels();
@@ -319,7 +290,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   /** In a lesson a race waits until one has scrolled to it. */
   function whenSeen(action) {
     if (layout === "page") return action();
-    const eyes = new IntersectionObserver(([sight]) => {
+    eyes?.disconnect();
+    eyes = new IntersectionObserver(([sight]) => {
       if (!sight.isIntersecting) return;
       eyes.disconnect();
       action();
@@ -339,15 +311,13 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const racer = Math.min(chosen, question.racers.length - 1);
     const off = look.off.filter((index) => index < question.racers.length);
     const now = { ...look, racer, off, speed: clock.speed, step: clock.playing ? null : step, loop: clock.loop };
-    const whole = [...grids.values()].filter((field) => !field.coarse);
-    const have = Object.fromEntries(Object.entries(work).flatMap(([kind, { id, values, pending }]) => (id && (values || !pending) ? [[kind, id]] : [])));
-    messenger.ask({ query: queryOf(question, now), settled, grids: whole.map((field) => field.id), have, ...extra });
+    messenger.ask({ query: queryOf(question, now), settled, ...held.list(), ...extra });
   }
 
   /** Another question altogether, as a link has it. */
   function open(query) {
     drop();
-    messenger.ask({ query, settled: true, opened: true, grids: [...grids.keys()] });
+    messenger.ask({ query, settled: true, opened: true, ...held.list() });
   }
 
   /** The way it is looked at has changed (a pause, a scrub, another racer): once it rests, the address should say so. */
@@ -525,7 +495,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     get playing() { return clock.playing; },
     get race() { return race; },
     get look() { return look; },
-    get work() { return work; },
+    get work() { return held.work; },
     get at() { return [...pace.at(clock.step)]; },
     get labels() { return labels; },
     get words() { return words.textContent; },
@@ -542,6 +512,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     destroy() {
       clock.stop();
       messenger?.stop();
+      eyes?.disconnect();
       clearTimeout(settling);
       clearTimeout(again);
       observer.disconnect();

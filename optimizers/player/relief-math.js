@@ -28,7 +28,7 @@ export function planOf([x0, x1, y0, y1]) {
 }
 
 /** The height of f on a map's scale (surface.js), 0 at its foot and 1 at its top. */
-export const heightOf = ({ base, soft, bottom, bands, perBand }, f) => (Math.asinh((f - base) / soft) - bottom) / (bands * perBand);
+const heightOf = ({ base, soft, bottom, bands, perBand }, f) => (Math.asinh((f - base) / soft) - bottom) / (bands * perBand);
 
 /**
  * The scale a relief stands up by. Where f has both signs the map's own would make a cliff of its zero line, too steep for

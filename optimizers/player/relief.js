@@ -3,7 +3,7 @@
 import { linearTicks } from "./chart.js";
 import { element } from "./dom.js";
 import { LOOK } from "./look.js";
-import { createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
+import { captionOf, createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
 import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./paths.js";
 import { colorOf, formatSetting } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
@@ -429,11 +429,11 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       if (changed) theme = now;
       camera = hand?.camera ?? look.camera;
       view.camera = camera;
-      const before = laid;
+      const before = lines;
       form(look);
       const fine = !hand || !slow;
       const ratio = view.ratio * (fine ? 1 : 0.5);
-      if (changed || !before || ratio !== sharpness) {
+      if (changed || lines !== before || ratio !== sharpness) {
         sharpness = ratio;
         dress();
       }
@@ -450,6 +450,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       return drawMarks(q, at, chosen, look.off);
     },
     stop() {
+      hand = null; // it may be stopped under one
       card?.stop();
       card = null;
     },
@@ -460,9 +461,4 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
 function shares(color) {
   const parts = color.startsWith("#") ? color.slice(1).match(/../g).map((pair) => parseInt(pair, 16)) : color.match(/[\d.]+/g).map(Number);
   return parts.slice(0, 3).map((part) => part / 255);
-}
-
-function captionOf(racer, { away, diverged }) {
-  if (diverged) return `${racer.label} diverged at step ${racer.diverged}`;
-  return away ? `${racer.label}, off the map` : racer.label;
 }

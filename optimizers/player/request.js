@@ -3,7 +3,8 @@
 import { lookPairs } from "./look.js";
 import { notationOf } from "./slider.js";
 
-const PATIENCE = 8000; // ms after which an unanswered request no longer holds up the next
+const PATIENCE = 8000; // ms after which an unanswered request is sent again, or gives way to a newer one …
+const MOST_PATIENCE = 60_000; // … twice as many each time, up to here
 
 /** A racer's or surface's notation; a learner's own formula f goes before its hyperparameters. */
 export const call = ({ name, f, hyper }) => {
@@ -37,27 +38,47 @@ export function queryOf(question, look) {
   return pairs.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
 }
 
+/** Two messages as one: the newer, with the file the older asks for; a link that is opened waits for no question about the race before. */
+function joined(older, newer) {
+  if (!older || newer.opened) return newer;
+  if (older.opened) return older;
+  const { make, stop } = newer.make || newer.stop ? newer : older;
+  return { ...newer, ...(make ? { make } : {}), ...(stop ? { stop } : {}) };
+}
+
 /**
  * Sends queries one at a time: while one is under way only the newest waits. send({query, turn, settled, grids, have, make, stop}) hands
  * it over; answered(turn) tells that its race has arrived, forget() drops what waits. settled is false while a hand is still moving.
+ * What gets lost is sent again.
  */
 export function createMessenger(send) {
   let turn = 0;
-  let under = null; // the turn under way
+  let under = null; // the turn under way …
+  let sent = null; // … and what it says
   let waiting = null;
   let timer = 0;
+  let patience = PATIENCE;
 
   function go(message) {
     turn += 1;
     under = turn;
+    sent = message;
     send({ ...message, turn });
     clearTimeout(timer);
-    timer = setTimeout(() => free(under), PATIENCE);
+    timer = setTimeout(again, patience);
+  }
+
+  function again() {
+    patience = Math.min(2 * patience, MOST_PATIENCE);
+    const next = waiting ? joined(sent, waiting) : sent;
+    under = waiting = null;
+    if (next) go(next);
   }
 
   function free(answer) {
     if (under === null || answer < under) return;
-    under = null;
+    patience = PATIENCE;
+    under = sent = null;
     clearTimeout(timer);
     if (!waiting) return;
     const next = waiting;
@@ -69,9 +90,9 @@ export function createMessenger(send) {
     get idle() {
       return under === null;
     },
-    ask: (message) => (under === null ? go(message) : (waiting = message)),
+    ask: (message) => (under === null ? go(message) : (waiting = joined(waiting, message))),
     answered: free,
-    forget: () => (waiting = null),
+    forget: () => (waiting = sent = null),
     startAt: (last) => (turn = Math.max(turn, last)),
     stop: () => clearTimeout(timer),
   };

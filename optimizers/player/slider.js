@@ -8,7 +8,7 @@ const NOTCHES = 500; // positions of a slider
 const round = (z, digits) => Number(z.toPrecision(digits));
 
 /** Value at a position 0 … NOTCHES, rounded to what a hand can mean. */
-export function valueAtNotch(hyper, notch) {
+function valueAtNotch(hyper, notch) {
   const value = numberAtNotch(hyper, notch);
   return hyper.whole && typeof value === "number" ? Math.round(value) : value;
 }
@@ -27,7 +27,7 @@ function numberAtNotch({ slider: [low, high], scale, default: usual }, notch) {
 }
 
 /** The nearest position of a value; one outside the slider's range stands at its end. */
-export function notchOfValue({ slider: [low, high], scale }, value) {
+function notchOfValue({ slider: [low, high], scale }, value) {
   if (typeof value === "string") return NOTCHES; // "all"
   let share = (value - low) / (high - low);
   if (scale === "log") share = Math.log(Math.max(value, 1e-300) / low) / Math.log(high / low);

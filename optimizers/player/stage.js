@@ -4,7 +4,7 @@ import { createBasinLayer } from "./basin.js";
 import { formatNumber } from "./chart.js";
 import { drawCloud } from "./cloud.js";
 import { element } from "./dom.js";
-import { placeLabels } from "./labels.js";
+import { captionOf, createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
 import { layOut, markerOf, pointsAlong, toPixel, toPoint, trace, within } from "./paths.js";
 import { createPlacing } from "./placing.js";
 import { colorOf, formatSetting } from "./race.js";
@@ -15,7 +15,6 @@ import { createZoom } from "./zoom.js";
 
 const INK = 2.5; // width of a path, px
 const HALO = 6;
-const MARKER = 5.5; // radius
 const GHOST = 0.3; // opacity of what is still to come, shown while a hand moves something
 
 /**
@@ -38,8 +37,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
   let tracks = []; // the paths in px, one per racer
   let drawn = ""; // what the map canvas shows
   let drawnTheme = null;
-  const widths = new Map(); // "font|text" -> px
-  let offsets = new Map(); // label key -> its offset at the last draw
+  const names = createNames();
   let look = null;
   let laid = ""; // the view the tracks are laid out in
   let seen = null; // the window they were laid out for
@@ -98,50 +96,6 @@ export function createStage({ onPlace, onWindow, refresh }) {
     q.setLineDash([]);
   }
 
-  function drawMarker(q, racer, { x, y, away, angle, diverged }, bold) {
-    const color = colorOf(racer, theme);
-    const r = MARKER + (bold ? 1 : 0);
-    q.beginPath();
-    if (away && !diverged) {
-      q.moveTo(x + Math.cos(angle) * (r + 2), y + Math.sin(angle) * (r + 2));
-      for (const turn of [2.45, -2.45]) q.lineTo(x + Math.cos(angle + turn) * (r + 1), y + Math.sin(angle + turn) * (r + 1));
-      q.closePath();
-    } else if (diverged) {
-      for (const s of [1, -1]) {
-        q.moveTo(x - r, y - s * r);
-        q.lineTo(x + r, y + s * r);
-      }
-    } else q.arc(x, y, r, 0, 2 * Math.PI);
-    q.lineJoin = "round";
-    q.lineCap = "round";
-    q.lineWidth = 5.5;
-    q.strokeStyle = theme.dark ? "rgba(20,22,26,.8)" : "rgba(255,255,255,.9)";
-    q.stroke();
-    q.lineWidth = 2.5;
-    q.strokeStyle = color;
-    if (!diverged) {
-      q.fillStyle = racer.hollow ? theme.paper : color;
-      q.fill();
-    }
-    q.stroke();
-  }
-
-  function drawMinima(q) {
-    q.strokeStyle = theme.ink;
-    q.lineWidth = 1.3;
-    q.lineCap = "butt";
-    for (const [mx, my] of race.surface.minima) {
-      const [x, y] = toPixel(view, mx, my);
-      q.beginPath();
-      q.arc(x, y, 5.5, 0, 2 * Math.PI);
-      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        q.moveTo(x + dx * 2.5, y + dy * 2.5);
-        q.lineTo(x + dx * 9, y + dy * 9);
-      }
-      q.stroke();
-    }
-  }
-
   /** The walls a racer may not pass, where the surface has any. */
   function drawBox(q) {
     if (!race.surface.box) return;
@@ -155,76 +109,23 @@ export function createStage({ onPlace, onWindow, refresh }) {
     q.setLineDash([]);
   }
 
-  function caption(racer, { away, diverged }) {
-    if (diverged) return `${racer.label} diverged at step ${racer.diverged}`;
-    return away ? `${racer.label}, off the map` : racer.label;
-  }
-
-  /** Measuring text is what costs most in a frame, and the same few names come again and again. */
-  function widthOf(q, text, font) {
-    const key = `${font}|${text}`;
-    if (!widths.has(key)) {
-      if (widths.size > 500) widths.clear();
-      q.font = font;
-      widths.set(key, q.measureText(text).width);
-    }
-    return widths.get(key);
-  }
-
-  /** others: {x, y, r} of what else names keep clear of. */
-  function drawLabels(q, markers, chosen, origin, at, others) {
-    const size = Math.max(12, theme.size);
-    const bold = `600 ${size}px ${theme.family}`;
-    const plain = `${size - 1}px ${theme.family}`;
-    const item = (key, text, font, x, y, gap, rest) =>
-      ({ key, text, font, x, y, gap, width: widthOf(q, text, font), height: size * 1.15, ...rest });
-    const names = markers.map(({ racer, spot, index }) => {
-      const rest = { color: colorOf(racer, theme), rank: index === chosen ? 0 : 1 };
-      return item(index, caption(racer, spot), bold, spot.x, spot.y, MARKER + 7, rest);
-    });
-    const [sx, sy] = race.start;
-    const text = `start  ${formatSetting(sx)}, ${formatSetting(sy)}`;
-    const items = [...names].sort((a, b) => a.rank - b.rank);
+  /** The names at their markers, and the start's; others: {x, y, r} of what else they keep clear of. */
+  function drawNames(q, markers, chosen, origin, at, others) {
+    const items = markers.map(({ racer, spot, index }) => ({
+      key: index, text: captionOf(racer, spot), x: spot.x, y: spot.y, gap: MARKER + 7, color: colorOf(racer, theme), bold: true,
+    }));
+    items.sort((a, b) => (b.key === chosen) - (a.key === chosen));
     if (within(view, origin.x, origin.y)) {
-      items.push(item("start", text, plain, origin.x, origin.y, 8, { color: theme.ink, optional: true }));
+      const text = `start  ${race.start.map(formatSetting).join(", ")}`;
+      items.push({ key: "start", text, x: origin.x, y: origin.y, gap: 8, color: theme.ink, optional: true });
     }
-
     const marks = [...markers.map(({ spot }) => ({ x: spot.x, y: spot.y, r: MARKER + 3 })), ...others];
-    for (const minimum of race.surface.minima) {
-      const [x, y] = toPixel(view, ...minimum);
-      marks.push({ x, y, r: 8 });
-    }
-    const placed = placeLabels(items, view, marks, pointsAlong(tracks.filter(({ index }) => !look.off.includes(index)), at, view), offsets);
-    offsets = new Map();
-    q.textBaseline = "middle";
-    q.textAlign = "left";
-    q.lineJoin = "round";
-    const halo = theme.dark ? "rgba(20,22,26,.82)" : "rgba(255,255,255,.88)";
-    for (const label of items) {
-      const box = placed.get(label.key);
-      if (!box) continue;
-      offsets.set(label.key, { x: box.x - label.x, y: box.y - label.y });
-      if (box.far) { // a thin line ties a name to a marker that is not beside it
-        const nx = Math.max(box.x, Math.min(label.x, box.x + box.width));
-        const ny = Math.max(box.y, Math.min(label.y, box.y + box.height));
-        q.beginPath();
-        q.moveTo(label.x, label.y);
-        q.lineTo(nx, ny);
-        q.lineWidth = 1;
-        q.strokeStyle = label.color;
-        q.globalAlpha = 0.7;
-        q.stroke();
-        q.globalAlpha = 1;
-      }
-      q.font = label.font;
-      q.lineWidth = 4;
-      q.strokeStyle = halo;
-      q.strokeText(label.text, box.x, box.y + box.height / 2);
-      q.fillStyle = label.color;
-      q.fillText(label.text, box.x, box.y + box.height / 2);
-    }
-    return items.filter((label) => placed.has(label.key)).map(({ key, text }) => ({ key, text, ...placed.get(key) }));
+    for (const [x, y] of minima()) marks.push({ x, y, r: 8 });
+    const lines = pointsAlong(tracks.filter(({ index }) => !look.off.includes(index)), at, view);
+    return names.draw(q, items, view, marks, lines, theme);
   }
+
+  const minima = () => race.surface.minima.map((minimum) => toPixel(view, ...minimum));
 
   function drawCross(q, { x, y }) {
     q.strokeStyle = theme.accent;
@@ -240,9 +141,9 @@ export function createStage({ onPlace, onWindow, refresh }) {
   }
 
   function describe() {
-    const names = race.racers.map((racer) => racer.label).join(", ");
+    const racers = race.racers.map((racer) => racer.label).join(", ");
     const how = onPlace ? " Arrow keys move a crosshair, Enter starts the race from it." : "";
-    return `Map of the ${race.surface.title} surface with the paths of ${names}.${how}`;
+    return `Map of the ${race.surface.title} surface with the paths of ${racers}.${how}`;
   }
 
   function read(spot) {
@@ -295,7 +196,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
       ink.setAttribute("aria-label", describe());
     },
     resize() {
-      widths.clear(); // the fonts may have arrived meanwhile
+      names.forget();
       if (race) lay();
     },
     /**
@@ -314,7 +215,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
       q.clearRect(0, 0, view.width, view.height);
       q.lineJoin = "round";
       drawBox(q);
-      drawMinima(q);
+      for (const [x, y] of minima()) drawMinimum(q, { x, y }, theme);
       const cloud = look.show.includes("cloud") && !look.off.includes(chosen) ? work.cloud : null;
       if (cloud?.values && cloud.racer.split("(")[0] === race.racers[chosen].name) {
         drawCloud(q, cloud, full ? race.steps : at[chosen], view, colorOf(race.racers[chosen], theme), theme.dark);
@@ -337,10 +238,12 @@ export function createStage({ onPlace, onWindow, refresh }) {
       q.fillStyle = theme.ink;
       q.fill();
       const markers = order.map((k) => ({ racer: tracks[k].racer, index: k, spot: markerOf(tracks[k], at[k], view) }));
-      for (const { racer, index, spot } of markers) drawMarker(q, racer, spot, index === chosen);
+      for (const { racer, index, spot } of markers) {
+        drawMarker(q, spot, { color: colorOf(racer, theme), hollow: racer.hollow, bold: index === chosen }, theme);
+      }
       const arrows = look.show.includes("vectors")
         ? drawVectors(q, { race, racer: race.racers[chosen], at: at[chosen], view, theme }) : [];
-      const labels = drawLabels(q, markers, chosen, origin, at, arrows);
+      const labels = drawNames(q, markers, chosen, origin, at, arrows);
       if (placing.cross) drawCross(q, placing.cross);
       over?.(q, view, theme);
       return labels;

@@ -16,7 +16,7 @@ const LOOK = {
  * base is the lowest value of f, and zero where it has none (a saddle: both signs). Taken from the values on the map.
  * levels: how many contour lines, 0 for as many as suit; scale "linear": as far apart in f everywhere.
  */
-export function levelScale({ values, nx }, lowest, { levels = 0, scale = "log" } = {}) {
+function levelScale({ values, nx }, lowest, { levels = 0, scale = "log" } = {}) {
   const base = lowest ?? 0;
   const sizes = values.filter(Number.isFinite).map((f) => Math.abs(f - base)).sort(); // undefined in places
   const quantile = (share) => sizes[Math.floor(share * (sizes.length - 1))] ?? 1;

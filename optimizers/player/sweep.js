@@ -28,7 +28,7 @@ const wordOf = (value) => (typeof value === "number" ? formatSetting(Number(valu
 const bend = { log: (z) => Math.log(Math.max(z, 1e-300)), one_minus_log: (z) => -Math.log(Math.max(1 - z, 1e-300)), linear: (z) => z };
 
 /** Place of a value along an axis in cells, its first value at 0; beyond its ends it stands at them. */
-export function placeOf({ values, scale }, value) {
+function placeOf({ values, scale }, value) {
   if (scale === "choice" || typeof value !== "number") return Math.max(0, values.indexOf(value));
   const to = bend[scale] ?? bend.linear;
   const [first, last] = [to(values[0]), to(values[values.length - 1])];
@@ -63,7 +63,7 @@ function shadesOf({ values, x, y, lowest }) {
 }
 
 /** What to look at on this map, in a sentence or two that its numbers say. */
-export function sweepSentence(sweep) {
+function sweepSentence(sweep) {
   const { x, y, values, best, steps } = sweep;
   const [columns, rows] = [x.values.length, y.values.length];
   const all = columns * rows;
@@ -424,9 +424,11 @@ export function createSweep({ change, setLook, onCell }) {
   return {
     node,
     update(next) {
-      context = next;
       const given = next.work.sweep;
-      const mine = given?.values && given.racer.split("(")[0] === racer().name ? given : null;
+      const mine = given?.values && given.racer.split("(")[0] === next.race.racers[next.chosen].name ? given : null;
+      // Another map comes, or none yet, while a hand is on this one: the pair it stands on is what it chose.
+      if (hand && (mine?.x.name !== sweep.x.name || mine.y.name !== sweep.y.name)) rest();
+      context = next;
       const dark = picture && picture.dark !== next.theme.dark;
       if (mine && (mine.id !== sweep?.id || dark)) {
         sweep = mine;

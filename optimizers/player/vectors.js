@@ -22,7 +22,7 @@ const CASTS = new WeakMap();
  * What a rule's quantities are, found out by trying the rule. kept: [{slot, label, corrected: {slot, label} or null}], states that add up gradients; size: the root that divides
  * {slot, label}, or null; uncorrected: the state it is the corrected of, or null.
  */
-export function castOf(race, racer) {
+function castOf(race, racer) {
   if (!CASTS.has(racer)) CASTS.set(racer, cast(race, racer));
   return CASTS.get(racer);
 }

@@ -53,7 +53,7 @@ export function compute(program, known, recorded = () => undefined) {
 }
 
 /** Every name's number at step k along an axis. */
-export function numbersOf(race, racer, k, axis) {
+function numbersOf(race, racer, k, axis) {
   const known = { t: k + 1, g: racer.value("g", k, axis), theta: racer.value("theta", k, axis) };
   for (const { name, value } of racer.hyper) known[name] = value;
   known.lr = lrAt(race, racer, k);

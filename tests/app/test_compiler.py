@@ -105,6 +105,19 @@ def test_a_kernel_is_loaded_while_another_is_compiled(
         thread.join()
 
 
+def test_a_server_that_stops_waits_for_no_kernel(
+    elsewhere: Compiler, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulate("adam", formula(760), steps=3)
+    process = elsewhere._process
+    assert process is not None
+    elsewhere.close()
+    process.wait(5)
+    with pytest.raises(BrokenPipeError):
+        simulate("adam", formula(761), steps=3)
+    assert not caplog.text
+
+
 def test_the_process_ends_with_whoever_started_it() -> None:
     script = "from app.compiler import _started; import os; print(_started().pid, flush=True); os._exit(1)"
     done = subprocess.run(

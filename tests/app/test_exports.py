@@ -179,3 +179,21 @@ while True:
     server.send_signal(signal.SIGKILL)
     server.communicate()
     until(lambda: not child.is_running() and not list(folder.iterdir()), 10)
+
+
+def test_whatever_goes_wrong_is_said_and_leaves_no_wish_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def garbled(export: object, said: Path) -> None:
+        raise ValueError("that was no JSON")
+
+    monkeypatch.setattr(exports._Export, "_hear", garbled)
+    advance("garbled", SHORT, {"format": "csv"})
+    deadline = time.monotonic() + 20
+    while not (head := advance("garbled", SHORT)[0])["problem"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not head["pending"]
+    assert "no JSON" in caplog.text
+    advance("garbled", SHORT, stop=True)
+    assert "garbled" not in exports._exports

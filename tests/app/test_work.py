@@ -3,7 +3,9 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from threading import Event
 from typing import Any
 
@@ -352,6 +354,23 @@ def test_what_nobody_wants_any_more_stops() -> None:
     again = Slow("1")
     again.go.set()
     assert ready(channel, again.wish)[1] == b"1234"  # and can be asked for anew
+
+
+def test_a_server_that_stops_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_pool", cache(lambda: ThreadPoolExecutor(1)))
+    monkeypatch.setattr(background, "_closing", Event())
+    running, waiting = Slow("1"), Slow("2")
+    here, there = Channel(), Channel()
+    here.want(running.wish)
+    assert running.began.wait(5)
+    there.want(waiting.wish)
+    background.close()
+    until(lambda: running.outcome)
+    assert running.outcome == "stopped"
+    here.wait(5)
+    here.want(waiting.wish)  # a page that still runs
+    assert here.answer("2", "kin", None)[0]["pending"]
+    assert not waiting.began.is_set()
 
 
 def test_a_problem_is_one_sentence_and_another_page_knows_nothing_of_it(

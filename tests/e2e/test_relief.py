@@ -99,6 +99,9 @@ def test_the_surface_stands_up_and_lies_down_again(open_page: OpenPage) -> None:
     page.keyboard.press("d")
     drawn_again(page)
     assert pixels(page) == seen
+    page.get_by_label("Contour lines").select_option("linear 10")
+    drawn_again(page)
+    assert pixels(page)["colored"] > 200  # the paths lie on the other form
 
 
 def test_it_turns_by_hand_and_by_keys_and_the_address_keeps_it(open_page: OpenPage) -> None:
