@@ -47,7 +47,7 @@ _ENTRIES = (
     Scene(
         "overshoot",
         "Momentum overshoots",
-        "Momentum swings through the minimum and back; each swing keeps √μ a step, whatever the curvature: "
+        "Momentum swings through the minimum and back; each swing keeps √μ a step along both curvatures: "
         "0.95 for μ = 0.9, 0.9 for μ = 0.81.",
         "surface=quadratic&o=gd(lr=0.02)&o=momentum(lr=0.02)&o=momentum(lr=0.02,momentum=0.81)&start=-2.5,1"
         "&steps=150&racer=1",
