@@ -45,7 +45,7 @@ export function conditionsTold(race) {
   const { schedule, clip_norm: norm, clip_value: size, noise, seed, cyclic } = race.conditions;
   const rows = batchOf(race.conditions);
   const clips = [norm === null ? "" : `gradients clipped to length ${formatSetting(norm)}`,
-    size === null ? "" : `each of their entries to ±${formatSetting(size)}`].filter(Boolean).join(", ");
+    size === null ? "" : `${norm === null ? "each entry of a gradient clipped" : "each of their entries"} to ±${formatSetting(size)}`].filter(Boolean).join(", ");
   const noisy = [noise > 0 ? `noise of ${formatSetting(noise)} on the gradient` : "", rows === null ? "" : `batches of ${rows}${cyclic ? " in turn" : ""}`]
     .filter(Boolean).join(" and ");
   return `All: ${schedule ? `lr follows ${schedule}` : "lr constant"}, ${clips || "no clipping"}, ` +
@@ -91,11 +91,12 @@ export function verdict(racers, bests = []) {
   if (tuned) parts.push("Each has its best lr, as the sweep below found it.");
   const gatherer = racers.find((racer) => gathering(racer) > 1.5);
   if (gatherer) {
-    const plain = rated.find((racer) => racer.direction === "g" && racer.effective_label === "lr" && near(hyperOf(racer, "lr"), hyperOf(gatherer, "lr"), 1e-6));
+    const rooted = gatherer.rows.some(({ root }) => root);
+    const plain = !rooted && rated.find((racer) => racer.direction === "g" && racer.effective_label === "lr" && near(hyperOf(racer, "lr"), hyperOf(gatherer, "lr"), 1e-6));
     const factor = `${brief(gathering(gatherer))} times`;
     parts.push(plain
       ? `On a steady slope ${gatherer.label}'s step grows to ${factor} ${plain.label}'s, at the same lr.`
-      : `On a steady slope ${gatherer.label}'s step grows to ${factor} ${gatherer.rows.some(({ root }) => root) ? "what it is without momentum" : "lr·g"}.`);
+      : `On a steady slope ${gatherer.label}'s step grows to ${factor} ${rooted ? "what it is without momentum" : "lr·g"}.`);
   }
   return parts.join(" ");
 }

@@ -31,6 +31,8 @@ function angle(a, b) {
 
 /** Does it keep gradients before in something (m) that moves it? */
 const carries = (racer) => racer.rows.some(({ slot }) => slot === "m");
+/** Is its step lr times the gradient (and weight decay)? */
+const isPlain = (racer) => ["g", "decayed"].includes(racer.direction) && racer.effective_label === "lr";
 /** Is its direction divided by the size of the gradients? */
 const divides = (racer) => racer.rows.some(({ root }) => root);
 
@@ -79,9 +81,8 @@ function whyDiverged(race, racer, course) {
   if (b < 1) return "";
   const moved = length(stepAt(racer, a));
   const curvature = between(slopeAt(racer, b), slopeAt(racer, a)) / moved;
-  const plain = !carries(racer) && !divides(racer);
   const quiet = !besidesSlope(race).length && constant(race);
-  if (plain && quiet && Number.isFinite(curvature) && lr > 2 / curvature) {
+  if (isPlain(racer) && quiet && Number.isFinite(curvature) && lr > 2 / curvature) {
     return ` Along its last steps the curvature is ${rounded(curvature)}: there gradient descent needs an lr below ` +
       `2/${rounded(curvature)} = ${rounded(2 / curvature)}, and it has ${rounded(lr)}.`;
   }
@@ -127,7 +128,7 @@ const WHERE = {
   falls({ race, racer, course, point }) {
     if (!point || course.fate !== "off" || race.surface.lowest !== null || !race.surface.saddles.length) return null;
     const speed = lengthAt(racer, Math.min(course.off, course.last - 1));
-    return `This surface has no bottom: who has left the saddle falls for ever. ${nameOf(racer)} left the map at ${rounded(speed, 2)} a step.`;
+    return `This surface has no bottom: who has left the saddle falls for ever. ${capital(nameOf(racer))} left the map at ${rounded(speed, 2)} a step.`;
   },
 
   stays({ race, racer, course, point, gone }) {
@@ -202,7 +203,7 @@ const WHERE = {
     const slope = slopeAt(racer, 0);
     const step = stepAt(racer, 0);
     const along = downhillOff(point, start, slope, diagonal);
-    if (along === null || gone || !pure || !divides(racer)) return null;
+    if (along === null || gone || !pure || !divides(racer) || hyperOf(racer, "weight_decay") > 0) return null;
     const downhill = slope.map((z) => -z);
     const [off, ending] = [angle(step, downhill), angle(minus(course.end, start), downhill)];
     if (!(off > 15 && ending > 20) || slope.includes(0)) return null;
@@ -217,11 +218,11 @@ const WHERE = {
   across({ racer, course, point, diagonal, start, gone, pure }) {
     const slope = slopeAt(racer, 0);
     const along = downhillOff(point, start, slope, diagonal);
-    if (along === null || gone || !pure || divides(racer)) return null;
+    if (along === null || gone || !pure || angle(stepAt(racer, 0), slope.map((z) => -z)) > 1) return null; // it does set out along −g
     const ending = angle(minus(course.end, start), slope.map((z) => -z));
-    if (!(ending > 20)) return null;
+    if (!(ending > 20 && angle(slopeAt(racer, course.last - 1), slope) > 5)) return null;
     return `Your guess lies straight downhill, along −g at the start. That is the steepest way, not the way to the end: ` +
-      `it ends ${rounded(ending, 2)}° beside that line, for −g turns with every step.`;
+      `it ends ${rounded(ending, 2)}° beside that line, for −g turns on the way.`;
   },
 
   circles({ race, racer, course, point, diagonal }) {
@@ -237,7 +238,7 @@ const WHERE = {
     const left = between(course.end, course.target);
     if (!(between(point, course.target) < 0.7 * left)) return null;
     const pace = lengthAt(racer, course.last - 1);
-    const more = pace > 0 && left / pace < 1e7 ? ` At that pace, and straight there, it is another ${rounded(left / pace, 2)} steps.` : "";
+    const more = pace > 0 && left / pace < 1e7 ? ` At that pace, and straight there, it is another ${rounded(Math.ceil(left / pace), 2)} steps.` : "";
     return `It is not there in time: after ${race.steps} steps it is still ${rounded(left, 2)} from ${race.surface.minima.length > 1 ? "a" : "the"} minimum, ` +
       `and its last step is ${formatNumber(pace, 2)} long.${more}`;
   },
@@ -393,7 +394,7 @@ const FIRST = {
 
   // Momentum against gradient descent at one lr.
   sameLr({ racer, winner, race, course, step }) {
-    if (!racer || !winner || carries(racer) || divides(racer) || !carries(winner) || divides(winner)) return null;
+    if (!racer || !winner || !isPlain(racer) || !carries(winner) || divides(winner)) return null;
     const lr = hyperOf(racer, "lr");
     const mu = hyperOf(winner, "momentum");
     const pace = pathTo(winner, step) / step / (pathTo(racer, step) / step);

@@ -112,7 +112,7 @@ const RULES = {
       return `This step goes uphill (${f}): ` +
         `${carrier ? "the gradients before and weight decay outweigh" : "weight decay outweighs"} ${present}.`;
     }
-    const mixed = besidesSlope(race).filter((word) => word !== "clipping");
+    const mixed = besidesSlope(race).filter((word) => word !== "clipping" || race.conditions.clip_value !== null); // a shorter g points the same way
     if (mixed.length) return `It sets out against g and ends higher (${f}): with ${mixed.join(" and ")} g is not the slope of f.`;
     const next = k + 1 < race.steps ? at("g", k + 1) : [NaN, NaN];
     const across = next[0] * g[0] + next[1] * g[1] < 0; // there the slope points the other way

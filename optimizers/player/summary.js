@@ -119,10 +119,12 @@ function lowest(race, entries) {
   if (entries.length < 2 || !ended.length || bottom === null) return "";
   const lossOf = ({ racer, course }) => racer.loss[course.last];
   const least = Math.min(...ended.map(lossOf));
-  const low = ended.filter((entry) => lossOf(entry) - least <= SAME * (Math.abs(entry.racer.loss[0] - bottom) + Math.abs(bottom)));
+  const low = ended.filter((entry) => formatNumber(lossOf(entry), 3) === formatNumber(least, 3) ||
+    lossOf(entry) - least <= SAME * (Math.abs(entry.racer.loss[0] - bottom) + Math.abs(bottom)));
   if (low.length === 1) return `${nameOf(low[0].racer)} is lowest at the end, at f = ${formatNumber(least, 3)}`;
   const apart = Math.max(...low.map(lossOf)) - least;
-  const within = apart > 0 ? `, to within ${formatNumber(1.05 * apart, 1)}` : ""; // in one digit, and not less than it is
+  const unit = 10 ** Math.floor(Math.log10(apart));
+  const within = apart > 0 ? `, to within ${formatNumber(unit * Math.ceil(apart / unit), 1)}` : "";
   return `${low.length === entries.length ? "All" : listed(low.map(({ racer }) => nameOf(racer)))} end equally low${within}`;
 }
 
