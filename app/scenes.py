@@ -154,8 +154,8 @@ _ENTRIES = (
     Scene(
         "sweep",
         "lr × β₂",
-        "Adam in a curved valley: with β₂ 0.999 no lr arrives in 400 steps, with 0.9 a whole range does; "
-        "press a cell to play it.",
+        "Adam in a curved valley: with β₂ 0.999 hardly an lr arrives in 400 steps, with 0.9 a whole range "
+        "does; press a cell to play it.",
         "surface=rosenbrock&o=adam(lr=0.1)&steps=400&racer=0&panel=sweep&sweep=lr,beta2",
     ),
     Scene(

@@ -258,7 +258,9 @@ const WHERE = {
 
   high({ racer, course, point, field, gone }) {
     if (!point || !field || gone) return null;
-    const f = valueAt(field, ...point);
+    const height = valueAt(field, ...point);
+    const unit = 10 ** Math.floor(Math.log10(0.01 * Math.abs(height - racer.loss[course.last]) || 1)); // finer the lattice is not
+    const f = Number((Math.round(height / unit) * unit).toPrecision(6));
     let from = course.last;
     while (from > 0 && racer.loss[from - 1] < f) from -= 1;
     if (!(racer.loss[course.last] < f) || from > course.last / 2) return null;
@@ -266,6 +268,9 @@ const WHERE = {
       `and it ends at f = ${formatNumber(racer.loss[course.last], 2)}.`;
   },
 };
+
+/** Does the lattice of f reach to a point? */
+const covers = ({ bounds: [x0, x1, y0, y1] }, [x, y]) => x >= x0 && x <= x1 && y >= y0 && y <= y1;
 
 /** The angle by which a guess lies off the way straight downhill, or null if it is not meant so. */
 function downhillOff(point, start, slope, diagonal) {
@@ -279,7 +284,8 @@ export function whyWhere(race, index, point, field = null) {
   const racer = race.racers[index];
   const score = scoreWhere(race, index, point, field);
   const facts = {
-    race, racer, point, field, gone: score.gone, pure: !besidesSlope(race).length, course: courseOf(race, racer, field), diagonal: diagonalOf(race), start: pointAt(racer, 0),
+    race, racer, point, gone: score.gone, pure: !besidesSlope(race).length, course: courseOf(race, racer, field),
+    field: field && point && covers(field, point) ? field : null, diagonal: diagonalOf(race), start: pointAt(racer, 0),
   };
   return firstOf(score.right ? { circles: WHERE.circles } : WHERE, facts);
 }

@@ -462,8 +462,10 @@ def test_another_start_is_random_seeded_and_on_the_map(modules: Modules) -> None
 
 def test_with_noise_in_it_g_is_called_no_slope(modules: Modules) -> None:
     racers = ["gd(lr=0.02)", "momentum(lr=0.02)", "adam(lr=0.1)", "rmsprop(lr=0.05)", "signsgd(lr=0.05)"]
-    work = """(race) => race.racers.flatMap((racer) => Array.from({ length: race.steps }, (_, k) => [
-        explain(race, racer, k).text, ...stagesOf(race, racer, k).stages.map(({ caption }) => caption)])).flat()"""
+    work = """(race) => race.racers.flatMap((racer) => Array.from({ length: 80 }, (_, k) => [
+        explain(race, racer, k).text,
+        ...stagesOf(race, racer, k).stages.map(({ caption }) => caption),
+    ])).flat()"""
     for surface, under in ("booth", {"noise": 3.0}), ("logistic", {"batch_size": 2}):
         said = modules.evaluate(work, race(racers, surface, steps=80, **under))
         wrong = re.compile(
@@ -543,6 +545,13 @@ def test_without_memory_nothing_carries(modules: Modules) -> None:
         for k in range(1, 20):
             text = asked_where(modules, given, tuple(walk.path[k]), index)[3]
             assert "carried" not in text
+
+
+def test_beyond_the_lattice_no_height_is_told(modules: Modules) -> None:
+    given = race(["gd(lr=0.001)"], "rastrigin", steps=20)
+    told = {"rests", "high"}
+    assert asked_where(modules, given, (3.0, 4.0))[2] in told
+    assert asked_where(modules, given, (-3.2, 40.0))[2] not in told
 
 
 def test_a_sweep_is_said_to_lean_only_where_it_does(modules: Modules) -> None:
