@@ -213,7 +213,9 @@ function follow(race, racer, field) {
     if (off !== null) return "off";
     if (!still) return middle ? "hovering" : "moving";
     const slope = Math.hypot(racer.value("g", last - 1, 0), racer.value("g", last - 1, 1));
-    if (field && !isLowest(race, racer, last) && inBowl(field, end, slope, reach)) return "local";
+    const { clip_norm: norm, clip_value: size } = race.conditions;
+    const cut = slope > 0.9 * Math.min(norm ?? Infinity, size ?? Infinity); // f may be steeper
+    if (field && !cut && !isLowest(race, racer, last) && inBowl(field, end, slope, reach)) return "local";
     if (saddles.some(([x, y]) => Math.hypot(end[0] - x, end[1] - y) < LEFT * diagonal)) return "saddle";
     return most(distancesTo([pointAt(racer, 0)], path)) > LEFT * diagonal ? "creeping" : "start";
   };

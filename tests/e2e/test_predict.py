@@ -466,7 +466,8 @@ def test_with_noise_in_it_g_is_called_no_slope(modules: Modules) -> None:
         explain(race, racer, k).text,
         ...stagesOf(race, racer, k).stages.map(({ caption }) => caption),
     ])).flat()"""
-    for surface, under in ("booth", {"noise": 3.0}), ("logistic", {"batch_size": 2}):
+    conditions: dict[str, dict[str, Any]] = {"booth": {"noise": 3.0}, "logistic": {"batch_size": 2}}
+    for surface, under in conditions.items():
         said = modules.evaluate(work, race(racers, surface, steps=80, **under))
         wrong = re.compile(
             r"downhill|The slope|(the|this|present) slope\b(?! of f)|wall|how steep|moves uphill"
@@ -508,6 +509,8 @@ def test_how_far_momentum_gathers_is_what_it_does_on_a_plane(modules: Modules, r
 def test_as_low_as_the_lowest_is_no_local_minimum(modules: Modules) -> None:
     flat = race(["adam(lr=0.1)", "gd(lr=0.05)"], 'formula("x**2*y**2", reach=2)', steps=300)
     assert "local" not in modules.summary(flat)
+    cut = race(["nesterov(lr=0.00023)"], "himmelblau", steps=600, clip_value=0.1)
+    assert "local" not in modules.summary(cut)  # g is small, the slope is not
     bowl = race(["momentum(lr=0.02, momentum=0.7)"], "styblinski_tang", start=(0.5, 2.0), steps=200)
     assert modules.evaluate("(race) => courseOf(race, race.racers[0], field).fate", bowl) == "local"
     (overshoot,) = [mark for mark in modules.landmarks(bowl, 0) if mark["kind"] == "overshoot"]
