@@ -47,7 +47,7 @@ _ENTRIES = (
     Scene(
         "overshoot",
         "Momentum overshoots",
-        "Momentum swings through the minimum and back; each swing keeps √μ a step, whatever the curvature: "
+        "Momentum swings through the minimum and back; each swing keeps √μ a step along both curvatures: "
         "0.95 for μ = 0.9, 0.9 for μ = 0.81.",
         "surface=quadratic&o=gd(lr=0.02)&o=momentum(lr=0.02)&o=momentum(lr=0.02,momentum=0.81)&start=-2.5,1"
         "&steps=150&racer=1",
@@ -154,8 +154,8 @@ _ENTRIES = (
     Scene(
         "sweep",
         "lr × β₂",
-        "Adam in a curved valley: with β₂ 0.999 no lr arrives in 400 steps, with 0.9 a whole range does; "
-        "press a cell to play it.",
+        "Adam in a curved valley: with β₂ 0.999 hardly an lr arrives in 400 steps, with 0.9 a whole range "
+        "does; press a cell to play it.",
         "surface=rosenbrock&o=adam(lr=0.1)&steps=400&racer=0&panel=sweep&sweep=lr,beta2",
     ),
     Scene(

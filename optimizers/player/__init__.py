@@ -255,6 +255,7 @@ def _conditions(race: Race) -> dict[str, Any]:
         "noise": under.noise,
         "batch_size": under.batch_size,
         "usual_batch": rows.batch if rows else None,
+        "cyclic": rows.cyclic if rows else False,
         "seed": under.seed,
         "rows": len(rows.values) if rows else None,
     }

@@ -9,6 +9,7 @@ const AROUND = 0.2; // of the diagonal: who is farther away at times does not ci
 const LEFT = 0.05; // of the diagonal: who never was as far from the start has hardly left it, and as near a saddle is at it
 const TAIL = 4; // a racer's last quarter shows whether it circles
 const RESTED = 0.9; // who stays in place from before this share of the race on has come to rest
+const LOW = 1e-6; // of how far f can fall: as near the lowest is no minimum that is local only
 const FEWEST = 20; // steps; in fewer nothing circles or rests
 
 export function diagonalOf({ surface: { bounds: [x0, x1, y0, y1] } }) {
@@ -98,6 +99,11 @@ function inBowl(field, [x, y], slope, reach) {
   }
   const least = mean - Math.hypot(cosine, sine); // the smaller eigenvalue of the Hessian
   return least > 0 && slope / least < 0.05 * reach;
+}
+
+/** Is f there as low as it can be, to a millionth of how far it could fall? */
+function isLowest({ surface: { lowest } }, { loss }, step) {
+  return lowest !== null && loss[step] - lowest <= LOW * (Math.abs(loss[0] - lowest) + Math.abs(lowest));
 }
 
 /** How long a path is from one step to its last. */
@@ -207,7 +213,9 @@ function follow(race, racer, field) {
     if (off !== null) return "off";
     if (!still) return middle ? "hovering" : "moving";
     const slope = Math.hypot(racer.value("g", last - 1, 0), racer.value("g", last - 1, 1));
-    if (field && inBowl(field, end, slope, reach)) return "local";
+    const { clip_norm: norm, clip_value: size } = race.conditions;
+    const cut = slope > 0.9 * Math.min(norm ?? Infinity, size ?? Infinity); // f may be steeper
+    if (field && !cut && !isLowest(race, racer, last) && inBowl(field, end, slope, reach)) return "local";
     if (saddles.some(([x, y]) => Math.hypot(end[0] - x, end[1] - y) < LEFT * diagonal)) return "saddle";
     return most(distancesTo([pointAt(racer, 0)], path)) > LEFT * diagonal ? "creeping" : "start";
   };

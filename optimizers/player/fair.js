@@ -4,7 +4,7 @@ import { drawLines, formatNumber, logTicks } from "./chart.js";
 import { axisOf, lossScale } from "./charts.js";
 import { element, swatch, write } from "./dom.js";
 import { createReading } from "./reading.js";
-import { colorOf, formatSetting, hyperOf, lastStep } from "./race.js";
+import { batchOf, colorOf, formatSetting, hyperOf, isRandom, lastStep } from "./race.js";
 
 const SAME = 0.01; // two first steps that differ by less are the same to an eye
 const DIGITS = 3; // of a learning rate set here: what a slider shows
@@ -41,15 +41,15 @@ function clippedSteps(racer, steps, { clip_norm: norm, clip_value: size }) {
 }
 
 /** What holds for all, in one sentence. */
-function conditionsTold(race) {
-  const { schedule, clip_norm: norm, clip_value: size, noise, batch_size: rows, seed } = race.conditions;
+export function conditionsTold(race) {
+  const { schedule, clip_norm: norm, clip_value: size, noise, seed, cyclic } = race.conditions;
+  const rows = batchOf(race.conditions);
   const clips = [norm === null ? "" : `gradients clipped to length ${formatSetting(norm)}`,
-    size === null ? "" : `each of their entries to ±${formatSetting(size)}`].filter(Boolean).join(", ");
-  const random = noise > 0 || rows !== null;
-  const noisy = [noise > 0 ? `noise of ${formatSetting(noise)} on the gradient` : "", rows === null ? "" : `batches of ${rows}`]
+    size === null ? "" : `${norm === null ? "each entry of a gradient clipped" : "each of their entries"} to ±${formatSetting(size)}`].filter(Boolean).join(", ");
+  const noisy = [noise > 0 ? `noise of ${formatSetting(noise)} on the gradient` : "", rows === null ? "" : `batches of ${rows}${cyclic ? " in turn" : ""}`]
     .filter(Boolean).join(" and ");
   return `All: ${schedule ? `lr follows ${schedule}` : "lr constant"}, ${clips || "no clipping"}, ` +
-    `${random ? `${noisy}, the same draws for all (seed ${seed})` : "no noise"}; ` +
+    `${noisy || "no noise"}${isRandom(race) ? `, the same draws for all (seed ${seed})` : ""}; ` +
     `one gradient a step, so ${race.steps} each${race.racers.some(({ diverged }) => diverged !== null) ? " (fewer for who diverges)" : ""}.`;
 }
 
@@ -66,7 +66,8 @@ function span(racers, values) {
 function gathering(racer) {
   const mu = hyperOf(racer, "momentum") ?? 0;
   const adds = ["m", "look_ahead"].includes(racer.direction) && hyperOf(racer, "convention") !== "ema";
-  return adds && mu < 1 ? (1 - (hyperOf(racer, "dampening") ?? 0)) / (1 - mu) : 1;
+  const kept = 1 - (hyperOf(racer, "dampening") ?? 0);
+  return !adds || mu >= 1 ? 1 : racer.direction === "m" ? kept / (1 - mu) : 1 + (mu * kept) / (1 - mu);
 }
 
 /**
@@ -90,11 +91,12 @@ export function verdict(racers, bests = []) {
   if (tuned) parts.push("Each has its best lr, as the sweep below found it.");
   const gatherer = racers.find((racer) => gathering(racer) > 1.5);
   if (gatherer) {
-    const plain = rated.find((racer) => racer.direction === "g" && racer.effective_label === "lr" && near(hyperOf(racer, "lr"), hyperOf(gatherer, "lr"), 1e-6));
+    const rooted = gatherer.rows.some(({ root }) => root);
+    const plain = !rooted && rated.find((racer) => racer.direction === "g" && racer.effective_label === "lr" && near(hyperOf(racer, "lr"), hyperOf(gatherer, "lr"), 1e-6));
     const factor = `${brief(gathering(gatherer))} times`;
     parts.push(plain
       ? `On a steady slope ${gatherer.label}'s step grows to ${factor} ${plain.label}'s, at the same lr.`
-      : `On a steady slope ${gatherer.label}'s step grows to ${factor} lr·g.`);
+      : `On a steady slope ${gatherer.label}'s step grows to ${factor} ${rooted ? "what it is without momentum" : "lr·g"}.`);
   }
   return parts.join(" ");
 }

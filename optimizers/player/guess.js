@@ -6,7 +6,7 @@
 import { formatNumber } from "./chart.js";
 import { courseOf, diagonalOf, lengthAt, nearest, pointAt, reachOf } from "./course.js";
 import { factorPeak } from "./landmarks.js";
-import { hyperOf } from "./race.js";
+import { besidesSlope, hyperOf } from "./race.js";
 import { capital, listed, nameOf, placeName, rounded, times } from "./summary.js";
 import { valueAt } from "./surface.js";
 
@@ -29,8 +29,10 @@ function angle(a, b) {
   return (Math.acos(Math.max(-1, Math.min(1, cosine))) * 180) / Math.PI;
 }
 
-/** Does it keep gradients before in something (m, v of momentum) that moves it? */
-const carries = (racer) => racer.direction !== "g" && racer.rows.some(({ slot }) => slot === racer.direction);
+/** Does it keep gradients before in something (m) that moves it? */
+const carries = (racer) => racer.rows.some(({ slot }) => slot === "m");
+/** Is its step lr times the gradient (and weight decay)? */
+const isPlain = (racer) => ["g", "decayed"].includes(racer.direction) && racer.effective_label === "lr";
 /** Is its direction divided by the size of the gradients? */
 const divides = (racer) => racer.rows.some(({ root }) => root);
 
@@ -44,7 +46,7 @@ const divides = (racer) => racer.rows.some(({ root }) => root);
 export function scoreWhere(race, index, point, field = null) {
   const racer = race.racers[index];
   const course = courseOf(race, racer, field);
-  const gone = course.fate === "diverged" || course.fate === "off";
+  const gone = course.fate === "diverged" || course.off !== null;
   if (gone || !point) {
     const right = gone && !point;
     return { points: right ? 100 : 0, right, gone, distance: null, share: null, minimum: null };
@@ -79,9 +81,8 @@ function whyDiverged(race, racer, course) {
   if (b < 1) return "";
   const moved = length(stepAt(racer, a));
   const curvature = between(slopeAt(racer, b), slopeAt(racer, a)) / moved;
-  const plain = !carries(racer) && !divides(racer);
-  const quiet = !(race.conditions?.noise > 0) && constant(race);
-  if (plain && quiet && Number.isFinite(curvature) && lr > 2 / curvature) {
+  const quiet = !besidesSlope(race).length && constant(race);
+  if (isPlain(racer) && quiet && Number.isFinite(curvature) && lr > 2 / curvature) {
     return ` Along its last steps the curvature is ${rounded(curvature)}: there gradient descent needs an lr below ` +
       `2/${rounded(curvature)} = ${rounded(2 / curvature)}, and it has ${rounded(lr)}.`;
   }
@@ -102,7 +103,8 @@ function passing(racer, last, place) {
 }
 
 const WHERE = {
-  saddle({ race, racer, course, point, diagonal }) {
+  saddle({ race, racer, course, point, diagonal, pure }) {
+    if (!pure) return null;
     const { saddles, minima } = race.surface;
     const index = point ? nearest(saddles, point) : -1;
     if (index < 0 || course.fate === "saddle" || course.fate === "local") return null;
@@ -126,19 +128,26 @@ const WHERE = {
   falls({ race, racer, course, point }) {
     if (!point || course.fate !== "off" || race.surface.lowest !== null || !race.surface.saddles.length) return null;
     const speed = lengthAt(racer, Math.min(course.off, course.last - 1));
-    return `This surface has no bottom: who has left the saddle falls for ever. ${nameOf(racer)} left the map at ${rounded(speed, 2)} a step.`;
+    return `This surface has no bottom: who has left the saddle falls for ever. ${capital(nameOf(racer))} left the map at ${rounded(speed, 2)} a step.`;
   },
 
-  stays({ racer, course, point, gone }) {
+  stays({ race, racer, course, point, gone }) {
     if (point || gone) return null;
+    const [x0, x1, y0, y1] = race.surface.bounds;
+    let back = course.last + 1; // since when it is on the map
+    for (; back > 0; back--) {
+      const [x, y] = pointAt(racer, back - 1);
+      if (!(x >= x0 && x <= x1 && y >= y0 && y <= y1)) break;
+    }
+    if (back) return `It was off the map, but from step ${back} on it is back on it.`;
     let most = 0;
     for (let k = 0; k < course.last; k++) if (lengthAt(racer, k) > lengthAt(racer, most)) most = k;
     return `It never comes off the map: its longest step, ${rounded(lengthAt(racer, most), 2)}, was step ${most}, ` +
       `and its last is ${formatNumber(lengthAt(racer, course.last - 1), 2)}.`;
   },
 
-  waits({ racer, course, point }) {
-    if (!point || course.fate !== "saddle") return null;
+  waits({ racer, course, point, pure }) {
+    if (!point || !pure || course.fate !== "saddle") return null;
     return `It is still by the saddle, where the slope vanishes: at the end it is ${formatNumber(length(slopeAt(racer, course.last - 1)), 2)}, ` +
       `and the last step ${formatNumber(lengthAt(racer, course.last - 1), 2)} long.`;
   },
@@ -172,12 +181,12 @@ const WHERE = {
     const meant = point ? nearest(race.surface.minima, point) : -1;
     if (course.fate !== "local" || meant < 0 || between(race.surface.minima[meant], point) > AT * diagonal) return null;
     return `The minimum there is lower, f = ${formatNumber(race.surface.lowest, 3)}, but nothing tells it so: at ${placeName(course.end)}, ` +
-      `f = ${formatNumber(racer.loss[course.last], 3)}, it is in a local minimum. The slope is 0 there and rises all around, and it stays from step ${course.rests} on.`;
+      `f = ${formatNumber(racer.loss[course.last], 3)}, it is in a local minimum. The slope is gone there and f rises all around, and it stays from step ${course.rests} on.`;
   },
 
   // It comes by the guess, and goes on.
-  carries({ racer, course, point, diagonal, gone }) {
-    if (!point || gone) return null;
+  carries({ racer, course, point, diagonal, gone, pure }) {
+    if (!point || gone || !pure) return null;
     const pass = passing(racer, course.last, point);
     if (pass.step === 0 || pass.step >= course.last || pass.distance > BY * diagonal || between(point, course.end) < 0.1 * diagonal) return null;
     const speed = lengthAt(racer, pass.step);
@@ -190,11 +199,11 @@ const WHERE = {
   },
 
   // A straight line downhill from the start.
-  signs({ racer, course, point, diagonal, start, gone }) {
+  signs({ racer, course, point, diagonal, start, gone, pure }) {
     const slope = slopeAt(racer, 0);
     const step = stepAt(racer, 0);
     const along = downhillOff(point, start, slope, diagonal);
-    if (along === null || gone || !divides(racer)) return null;
+    if (along === null || gone || !pure || !divides(racer) || hyperOf(racer, "weight_decay") > 0) return null;
     const downhill = slope.map((z) => -z);
     const [off, ending] = [angle(step, downhill), angle(minus(course.end, start), downhill)];
     if (!(off > 15 && ending > 20) || slope.includes(0)) return null;
@@ -202,26 +211,26 @@ const WHERE = {
     const axes = ["x", "y"];
     const steps = Math.abs(step[big] / step[small]);
     return `Your guess lies straight downhill, along −g. ${nameOf(racer)} does not go there: the slope is ${rounded(Math.abs(slope[big] / slope[small]))} times ` +
-      `as steep in ${axes[big]} as in ${axes[small]}, but its first step ${Math.abs(steps - 1) < 0.01 ? "as long in both" : `only ${rounded(steps)} times as long`}, for it divides each axis by the size of its gradients. ` +
+      `as steep in ${axes[big]} as in ${axes[small]}, but its first step is ${Math.abs(steps - 1) < 0.01 ? "as long in both" : `only ${rounded(steps)} times as long`}, for it divides each axis by the size of its gradients. ` +
       `So it sets out ${rounded(off, 2)}° away from −g.`;
   },
 
-  across({ racer, course, point, diagonal, start, gone }) {
+  across({ racer, course, point, diagonal, start, gone, pure }) {
     const slope = slopeAt(racer, 0);
     const along = downhillOff(point, start, slope, diagonal);
-    if (along === null || gone || divides(racer)) return null;
+    if (along === null || gone || !pure || angle(stepAt(racer, 0), slope.map((z) => -z)) > 1) return null; // it does set out along −g
     const ending = angle(minus(course.end, start), slope.map((z) => -z));
-    if (!(ending > 20)) return null;
+    if (!(ending > 20 && angle(slopeAt(racer, course.last - 1), slope) > 5)) return null;
     return `Your guess lies straight downhill, along −g at the start. That is the steepest way, not the way to the end: ` +
-      `it ends ${rounded(ending, 2)}° beside that line, for −g turns with every step.`;
+      `it ends ${rounded(ending, 2)}° beside that line, for −g turns on the way.`;
   },
 
   circles({ race, racer, course, point, diagonal }) {
     if (!point || course.fate !== "circling" || between(point, course.target) > AT * diagonal) return null;
-    const { noise } = race.conditions ?? {};
-    const why = noise > 0 ? `the noise of ${rounded(noise)} in each gradient keeps it moving` : "its steps do not get shorter";
-    return `It does not come to rest there: it circles the minimum at a distance of about ${rounded(course.floor, 2)}, ` +
-      `and its last step is ${rounded(lengthAt(racer, course.last - 1), 2)} long; ${why}.`;
+    const mixed = besidesSlope(race).filter((word) => word !== "clipping");
+    const why = mixed.length ? ` With ${mixed.join(" and ")} the gradient does not vanish at the minimum.` : "";
+    return `It does not come to rest there: it circles at a distance of about ${rounded(course.floor, 2)}, ` +
+      `and its last step is ${rounded(lengthAt(racer, course.last - 1), 2)} long.${why}`;
   },
 
   slow({ race, racer, course, point }) {
@@ -229,13 +238,13 @@ const WHERE = {
     const left = between(course.end, course.target);
     if (!(between(point, course.target) < 0.7 * left)) return null;
     const pace = lengthAt(racer, course.last - 1);
-    const more = pace > 0 && left / pace < 1e7 ? ` At that pace the rest takes another ${rounded(left / pace, 2)} steps.` : "";
-    return `The way is right, the time too short: after ${race.steps} steps it is still ${rounded(left, 2)} from the minimum, ` +
+    const more = pace > 0 && left / pace < 1e7 ? ` At that pace, and straight there, it is another ${rounded(Math.ceil(left / pace), 2)} steps.` : "";
+    return `It is not there in time: after ${race.steps} steps it is still ${rounded(left, 2)} from ${race.surface.minima.length > 1 ? "a" : "the"} minimum, ` +
       `and its last step is ${formatNumber(pace, 2)} long.${more}`;
   },
 
-  rests({ racer, course, point, field, diagonal }) {
-    if (!point || !field || (course.fate !== "arrived" && course.fate !== "local")) return null;
+  rests({ racer, course, point, field, diagonal, pure }) {
+    if (!point || !field || !pure || (course.fate !== "arrived" && course.fate !== "local")) return null;
     const h = 0.003 * diagonal;
     const slope = Math.hypot(
       valueAt(field, point[0] + h, point[1]) - valueAt(field, point[0] - h, point[1]),
@@ -249,7 +258,9 @@ const WHERE = {
 
   high({ racer, course, point, field, gone }) {
     if (!point || !field || gone) return null;
-    const f = valueAt(field, ...point);
+    const height = valueAt(field, ...point);
+    const unit = 10 ** Math.floor(Math.log10(0.01 * Math.abs(height - racer.loss[course.last]) || 1)); // finer the lattice is not
+    const f = Number((Math.round(height / unit) * unit).toPrecision(6));
     let from = course.last;
     while (from > 0 && racer.loss[from - 1] < f) from -= 1;
     if (!(racer.loss[course.last] < f) || from > course.last / 2) return null;
@@ -257,6 +268,9 @@ const WHERE = {
       `and it ends at f = ${formatNumber(racer.loss[course.last], 2)}.`;
   },
 };
+
+/** Does the lattice of f reach to a point? */
+const covers = ({ bounds: [x0, x1, y0, y1] }, [x, y]) => x >= x0 && x <= x1 && y >= y0 && y <= y1;
 
 /** The angle by which a guess lies off the way straight downhill, or null if it is not meant so. */
 function downhillOff(point, start, slope, diagonal) {
@@ -270,7 +284,8 @@ export function whyWhere(race, index, point, field = null) {
   const racer = race.racers[index];
   const score = scoreWhere(race, index, point, field);
   const facts = {
-    race, racer, point, field, gone: score.gone, course: courseOf(race, racer, field), diagonal: diagonalOf(race), start: pointAt(racer, 0),
+    race, racer, point, gone: score.gone, pure: !besidesSlope(race).length, course: courseOf(race, racer, field),
+    field: field && point && covers(field, point) ? field : null, diagonal: diagonalOf(race), start: pointAt(racer, 0),
   };
   return firstOf(score.right ? { circles: WHERE.circles } : WHERE, facts);
 }
@@ -320,7 +335,8 @@ function pathTo(racer, step) {
 
 const corrected = ({ bias }) => bias && bias.correct_m !== 0 && bias.correct_v !== 0;
 const uncorrected = ({ bias }) => bias && bias.correct_m === 0 && bias.correct_v === 0;
-const sameBut = (a, b) => a.name === b.name && hyperOf(a, "lr") === hyperOf(b, "lr");
+/** Of one kind, and given the same but for one hyperparameter? */
+const sameBut = (a, b, name) => a.name === b.name && a.hyper.every((hyper) => hyper.name === name || hyper.value === hyperOf(b, hyper.name));
 const verb = (race) => (race.surface.minima.length ? "arrives" : "is off the map");
 
 const FIRST = {
@@ -337,7 +353,7 @@ const FIRST = {
 
   nobody({ race, racer, winners, courses, shown }) {
     if (!racer || winners.length) return null;
-    if (!race.surface.minima.length) return `Within ${race.steps} steps none of them gets away from the saddle and off the map.`;
+    if (!race.surface.minima.length) return `Within ${race.steps} steps none of them leaves the map.`;
     const best = shown.filter((index) => courses[index].diverged === null)
       .sort((a, b) => between(courses[a].end, courses[a].target) - between(courses[b].end, courses[b].target))[0];
     const reach = `Arriving means to stay within ${rounded(reachOf(race), 2)} of a minimum, 1 % of the map's diagonal`;
@@ -353,7 +369,7 @@ const FIRST = {
 
   // "Without correction the early steps are too small."
   small({ race, racer, course, winner, step }) {
-    if (!racer || !winner || !corrected(racer) || !uncorrected(winner) || !sameBut(racer, winner)) return null;
+    if (!racer || !winner || !corrected(racer) || !uncorrected(winner) || !sameBut(racer, winner, "bias_correction")) return null;
     const ratio = lengthAt(winner, 0) / lengthAt(racer, 0);
     const peak = factorPeak(winner, race.steps);
     if (!(ratio > 1) || !peak) return null;
@@ -363,7 +379,7 @@ const FIRST = {
   },
 
   large({ race, racer, course, winner, courses, winners, step }) {
-    if (!racer || !winner || !uncorrected(racer) || !corrected(winner) || !sameBut(racer, winner)) return null;
+    if (!racer || !winner || !uncorrected(racer) || !corrected(winner) || !sameBut(racer, winner, "bias_correction")) return null;
     const ratio = lengthAt(racer, 0) / lengthAt(winner, 0);
     if (!(ratio > 1)) return null;
     const [mine, its] = [course.overshoots.length, courses[winners[0]].overshoots.length];
@@ -374,7 +390,7 @@ const FIRST = {
 
   // "The larger lr is the faster."
   larger({ racer, winner, course, courses, winners, race }) {
-    if (!racer || !winner || racer.name !== winner.name) return null;
+    if (!racer || !winner || !sameBut(racer, winner, "lr")) return null;
     const [mine, its] = [hyperOf(racer, "lr"), hyperOf(winner, "lr")];
     const [swings, less] = [course.overshoots.length, courses[winners[0]].overshoots.length];
     if (!(mine > its) || !(swings > less)) return null;
@@ -384,11 +400,11 @@ const FIRST = {
 
   // Momentum against gradient descent at one lr.
   sameLr({ racer, winner, race, course, step }) {
-    if (!racer || !winner || carries(racer) || divides(racer) || !carries(winner) || divides(winner)) return null;
+    if (!racer || !winner || !isPlain(racer) || !carries(winner) || divides(winner)) return null;
     const lr = hyperOf(racer, "lr");
     const mu = hyperOf(winner, "momentum");
     const pace = pathTo(winner, step) / step / (pathTo(racer, step) / step);
-    const sums = hyperOf(winner, "convention") !== "ema" && !hyperOf(winner, "dampening"); // and is no average
+    const sums = winner.direction !== "direction" && hyperOf(winner, "convention") !== "ema" && !hyperOf(winner, "dampening"); // and is no average
     if (lr !== hyperOf(winner, "lr") || !(mu > 0 && mu < 1) || !sums || !(pace > 1)) return null;
     return `The same lr, ${rounded(lr)}, is not the same step: ${nameOf(winner)} adds up past gradients, where they agree to 1/(1−${rounded(mu)}) = ${rounded(1 / (1 - mu))} × ` +
       `the present one. Over the first ${step} steps it went ${rounded(pace)} × as far as ${nameOf(racer)}, so at one lr this is no fair race.${yours(race, course)}`;
@@ -417,15 +433,15 @@ function pace(race, racer, winner, course, step) {
   const finish = finishOf(race, course);
   const [mine, its] = [pathTo(racer, step), pathTo(winner, step)];
   if (finish === null) {
-    const how = course.target ? `is ${rounded(between(course.end, course.target), 2)} from the minimum at the end` : "is still on the map at the end";
+    const how = course.target ? `is ${rounded(between(course.end, course.target), 2)} from ${race.surface.minima.length > 1 ? "a" : "the"} minimum at the end` : "is still on the map at the end";
     return `${capital(nameOf(winner))} ${verb(race)} at step ${step}; ${nameOf(racer)} ${how}. In those ${step} steps it covered ${rounded(mine, 2)}, ${nameOf(winner)} ${rounded(its, 2)}.`;
   }
   const whole = pathTo(racer, finish);
   const longer = whole > its * 1.02
     ? `Its path is longer: ${rounded(whole)} against ${rounded(its)}.`
-    : `Its steps are shorter: ${rounded(whole / finish, 2)} on average against ${rounded(its / step, 2)}.`;
+    : whole / finish > its / step ? "" : `Its steps are shorter: ${rounded(whole / finish, 2)} on average against ${rounded(its / step, 2)}.`;
   const swings = course.overshoots.length ? ` It overshoots ${times(course.overshoots.length)}.` : "";
-  return `${capital(nameOf(racer))} ${verb(race)} at step ${finish}, ${finish - step} after ${nameOf(winner)}. ${longer}${swings}`;
+  return `${capital(nameOf(racer))} ${verb(race)} at step ${finish}, ${finish - step} after ${nameOf(winner)}.${longer && " "}${longer}${swings}`;
 }
 
 /** What in this race answers the guess who is first: {key, text}, or null. */

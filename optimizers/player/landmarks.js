@@ -38,7 +38,7 @@ function firstDifference(race, chosen, off) {
   return [{ step: first.step, text: "first difference", note, racer: chosen, kind: "difference", quiet: false }];
 }
 
-/** Where (1−β₁ᵗ)/√(1−β₂ᵗ) is greatest for a racer without bias correction: {t, factor}, or null. */
+/** Where (1−β₁ᵗ)/√(1−β₂ᵗ) is greatest for a racer without bias correction: {t, factor, grows: at the end it still does}, or null. */
 export function factorPeak(racer, steps) {
   if (!racer.bias || racer.bias.correct_m !== 0 || racer.bias.correct_v !== 0) return null;
   let peak = { t: 1, factor: biasFactor(1, racer.bias) };
@@ -46,25 +46,27 @@ export function factorPeak(racer, steps) {
     const factor = biasFactor(t, racer.bias);
     if (factor > peak.factor) peak = { t, factor };
   }
-  return peak.factor > 1 ? peak : null;
+  const grows = biasFactor(steps + 1, racer.bias) > peak.factor;
+  return peak.factor > 1 ? { ...peak, grows } : null;
 }
 
 function marksOf(race, racer, index, field) {
   const found = [];
   const add = (kind, step, text, note = "", quiet = false) => found.push({ step, text, note, racer: index, kind, quiet });
   const peak = factorPeak(racer, race.steps);
-  if (peak) add("factor", peak.t - 1, `${racer.label}: factor peaks, ${peak.factor.toFixed(2)}×`, "(1−β₁ᵗ)/√(1−β₂ᵗ)"); // update t leaves step t − 1
-  const { diverged, arrived, closest, overshoots, last } = courseOf(race, racer, field);
+  if (peak && !peak.grows && peak.t <= lastStep(race, racer)) add("factor", peak.t - 1, `${racer.label}: factor peaks, ${peak.factor.toFixed(2)}×`, "(1−β₁ᵗ)/√(1−β₂ᵗ)"); // update t leaves step t − 1
+  const { diverged, arrived, closest, overshoots, last, fate } = courseOf(race, racer, field);
   if (diverged !== null) add("diverged", diverged, `${racer.label} diverges`);
   else if (arrived !== null) add("arrived", arrived, `${racer.label} arrives`);
   if (overshoots.length && diverged === null) {
-    const more = overshoots.length > 1 ? `the first of ${overshoots.length} turns beyond the minimum` : "it turns beyond the minimum";
+    const goal = fate === "local" ? "the local minimum it ends in" : race.surface.minima.length > 1 ? "the minimum nearest to its end" : "the minimum";
+    const more = overshoots.length > 1 ? `the first of ${overshoots.length} turns beyond ${goal}` : `it turns beyond ${goal}`;
     add("overshoot", overshoots[0], `${racer.label} overshoots`, more);
   }
   if (closest && closest.step > 0) {
     // One that still comes nearer, or has arrived, is closest at no moment of its own.
     const quiet = arrived !== null || closest.step === last;
-    add("closest", closest.step, `${racer.label} closest`, `${rounded(closest.distance, 2)} from the minimum`, quiet);
+    add("closest", closest.step, `${racer.label} closest`, `${rounded(closest.distance, 2)} from ${race.surface.minima.length > 1 ? "a" : "the"} minimum`, quiet);
   }
   return found;
 }

@@ -26,6 +26,22 @@ export function lastStep(race, racer) {
   return racer.diverged === null || racer.diverged === undefined ? race.steps : racer.diverged - 1;
 }
 
+/** The rows of data each gradient is of, where those are not all; else null. */
+export function batchOf({ batch_size: size, usual_batch: usual, rows }) {
+  const taken = size ?? usual;
+  return taken !== null && rows !== null && taken < rows ? taken : null;
+}
+
+/** Has chance a part in each gradient? Batches taken in turn have none. */
+export const isRandom = ({ conditions }) => conditions.noise > 0 || (batchOf(conditions) !== null && !conditions.cyclic);
+
+/** What makes g another than the slope of f: ["noise of 0.1", "batches of 4", "clipping"], or none. */
+export function besidesSlope({ conditions }) {
+  const { noise, clip_norm: norm, clip_value: size } = conditions;
+  return [noise > 0 ? `noise of ${formatSetting(noise)}` : "", batchOf(conditions) === null ? "" : `batches of ${batchOf(conditions)}`,
+    norm === null && size === null ? "" : "clipping"].filter(Boolean);
+}
+
 /** A racer's colour on this page. */
 export const colorOf = (racer, theme) => (theme.dark ? racer.dark : racer.light);
 

@@ -1,7 +1,7 @@
 // One plain sentence that is true of this step: of the first rule whose condition the numbers meet.
 
 import { formatNumber } from "./chart.js";
-import { biasFactor, formatSetting, hyperOf } from "./race.js";
+import { besidesSlope, biasFactor, formatSetting, hyperOf, isRandom } from "./race.js";
 
 const AXES = ["x", "y"];
 const both = (f) => [f(0), f(1)];
@@ -28,7 +28,8 @@ function facts(race, racer, k) {
   const decay = rowOf("decay") ? at("decay") : [0, 0]; // decoupled weight decay, a step of its own
   const own = both((a) => update[a] + decay[a]); // what the rule does beside it
   return {
-    race, racer, k, at, length, g, update, divisor, lr, direction, directionLabel, root, decay, own,
+    race, racer, k, at, length, g, update, pure: !besidesSlope(race).length, // g is the slope of f
+    divisor, lr, direction, directionLabel, root, decay, own,
     memory: rooted.length ? memoryOf(racer, rooted[0], k) : null,
     carrier: rowOf("m")?.label ?? null, // what gradients before are kept in
     seen: rowOf("decayed") ? at("decayed") : g, // the gradient as the rule sees it, with weight decay in it
@@ -54,21 +55,22 @@ function memoryOf(racer, { slot, label }, k) {
 }
 
 const RULES = {
-  still({ g, update, lr }) {
+  still({ g, update, lr, pure }) {
     if (update.some((z) => z !== 0)) return null;
     if (lr === 0) return "Nothing moves: lr is 0.";
-    return g.every((z) => z === 0) ? "Nothing moves: the slope here is 0." : "Nothing moves: the step is 0.";
+    return g.every((z) => z === 0) ? `Nothing moves: ${pure ? "the slope here" : "g"} is 0.` : "Nothing moves: the step is 0.";
   },
 
-  first({ k, g, seen, update, lr, racer, root, direction, divisor, directionLabel }) {
+  first({ k, g, seen, update, lr, racer, root, direction, divisor, directionLabel, pure }) {
     if (k > 0 || g.some((z, a) => z === 0 || z !== seen[a])) return null;
     const slopes = `${formatNumber(Math.abs(g[0]), 3)} in x, ${formatNumber(Math.abs(g[1]), 3)} in y`;
     if (!root) {
       if (!both((a) => near(update[a], -lr * g[a])).every(Boolean)) return null;
       const steep = Math.abs(g[0]) > Math.abs(g[1]) ? 0 : 1;
       const ratio = Math.abs(g[steep] / g[1 - steep]);
+      if (!pure) return `First step: −lr × g. g is ${short(ratio)} times as large in ${AXES[steep]} as in ${AXES[1 - steep]}, and so is the step.`;
       return `First step: −lr × g, straight downhill. ` +
-        `The slope is ${short(ratio)} times steeper in ${AXES[steep]}, and so is the step.`;
+        `The slope is ${short(ratio)} times as steep in ${AXES[steep]} as in ${AXES[1 - steep]}, and the step as many times as long.`;
     }
     const factor = both((a) => Math.abs(update[a]) / lr);
     if (!near(factor[0], factor[1])) return null;
@@ -77,7 +79,7 @@ const RULES = {
     if (!near(factor[0], kept / share)) return null; // something else has a part in it
     if (near(kept, 1) && near(share, 1)) {
       const why = racer.direction === "g" ? `${divisor.label} = |g|` : `${directionLabel} = g and ${divisor.label} = |g|`;
-      return `First step: ${why}, so each axis moves by lr = ${short(lr)}, whatever the slope (${slopes}).`;
+      return `First step: ${why}, so each axis moves by lr = ${short(lr)}, whatever ${pure ? "the slope" : "|g| is"} (${slopes}).`;
     }
     const part = near(kept, 1) ? "" : `${percent(kept)} of `;
     const small = share < 0.99 ? `is only ${percent(share)} of |g|` : `is ${near(share, 1) ? "" : `${short(share)} × `}|g|`;
@@ -96,19 +98,22 @@ const RULES = {
       `Its lr is too large for this slope.`;
   },
 
-  uphill({ race, racer, downhill, rises, k, at, g, seen, own, decay, directionLabel, carrier, signs }) {
-    if (!rises || k === 0) return null;
+  uphill({ race, racer, downhill, rises, k, at, g, seen, own, decay, directionLabel, carrier, signs, pure }) {
+    if (!rises || k === 0 || downhill === 0) return null;
+    const present = pure ? "the present slope" : "the present g";
     const f = `f goes from ${formatNumber(racer.loss[k], 3)} to ${formatNumber(racer.loss[k + 1], 3)}`;
     if (downhill < 0) {
       const pulled = differ(seen, g);
       if (carrier && !pulled && own[0] * g[0] + own[1] * g[1] > 0) { // uphill without any decay
         return `This step goes uphill (${f}): ${signs ? carrier : directionLabel} still carries the gradients before, ` +
-          `and outweighs the present slope.`;
+          `and outweighs ${present}.`;
       }
       if (!pulled && decay.every((z) => z === 0)) return null;
       return `This step goes uphill (${f}): ` +
-        `${carrier ? "the gradients before and weight decay outweigh" : "weight decay outweighs"} the present slope.`;
+        `${carrier ? "the gradients before and weight decay outweigh" : "weight decay outweighs"} ${present}.`;
     }
+    const mixed = besidesSlope(race).filter((word) => word !== "clipping" || race.conditions.clip_value !== null); // a shorter g points the same way
+    if (mixed.length) return `It sets out against g and ends higher (${f}): with ${mixed.join(" and ")} g is not the slope of f.`;
     const next = k + 1 < race.steps ? at("g", k + 1) : [NaN, NaN];
     const across = next[0] * g[0] + next[1] * g[1] < 0; // there the slope points the other way
     return `It starts downhill but ${across ? "lands higher on the other wall" : "ends higher"} (${f}): ` +
@@ -120,16 +125,16 @@ const RULES = {
     const [x, y] = at("theta");
     const away = Math.min(...race.surface.minima.map(([mx, my]) => Math.hypot(x - mx, y - my)));
     if (!(away < 0.002 * Math.hypot(x1 - x0, y1 - y0))) return null;
-    return `At the minimum to within ${formatNumber(away, 2)}. This step still moves ${formatNumber(length(update), 2)}.`;
+    return `At ${race.surface.minima.length > 1 ? "a" : "the"} minimum to within ${formatNumber(away, 2)}. This step still moves ${formatNumber(length(update), 2)}.`;
   },
 
-  bouncing({ k, g, at, direction, directionLabel, carrier, signs, usual }) {
+  bouncing({ race, k, g, at, direction, directionLabel, carrier, signs, usual }) {
     if (k < 3) return null;
     const flips = (a) => [0, 1, 2].every((j) => at("g", k - j)[a] * at("g", k - j - 1)[a] < 0);
     const axis = both(flips).indexOf(true);
     if (axis < 0) return null;
     const bounced = `g in ${AXES[axis]} has flipped its sign at each of the last three steps`;
-    if (!carrier) return `${bounced}: it bounces from wall to wall.`;
+    if (!carrier) return isRandom(race) ? null : `${bounced}: it bounces from wall to wall.`;
     if (signs || !usual) return null;
     const kept = Math.abs(direction[axis] / g[axis]);
     return kept < 0.5 ? `${bounced}. ${directionLabel} averages that out to ${percent(kept)} of g.` : null;
@@ -140,10 +145,10 @@ const RULES = {
     const factor = biasFactor(k + 1, racer.bias);
     if (factor < 1.25) return null;
     let peak = 1;
-    while (peak < race.steps && biasFactor(peak + 1, racer.bias) > biasFactor(peak, racer.bias)) peak += 1;
+    while (peak <= race.steps && biasFactor(peak + 1, racer.bias) > biasFactor(peak, racer.bias)) peak += 1;
     let most = `It ${k + 1 < peak ? "peaks" : "peaked"} at ${short(biasFactor(peak, racer.bias))} × at t = ${peak}.`;
     if (k + 1 === peak) most = "Here the excess peaks.";
-    if (peak === race.steps) most = "The excess still grows.";
+    if (peak > race.steps) most = "The excess still grows.";
     return `Uncorrected, √v lags behind more than m: ` +
       `this step is ${short(factor)} × what correction would make of the same m and v. ${most}`;
   },
@@ -201,12 +206,12 @@ const RULES = {
     return `This step is ${compared} the last. ${where}${parts.join(" and ")}.`;
   },
 
-  against({ k, g, seen, update, direction, directionLabel, carrier, signs }) {
+  against({ k, g, seen, update, direction, directionLabel, carrier, signs, pure }) {
     if (!carrier || signs || k === 0 || differ(seen, g)) return null;
     const axis = both((a) => direction[a] * g[a] < 0 && update[a] * g[a] > 0).indexOf(true);
     if (axis < 0) return null;
-    return `In ${AXES[axis]} the slope (g = ${formatNumber(g[axis], 3)}) and ${directionLabel} (${formatNumber(direction[axis], 3)}) ` +
-      `disagree: the gradients before still decide, and ${AXES[axis]} moves uphill.`;
+    return `In ${AXES[axis]} ${pure ? "the slope (g = " : "g ("}${formatNumber(g[axis], 3)}) and ${directionLabel} (${formatNumber(direction[axis], 3)}) ` +
+      `disagree: the gradients before still decide, and ${AXES[axis]} moves ${pure ? "uphill" : "against the present one"}.`;
   },
 
   agreeing({ root, direction, directionLabel, divisor, update, lr, big, carrier, k, at }) {
@@ -219,15 +224,15 @@ const RULES = {
       `${formatNumber(Math.abs(update[big]), 2)}, about the whole of lr.`;
   },
 
-  evens({ g, update, root, divisor }) {
+  evens({ g, update, root, divisor, pure }) {
     if (!root) return null;
     const steep = Math.abs(g[0]) > Math.abs(g[1]) ? 0 : 1;
     const slopes = Math.abs(g[steep] / g[1 - steep]);
     const steps = Math.abs(update[steep] / update[1 - steep]);
     if (!(slopes > 4 && steps < slopes / 3) || !Number.isFinite(slopes)) return null;
     if (!(root[steep] > 2 * root[1 - steep])) return null; // that is not why
-    const moved = steps >= 1 ? `only ${short(steps)} times longer` : `even ${short(1 / steps)} times shorter`;
-    return `The slope is ${short(slopes)} times steeper in ${AXES[steep]} than in ${AXES[1 - steep]}, ` +
+    const moved = steps >= 1 ? `only ${short(steps)} times as long` : `even ${short(1 / steps)} times shorter`;
+    return `${pure ? "The slope is" : "|g| is"} ${short(slopes)} times as ${pure ? "steep" : "large"} in ${AXES[steep]} as in ${AXES[1 - steep]}, ` +
       `the step there ${moved}: dividing by ${divisor.label} evens out the axes.`;
   },
 
@@ -254,14 +259,14 @@ const RULES = {
     return `Weight decay moves ${AXES[axis]} by ${pull}, towards 0, and the rule itself by ${rest}.`;
   },
 
-  signs({ signs, own, decay, g, lr }) {
+  signs({ signs, own, decay, g, lr, pure }) {
     if (!signs || !both((a) => near(Math.abs(own[a]), lr)).every(Boolean)) return null;
     const beside = decay.some((z) => z !== 0) ? "Weight decay aside, only signs count" : "Only signs count";
     const slopes = `|g| = ${formatNumber(Math.abs(g[0]), 3)} in x, ${formatNumber(Math.abs(g[1]), 3)} in y`;
-    return `${beside}: each axis moves by lr = ${short(lr)}, whatever the slope (${slopes}).`;
+    return `${beside}: each axis moves by lr = ${short(lr)}, whatever ${pure ? "the slope" : "|g| is"} (${slopes}).`;
   },
 
-  plain({ root, racer, direction, directionLabel, divisor, g, update, lr, length, signs }) {
+  plain({ root, racer, direction, directionLabel, divisor, g, update, lr, length, signs, pure }) {
     if (signs) return null;
     if (root) {
       const share = both((a) => Math.abs(update[a]) / lr);
@@ -273,10 +278,10 @@ const RULES = {
     }
     if (racer.direction === "g") {
       return `The step is −lr × g: |g| = ${formatNumber(length(g), 3)} makes it ` +
-        `${formatNumber(length(update), 3)} long, straight down the slope.`;
+        `${formatNumber(length(update), 3)} long${pure ? ", straight down the slope" : ""}.`;
     }
     const angle = turn(update, g.map((z) => -z));
-    const where = angle < 0.1 ? "here straight downhill" : `${short(angle, 2)}° away from straight downhill`;
+    const where = angle < 0.1 ? `here ${pure ? "straight downhill" : "along −g"}` : `${short(angle, 2)}° away from ${pure ? "straight downhill" : "−g"}`;
     return `The step follows ${directionLabel}, ${where}; it is ${formatNumber(length(update), 3)} long.`;
   },
 

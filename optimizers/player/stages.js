@@ -1,7 +1,7 @@
 // One update taken apart into the stages its rule's program has, each with this step's numbers and a sentence.
 
 import { formatNumber } from "./chart.js";
-import { biasFactor, formatSetting, hyperOf } from "./race.js";
+import { besidesSlope, biasFactor, formatSetting, hyperOf } from "./race.js";
 import { entering, fadeOf } from "./vectors.js";
 import { before, factorsOf, lrAt, symbolsOf, write as written } from "./worked.js";
 
@@ -43,6 +43,7 @@ export function stagesOf(race, racer, k) {
     stages.push({ column: key, from, to, numbers: both((axis) => (from ? changed(from[axis], to[axis]) : number(to[axis]))), ...rest });
   };
   const g = at("g");
+  const besides = besidesSlope(race);
   let seen = g; // as the rule sees it
   let seenLabel = "g";
   const faded = {};
@@ -65,7 +66,7 @@ export function stagesOf(race, racer, k) {
         : `${label} fades: it keeps ${percent(factor)} of what it was (× ${why})${row.root ? `. ${row.label} is the side of the square` : ""}.`;
       add(name, size(row, old), size(row, faded[name]), { title: `decay ${label}`, caption });
     } else if (kind === "show" && name === "g") {
-      add("g", null, g, { title: "show g", caption: "The gradient: how steep the surface is here, along x and along y." });
+      add("g", null, g, { title: "show g", caption: besides.length ? `The gradient as the rule is given it: with ${besides.join(" and ")} it is not the surface's slope.` : "The gradient: how steep the surface is here, along x and along y." });
     } else if (kind === "replace") {
       [seen, seenLabel] = [at(name), row.label];
       add("g", g, seen, {
@@ -142,7 +143,7 @@ function finish(race, racer, k, { at, plainLabel, column, add, program }) {
   const own = both((axis) => -effective[axis] * direction[axis]);
   if (near(effective[0], effective[1]) || lr === 0) {
     const factor = near(effective[0], lr) ? `lr = ${short(lr)}` : `${racer.effective_label} = ${short(effective[0])}`;
-    const caption = `${label} times ${factor}, and turned round${label === "g" ? ": downhill" : ""}.`;
+    const caption = `${label} times ${factor}, and turned round${label === "g" && !besidesSlope(race).length ? ": downhill" : ""}.`;
     add("update", null, own, { title: "scale", shape: "arrow", caption });
   } else {
     const roots = racer.rows.filter((row) => row.root);

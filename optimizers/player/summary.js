@@ -2,7 +2,7 @@
 
 import { formatNumber } from "./chart.js";
 import { courseOf, diagonalOf } from "./course.js";
-import { formatSetting } from "./race.js";
+import { besidesSlope, formatSetting } from "./race.js";
 
 const BRIEF = 4; // with more racers the sentences tell less of each
 const SEEN = 0.002; // of the map's diagonal: an arrived racer that keeps circling farther out is said to
@@ -64,7 +64,7 @@ function fateOf(race, entries, { first, brief }) {
   if (fate === "diverged") return `${verb("diverges", "diverge")} ${steps("diverged")}`;
   if (fate === "off") return `${verb("leaves", "leave")} the map ${steps("off")}`;
   if (fate === "circling") {
-    return `${verb("circles", "circle")} the minimum at a distance of about ${listed(courses.map((course) => rounded(course.floor, 2)))}`;
+    return `${verb("circles", "circle")} ${race.surface.minima.length > 1 ? "a" : "the"} minimum at a distance of about ${listed(courses.map((course) => rounded(course.floor, 2)))}`;
   }
   if (fate === "local") {
     const where = brief ? "" : `, at f = ${formatNumber(racer.loss[last], 3)}, from ${steps("rests").replace("at ", "")} on`;
@@ -77,10 +77,10 @@ function fateOf(race, entries, { first, brief }) {
   if (fate === "saddle") return `${verb("is", "are")} still at the saddle ${after}`;
   if (fate === "start") {
     const slope = Math.hypot(racer.value("g", last - 1, 0), racer.value("g", last - 1, 1));
-    return `hardly ${verb("leaves", "leave")} the start${brief || many ? "" : `, where the slope is ${formatNumber(slope, 2)}`}`;
+    return `hardly ${verb("leaves", "leave")} the start${brief || many || besidesSlope(race).length ? "" : `, where the slope is ${formatNumber(slope, 2)}`}`;
   }
   const where = brief ? "" : whereabouts(race, courses);
-  const swings = overshoots.length && !brief ? `${verb("swings", "swing")} past the minimum ${passes} and ` : "";
+  const swings = overshoots.length && !brief ? `${verb("swings", "swing")} past the ${race.surface.minima.length > 1 ? "nearest " : ""}minimum ${passes} and ` : "";
   if (fate === "creeping") return `${swings}hardly ${verb("moves", "move")} any more${where}`;
   if (swings) return `${swings}${verb("has", "have")} not settled ${after}${where}`;
   return `${verb("is still on its way", "are still on their way")} ${after}${where}`;
@@ -119,9 +119,13 @@ function lowest(race, entries) {
   if (entries.length < 2 || !ended.length || bottom === null) return "";
   const lossOf = ({ racer, course }) => racer.loss[course.last];
   const least = Math.min(...ended.map(lossOf));
-  const low = ended.filter((entry) => lossOf(entry) - least <= SAME * (Math.abs(entry.racer.loss[0] - bottom) + Math.abs(bottom)));
+  const low = ended.filter((entry) => formatNumber(lossOf(entry), 3) === formatNumber(least, 3) ||
+    lossOf(entry) - least <= SAME * (Math.abs(entry.racer.loss[0] - bottom) + Math.abs(bottom)));
   if (low.length === 1) return `${nameOf(low[0].racer)} is lowest at the end, at f = ${formatNumber(least, 3)}`;
-  return `${low.length === entries.length ? "All" : listed(low.map(({ racer }) => nameOf(racer)))} end equally low`;
+  const apart = Math.max(...low.map(lossOf)) - least;
+  const unit = 10 ** Math.floor(Math.log10(apart));
+  const within = apart > 0 ? `, to within ${formatNumber(unit * Math.ceil(apart / unit), 1)}` : "";
+  return `${low.length === entries.length ? "All" : listed(low.map(({ racer }) => nameOf(racer)))} end equally low${within}`;
 }
 
 /**

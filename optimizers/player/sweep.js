@@ -74,7 +74,7 @@ function sweepSentence(sweep) {
     lost += Number.isNaN(values[k]);
     arrived += values[all + k] >= 0;
   }
-  if (lost === all) return "From this start every pair diverges: nothing on this map is small enough.";
+  if (lost === all) return "From this start every pair diverges.";
   const said = [];
   // From which column on does every row diverge, and up to which does none?
   const lostIn = (column) => Array.from({ length: rows }, (_, row) => Number.isNaN(loss(row, column))).filter(Boolean).length;
@@ -97,10 +97,12 @@ function sweepSentence(sweep) {
     const middle = (part) => part.map(({ place }) => place).sort((a, b) => a - b)[part.length >> 1];
     const third = Math.floor(places.length / 3);
     if (third >= 3) {
-      const [below, above] = [middle(places.slice(0, third)), middle(places.slice(-third))];
+      const [below, between, above] = [middle(places.slice(0, third)), middle(places.slice(third, -third)), middle(places.slice(-third))];
+      const steady = (between - below) * (above - between) >= 0; // one way, and not there and back
+      const close = [below, between, above].every((place) => Math.abs(place - best[1]) < FAR);
       const [from, to] = [wordOf(x.values[below]), wordOf(x.values[above])];
-      if (Math.abs(above - below) >= FAR) said.push(`The larger ${y.symbol}, the ${above < below ? "smaller" : "larger"} the best ${x.symbol}: from ${from} to ${to}.`);
-      else said.push(`The best ${x.symbol} is near ${wordOf(x.values[best[1]])} whatever ${y.symbol} is.`);
+      if (Math.abs(above - below) >= FAR && steady) said.push(`The larger ${y.symbol}, the ${above < below ? "smaller" : "larger"} the best ${x.symbol}: from ${from} to ${to}.`);
+      else if (close) said.push(`The best ${x.symbol} is near ${wordOf(x.values[best[1]])} whatever ${y.symbol} is.`);
     }
   }
   return said.join(" ");

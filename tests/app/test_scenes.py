@@ -202,11 +202,12 @@ def _(result: Race) -> None:
 @claim("sweep")
 def _(result: Race) -> None:
     swept = sweep_map(
-        "adam", "rosenbrock", x=("lr", 1e-3, 1, 24), y=("beta2", 0.9, 0.999, 2), steps=result.steps
+        "adam", "rosenbrock", x=("lr", 1e-3, 1, 240), y=("beta2", 0.9, 0.999, 2), steps=result.steps
     )
-    arrived = (swept.steps_to_converge >= 0).sum(axis=1)
-    assert arrived[0] >= 6
-    assert arrived[1] == 0
+    arrived = swept.steps_to_converge >= 0
+    in_a_row = max(map(len, "".join("x" if here else " " for here in arrived[0]).split()))
+    assert in_a_row >= 30  # of 80 lr a decade
+    assert arrived[1].sum() <= 3  # a lucky few
 
 
 @claim("amsgrad")

@@ -21,7 +21,16 @@ from optimizers.trajectory import CONVERGED, reach
 pytestmark = pytest.mark.browser
 
 FOLDER = Path(optimizers.player.__file__).parent
-MODULES = ("course.js", "summary.js", "landmarks.js", "guess.js")
+MODULES = (
+    "course.js",
+    "summary.js",
+    "landmarks.js",
+    "guess.js",
+    "fair.js",
+    "sentence.js",
+    "stages.js",
+    "sweep.js",
+)
 READ = """async ([packet, names, work]) => {
     const { unpack } = await import("/packet.js");
     const { readRace } = await import("/race.js");
@@ -129,7 +138,10 @@ def test_the_run_is_told_with_its_numbers(modules: Modules) -> None:
     )
     assert f"Adam overshoots it once and arrives at step {adam.arrived}. " in said
     assert f"Gradient descent diverges at step {gd.diverged}. " in said
-    assert said.endswith("Momentum and Adam end equally low.")
+    apart = abs(momentum.loss[-1] - adam.loss[-1])
+    within = re.search(r"Momentum and Adam end equally low, to within (\d)×10⁻¹⁰\.$", said)
+    assert within
+    assert apart <= 1e-10 * int(within[1]) < 2 * apart
     alone = modules.summary(given, 0, 2)
     assert alone == f"Adam overshoots the minimum once and reaches it at step {adam.arrived}."
 
@@ -446,6 +458,126 @@ def test_another_start_is_random_seeded_and_on_the_map(modules: Modules) -> None
         assert x0 < x < x1
         assert y0 < y < y1
         assert np.hypot(*(minima - (x, y)).T).min() > reach(given.surface)
+
+
+def test_with_noise_in_it_g_is_called_no_slope(modules: Modules) -> None:
+    racers = ["gd(lr=0.02)", "momentum(lr=0.02)", "adam(lr=0.1)", "rmsprop(lr=0.05)", "signsgd(lr=0.05)"]
+    work = """(race) => race.racers.flatMap((racer) => Array.from({ length: 80 }, (_, k) => [
+        explain(race, racer, k).text,
+        ...stagesOf(race, racer, k).stages.map(({ caption }) => caption),
+    ])).flat()"""
+    conditions: dict[str, dict[str, Any]] = {"booth": {"noise": 3.0}, "logistic": {"batch_size": 2}}
+    for surface, under in conditions.items():
+        said = modules.evaluate(work, race(racers, surface, steps=80, **under))
+        wrong = re.compile(
+            r"downhill|The slope|(the|this|present) slope\b(?! of f)|wall|how steep|moves uphill"
+        )
+        assert [text for text in said if wrong.search(text)] == [], "g is not the slope"
+        assert any("g is not the slope of f" in text for text in said)
+    exact = modules.evaluate(work, race(racers, "booth", steps=80))
+    assert any("straight downhill" in text for text in exact)
+
+
+def test_what_all_walk_under_names_a_surface_s_own_batches(modules: Modules) -> None:
+    told = "(race) => conditionsTold(race)"
+    ravine = modules.evaluate(told, race(["gd"], "noisy_ravine", steps=5))
+    assert "batches of 1, the same draws for all (seed 0)" in ravine
+    in_turn = modules.evaluate(told, race(["gd"], "counterexample", steps=5))
+    assert "batches of 1 in turn; one gradient" in in_turn
+    whole = modules.evaluate(told, race(["gd"], "noisy_ravine", steps=5, batch_size=32, clip_value=0.5))
+    assert "each entry of a gradient clipped to ±0.5, no noise" in whole
+
+
+@pytest.mark.parametrize(
+    "racer",
+    [
+        "momentum(lr=0.01, dampening=0.2)",
+        "momentum(lr=0.01, dampening=0.2, nesterov=True)",
+        "nesterov(lr=0.01)",
+        "rmsprop(lr=0.01, momentum=0.9)",
+    ],
+)
+def test_how_far_momentum_gathers_is_what_it_does_on_a_plane(modules: Modules, racer: str) -> None:
+    alone = "rmsprop(lr=0.01)" if "rmsprop" in racer else "gd(lr=0.01)"
+    plane = race([racer, alone], 'formula("-x", reach=4)', start=(-3.5, 0), steps=3000)
+    grown = plane.trajectories[0].update[-1, 0] / plane.trajectories[1].update[-1, 0]
+    said = modules.evaluate("(race) => verdict(race.racers)", plane)
+    assert f"step grows to {grown:.3g} times" in said
+    assert ("what it is without momentum" in said) == ("rmsprop" in racer)
+
+
+def test_as_low_as_the_lowest_is_no_local_minimum(modules: Modules) -> None:
+    flat = race(["adam(lr=0.1)", "gd(lr=0.05)"], 'formula("x**2*y**2", reach=2)', steps=300)
+    assert "local" not in modules.summary(flat)
+    cut = race(["nesterov(lr=0.00023)"], "himmelblau", steps=600, clip_value=0.1)
+    assert "local" not in modules.summary(cut)  # g is small, the slope is not
+    bowl = race(["momentum(lr=0.02, momentum=0.7)"], "styblinski_tang", start=(0.5, 2.0), steps=200)
+    assert modules.evaluate("(race) => courseOf(race, race.racers[0], field).fate", bowl) == "local"
+    (overshoot,) = [mark for mark in modules.landmarks(bowl, 0) if mark["kind"] == "overshoot"]
+    assert overshoot["note"].endswith("beyond the local minimum it ends in")
+
+
+def test_a_factor_that_still_grows_has_no_peak(modules: Modules) -> None:
+    adam = "adam(lr=0.1, bias_correction=False)"
+    kinds = [
+        [
+            mark["step"]
+            for mark in modules.landmarks(race([adam], "booth", steps=steps), 0)
+            if mark["kind"] == "factor"
+        ]
+        for steps in (11, 12, 60)
+    ]
+    assert kinds == [[], [11], [11]]
+
+
+def test_who_came_back_was_off_the_map(modules: Modules) -> None:
+    given = race(["adam(lr=4)"], "quadratic", steps=300)
+    outside = np.flatnonzero((np.abs(given.trajectories[0].path) > (3, 2.6)).any(axis=1))
+    assert outside.size
+    _, verdict, key, text = asked_where(modules, given, None)
+    assert "on the map" in verdict
+    assert (key, text) == (
+        "stays",
+        f"It was off the map, but from step {outside[-1] + 1} on it is back on it.",
+    )
+
+
+def test_without_memory_nothing_carries(modules: Modules) -> None:
+    given = race(["signsgd(lr=0.3)", "rmsprop(lr=0.3, weight_decay=0.1)"], "booth", steps=60)
+    for index, walk in enumerate(given):
+        for k in range(1, 20):
+            text = asked_where(modules, given, tuple(walk.path[k]), index)[3]
+            assert "carried" not in text
+
+
+def test_beyond_the_lattice_no_height_is_told(modules: Modules) -> None:
+    given = race(["gd(lr=0.001)"], "rastrigin", steps=20)
+    told = {"rests", "high"}
+    assert asked_where(modules, given, (3.0, 4.0))[2] in told
+    assert asked_where(modules, given, (-3.2, 40.0))[2] not in told
+
+
+def test_a_sweep_is_said_to_lean_only_where_it_does(modules: Modules) -> None:
+    def said(places: list[int], best: int) -> str:
+        rows, columns = len(places), 20
+        loss = np.array([[1.0 + abs(column - place) for column in range(columns)] for place in places])
+        sweep = {
+            "x": {"values": [0.01 * 1.5**k for k in range(columns)], "scale": "log", "symbol": "lr"},
+            "y": {"values": [0.9 + 0.005 * k for k in range(rows)], "scale": "one_minus_log", "symbol": "β₂"},
+            "values": [*loss.ravel().tolist(), *[-1.0] * loss.size],
+            "best": [0, best],
+            "steps": 100,
+        }
+        text: str = modules.evaluate(
+            f"() => sweepSentence({json.dumps(sweep)})", race(["gd"], "booth", steps=1)
+        )
+        return text
+
+    assert "The larger β₂, the smaller the best lr" in said([15] * 4 + [10] * 4 + [5] * 4, 15)
+    assert "The best lr is near" in said([9] * 4 + [10] * 4 + [9] * 4, 9)
+    there_and_back = said([5] * 4 + [15] * 4 + [5] * 4, 5)
+    assert there_and_back == "No pair diverges, none arrives within 100 steps."
+    assert said([5] * 4 + [15] * 4 + [10] * 4, 5) == there_and_back
 
 
 # On the page --------------------------------------------------------------------------------------------
