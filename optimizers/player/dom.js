@@ -19,6 +19,9 @@ export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** A sentence whose numbers stay with their signs: no line begins with %, × or =, or ends before what they stand to. */
+export const bound = (text) => text.replace(/(?<=[\d)|]) (?=[%×])|(?<=[=≈×]) | (?=[=≈])|(?<=\b(?:step|steps|lr|t|noise)) (?=\d)/g, "\u00a0");
+
 const ICONS = {
   first: "M4 3v10M13 3.2v9.6L6 8z",
   back: "M10.5 3 5 8l5.5 5",

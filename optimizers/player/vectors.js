@@ -383,7 +383,7 @@ function key(q, own) {
     q.textAlign = "left";
     q.textBaseline = "middle";
     q.fillStyle = theme.mute;
-    q.fillText(`${formatSetting(factor)} × enlarged`, left, y + 4 + LENS - 10);
+    q.fillText(`enlarged ${formatSetting(factor)}×`, left, y + 4 + LENS - 10);
     q.restore();
     left += WIDE[which];
   }
