@@ -1,7 +1,7 @@
 // Where the chosen racer ends from every start, as tints between the map and the ink.
 
 import { element } from "./dom.js";
-import { colorOf, formatSetting } from "./race.js";
+import { formatSetting, letterColorOf } from "./race.js";
 
 // One a minimum, as in the pictures of optimizers.figures: told apart by lightness too, for every eye.
 const HUES = ["#3568c0", "#e6b432", "#6e3562", "#74cdbb", "#576534", "#d98f5f", "#a6b2f0", "#b9d35b"];
@@ -11,7 +11,7 @@ const LOST = 255; // the byte of a start from which it diverges; 0 is nowhere, a
 const HATCH = 7; // px between the lines over such starts
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-const percent = (share) => (share > 0 && share < 0.01 ? "<1 %" : share < 1 && share > 0.99 ? ">99 %" : `${Math.round(100 * share)} %`);
+const percent = (share) => (share > 0 && share < 0.01 ? "<1\u00a0%" : share < 1 && share > 0.99 ? ">99\u00a0%" : `${Math.round(100 * share)}\u00a0%`);
 
 /**
  * A canvas for the stage's sheet and a key beside it. draw({basin, race, chosen, view, theme}) shows work.basin, or
@@ -111,7 +111,7 @@ export function createBasinLayer() {
     const few = ends.slice(0, 4).map(({ count, index }) =>
       item("tint", HUES[index % HUES.length], `(${race.surface.minima[index]?.map((z) => formatSetting(Number(z.toPrecision(3)))).join(", ")}) ${percent(count / all)}`));
     if (ends.length > 4) few.push(element("span.item", {}, `${ends.length - 4} more`));
-    const name = element("b", { style: `color:${colorOf(racer, theme)}` }, racer.label);
+    const name = element("b", { style: `color:${letterColorOf(racer, theme)}` }, racer.label);
     return key.replaceChildren(
       element("span.item", { title: "Tinted by the minimum it reaches from each start; paler is later." }, name, basin.coarse ? " ends, coarsely:" : " ends:"),
       ...few,

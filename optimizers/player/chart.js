@@ -123,7 +123,7 @@ function trace(q, { x, y }, toX, toY, log) {
 /**
  * Draw a chart that fills the canvas. Options: series [{x, y, color, dash = [], width = 2, alpha = 1, marker = 0 (radius),
  * hollow = false}] with x ascending; xRange [a, b]; yRange [a, b] or null (from the data); yLog; cursor (x or null); gridColor, textColor,
- * cursorColor, background (fills hollow markers); xLabel; xTicks and yTicks [{value, label}]; font; left and right (px kept free).
+ * cursorColor, background (fills hollow markers); xLabel; xTicks and yTicks [{value, label}]; font; left, right and bottom (px kept free).
  * Returns {x(v), y(v), toX(px), area, width}: values to CSS pixels of the canvas and back.
  */
 export function drawLines(canvas, options) {
@@ -137,7 +137,7 @@ export function drawLines(canvas, options) {
     canvas.height = Math.round(height * ratio);
   }
   const left = options.left ?? MARGIN.left;
-  const area = { left, top: MARGIN.top, right: width - (options.right ?? MARGIN.right), bottom: height - MARGIN.bottom };
+  const area = { left, top: MARGIN.top, right: width - (options.right ?? MARGIN.right), bottom: height - (options.bottom ?? MARGIN.bottom) };
   const [x0, x1] = xRange[1] > xRange[0] ? xRange : [xRange[0], xRange[0] + 1];
   const [y0, y1] = options.yRange ?? yExtent(series, [x0, x1], yLog);
   const scale = yLog ? Math.log10 : (v) => v;

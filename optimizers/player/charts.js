@@ -8,6 +8,7 @@ import { biasFactor, colorOf, hyperOf, lastStep } from "./race.js";
 
 const MOST = 4;
 const ROOMY = [0, 0, 92, 132, 132]; // px each of so many charts must have before the last of them joins, heading and all
+const FOOT = 9; // px under a chart whose steps are written under the last one
 const TIGHT = [0, 0, 80, 110, 110]; // px below which it leaves again
 
 const steps = (race) => race.steps + 1;
@@ -214,7 +215,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
 
   function drawAll() {
     const kinds = wanted(figures.length);
-    figures.forEach((figure, place) => figure.draw(kinds[place]));
+    figures.forEach((figure, place) => figure.draw(kinds[place], place === figures.length - 1));
     showReading();
   }
 
@@ -233,7 +234,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
     const term = element("span.term");
     const choice = element("select", { "aria-label": `What chart ${place + 1} shows` },
       ...Object.entries(OFFERS).map(([kind, title]) => element("option", { value: kind }, title)));
-    const heading = element("h3.which", {}, words, term, element("span.caret", { "aria-hidden": "true" }, "▾"), choice);
+    const heading = element("h3.which", {}, words, term, element("span.caret"), choice);
     const aside = element("span.beyond");
     const canvas = element("canvas");
     const line = element("div.cursor");
@@ -258,7 +259,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
     const stepOf = (event) => scale.toX(event.clientX - canvas.getBoundingClientRect().left);
     const figure = {
       node: element("div.figure", {}, element("div.title", {}, heading, aside), box),
-      draw(offered) {
+      draw(offered, last) {
         if (!canvas.clientWidth) return; // not laid out yet
         kind = decide(offered);
         measures = measure(kind);
@@ -284,7 +285,8 @@ export function createCharts({ seekTo, setLook, onSettle }) {
         write(aside, axis.beyond);
         aside.title = axis.beyond; // where it does not fit
         scale = drawLines(canvas, {
-          series, xRange: [0, race.steps], yLog: !nothing && measures.log, yRange: axis.range, yTicks: nothing ? [] : measures.ticks, xTicks: nothing ? [] : undefined,
+          series, xRange: [0, race.steps], yLog: !nothing && measures.log, yRange: axis.range, yTicks: nothing ? [] : measures.ticks, xTicks: nothing || !last ? [] : undefined,
+          bottom: last ? undefined : FOOT,
           gridColor: theme.line, textColor: theme.mute, font: `${theme.size * 0.84}px ${theme.family}`,
         });
         line.style.top = `${scale.area.top}px`;

@@ -19,6 +19,9 @@ export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** A sentence whose numbers stay with their signs: no line begins with %, × or =, or ends before what they stand to. */
+export const bound = (text) => text.replace(/(?<=[\d)|]) (?=[%×])|(?<=[=≈×]) | (?=[=≈])|(?<=\b(?:step|steps|lr|t|noise)) (?=\d)/g, "\u00a0");
+
 const ICONS = {
   first: "M4 3v10M13 3.2v9.6L6 8z",
   back: "M10.5 3 5 8l5.5 5",
@@ -44,7 +47,9 @@ export function icon(name) {
 /** The racer's line as a small sample: colour, dash, and a hollow or solid end. */
 export function swatch(racer, color, width = 28) {
   const holder = element("span.swatch", { "aria-hidden": "true" });
-  const dash = racer.dash.map((length) => length * 0.8).join(" ");
+  const period = racer.dash.reduce((sum, length) => sum + length, 0);
+  const scale = Math.min(0.8, (width - 9.5) / period); // all of the pattern is seen, or momentum's would pass for Lion's
+  const dash = racer.dash.map((length) => length * scale).join(" ");
   const end = racer.hollow ? "var(--paper)" : color;
   holder.innerHTML =
     `<svg width="${width}" height="10" viewBox="0 0 ${width} 10"><path d="M1.5 5H${width - 8}" fill="none" stroke="${color}"` +

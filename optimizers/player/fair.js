@@ -2,7 +2,7 @@
 
 import { drawLines, formatNumber, logTicks } from "./chart.js";
 import { axisOf, lossScale } from "./charts.js";
-import { element, swatch, write } from "./dom.js";
+import { bound, element, swatch, write } from "./dom.js";
 import { createReading } from "./reading.js";
 import { batchOf, colorOf, formatSetting, hyperOf, isRandom, lastStep } from "./race.js";
 
@@ -175,7 +175,7 @@ export function createFair({ change }) {
     if (!pressed) return write(done, "");
     const here = race.racers.length === pressed.wanted.length &&
       race.racers.every((racer, k) => pressed.wanted[k] === null || near(hyperOf(racer, "lr"), pressed.wanted[k], 1e-9));
-    if (here) write(done, told(pressed, race, pressed.wanted));
+    if (here) write(done, bound(told(pressed, race, pressed.wanted)));
     else if (pressed.said) {
       pressed = null;
       write(done, "");
@@ -222,14 +222,14 @@ export function createFair({ change }) {
       if (newRace !== race) paths = pathLengths(newRace);
       [race, chosen] = [newRace, newChosen];
       const shown = [...race.racers.keys()].filter((index) => !look.off.includes(index));
-      write(common, conditionsTold(race));
+      write(common, bound(conditionsTold(race)));
       build(shown, theme);
       const head = work?.tuned ?? null;
       // An older sweep may be of other racers.
       const fits = head?.racers?.length === race.racers.length && head.racers.every((one, k) => one.racer.split("(")[0] === race.racers[k].name);
       tuned = fits ? head : null;
       const bests = tuned ? EVEN.best(race, chosen, tuned) : [];
-      write(sentence, verdict(shown.map((index) => race.racers[index]), tuned ? shown.map((index) => bests[index]) : []));
+      write(sentence, bound(verdict(shown.map((index) => race.racers[index]), tuned ? shown.map((index) => bests[index]) : [])));
       if (!change) return;
       const { label } = race.racers[chosen];
       buttons.lr.title = `All take ${label}'s`;
@@ -247,7 +247,7 @@ export function createFair({ change }) {
 
 /** The sweep behind "best lr of each": where every racer ends, by its lr. */
 function createTuned() {
-  const heading = element("h3", {}, "Final loss by lr ", element("span.term"));
+  const heading = element("h3", {}, "Final loss ", element("span.term"));
   const aside = element("span.beyond");
   const canvas = element("canvas");
   const reading = createReading();
@@ -271,7 +271,7 @@ function createTuned() {
     canvas.hidden = tuned === null;
     if (!tuned) return reading.hide();
     const { log, of, term, least, most } = lossScale(race);
-    write(heading.lastChild, `${term} · dot best, stroke now`);
+    write(heading.lastChild, `${term} by lr · dot best, stroke now`);
     const order = [...shown.filter((index) => index !== chosen), ...shown.filter((index) => index === chosen)];
     lines = order.map((index) => {
       const { lr, loss } = tuned.racers[index];

@@ -1,7 +1,7 @@
 // Why it moved so: the numbers inside one step, the formula with these numbers in it, one sentence.
 
 import { formatNumber } from "./chart.js";
-import { element, write } from "./dom.js";
+import { bound, element, write } from "./dom.js";
 import { lastStep } from "./race.js";
 import { explain } from "./sentence.js";
 import { factorsOf, linesOf, plain, textOf } from "./worked.js";
@@ -20,8 +20,9 @@ export function createInside({ clock }) {
   const table = element("table.numbers");
   const formula = element("div.formula", { role: "group", "aria-label": "The update with this step's numbers" });
   const sentence = element("p.sentence");
+  const room = element("div.room", {}, sentence); // for three lines: what stands below keeps its place
   const sheet = element("div.lines", { role: "region", "aria-label": "Every line of the rule, with this step's numbers", tabindex: 0, hidden: true });
-  const node = element("div.panel.step", {}, heading, table, formula, sentence, sheet);
+  const node = element("div.panel.step", {}, heading, table, formula, room, sheet);
   sheet.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     event.stopPropagation();
@@ -136,7 +137,7 @@ export function createInside({ clock }) {
     const hold = clock.playing && clocked - said.since < LINGER ? said.key : null;
     const told = explain(race, racer, now, hold);
     if (told.key !== said.key) said = { key: told.key, since: clocked };
-    write(sentence, told.text);
+    write(sentence, bound(told.text));
   }
 
   function fillSheet() {

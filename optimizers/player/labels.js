@@ -27,7 +27,7 @@ function candidates({ x, y, width, height, gap }) {
  * items [{key, x, y, width, height, gap, optional}] (marker, size of the name, its distance from the marker) in
  * order of rank; frame {width, height}; marks [{x, y, r}] better not covered, and lines [x, y, x, y, …]: points of paths
  * better not crossed; before: Map key -> the offset it had.
- * Returns Map key -> box {x, y, width, height, far}. An optional name that finds no near place is left out.
+ * Returns Map key -> box {x, y, width, height, far}. An optional name that finds no near place off the marks is left out.
  */
 export function placeLabels(items, frame, marks, lines, before) {
   const placed = new Map();
@@ -47,6 +47,7 @@ export function placeLabels(items, frame, marks, lines, before) {
         const mine = mark.x === item.x && mark.y === item.y;
         if (!mine && overlaps(box, { x: mark.x - mark.r, y: mark.y - mark.r, width: 2 * mark.r, height: 2 * mark.r }, 1)) cost += 1.2;
       }
+      if (item.optional && cost > box.cost) continue;
       let crossed = 0;
       for (let k = 0; k < lines.length; k += 2) {
         if (lines[k] > box.x - 2 && lines[k] < box.x + width + 2 && lines[k + 1] > box.y && lines[k + 1] < box.y + height) crossed += 1;

@@ -4,7 +4,7 @@
 import { createBar } from "./bar.js";
 import { createCharts } from "./charts.js";
 import { createClock, SPEEDS } from "./clock.js";
-import { element, icon } from "./dom.js";
+import { bound, element, icon } from "./dom.js";
 import { createExplanation } from "./explanation.js";
 import { createFair } from "./fair.js";
 import { createHeld } from "./held.js";
@@ -233,8 +233,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   /** The run in words, once nothing moves the question any more. */
   function tell(text) {
-    words.textContent = text;
-    words.title = text; // where it does not fit
+    words.textContent = bound(text);
+    words.title = words.textContent; // where it does not fit
   }
 
   /** It is looked at in another way. */

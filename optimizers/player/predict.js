@@ -1,6 +1,6 @@
 // Predict first: a question about the race, a guess, and only then the race, with a score and an answer to the thought behind it.
 
-import { element, icon, swatch, write } from "./dom.js";
+import { bound, element, icon, swatch, write } from "./dom.js";
 import { anotherStart, scoreFirst, scoreWhere, verdictFirst, verdictWhere, whyFirst, whyWhere } from "./guess.js";
 import { toPixel, within } from "./paths.js";
 import { colorOf, formatSetting, lastStep } from "./race.js";
@@ -130,7 +130,7 @@ export function createPredict({ setLook, change, rest, run, skip, refresh, unvei
     tally.right += result.right ? 1 : 0;
     told.replaceChildren(
       element("p.score", {}, verdict),
-      ...(why ? [element("p.sentence", { "data-why": why.key }, why.text)] : []),
+      ...(why ? [element("p.sentence", { "data-why": why.key }, bound(why.text))] : []),
       element("div.more", {},
         element("button.quiet", { type: "button", onclick: another }, "another start"),
         element("button.quiet", { type: "button", onclick: askAgain }, "ask again")));

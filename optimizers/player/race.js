@@ -45,6 +45,23 @@ export function besidesSlope({ conditions }) {
 /** A racer's colour on this page. */
 export const colorOf = (racer, theme) => (theme.dark ? racer.dark : racer.light);
 
+/** The same for letters: a hue too pale to be read on paper is deepened until it can be (4.5 to 1, WCAG AA). */
+export const letterColorOf = (racer, theme) => legible(colorOf(racer, theme), theme.dark);
+
+const legibles = new Map(); // colour -> itself or a deeper one
+
+function legible(color, dark) {
+  if (dark) return color; // each is 7 to 1 or more there
+  if (!legibles.has(color)) {
+    const linear = (c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const luminance = (rgb) => rgb.reduce((sum, c, k) => sum + [0.2126, 0.7152, 0.0722][k] * linear(c / 255), 0);
+    let rgb = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+    while (1.01 / (luminance(rgb) + 0.05) < 4.6) rgb = rgb.map((c) => Math.floor(0.97 * c)); // paper's own is 0.96
+    legibles.set(color, `rgb(${rgb.join(",")})`);
+  }
+  return legibles.get(color);
+}
+
 /** The value of one of a racer's hyperparameters, or undefined. */
 export const hyperOf = (racer, name) => racer.hyper.find((hyper) => hyper.name === name)?.value;
 

@@ -5,7 +5,7 @@ import { element } from "./dom.js";
 import { LOOK } from "./look.js";
 import { captionOf, createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
 import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./paths.js";
-import { colorOf, formatSetting } from "./race.js";
+import { colorOf, formatSetting, letterColorOf } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
 import {
   aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, onPiece, PLAN, planOf, project, recordAt, reliefScale, solidOf,
@@ -252,7 +252,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       const color = colorOf(racer, theme);
       veiled(q, place, () => drawMarker(q, place, { color, hollow: racer.hollow, bold: k === chosen }, theme));
       marks.push({ x: place.x, y: place.y, r: MARKER + 3 });
-      items.push({ key: k, text: captionOf(racer, place), x: place.x, y: place.y, gap: MARKER + 7, color, bold: true });
+      items.push({ key: k, text: captionOf(racer, place), x: place.x, y: place.y, gap: MARKER + 7, color: letterColorOf(racer, theme), bold: true });
     }
     items.reverse();
     if (origin) {

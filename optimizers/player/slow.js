@@ -1,6 +1,6 @@
 // One update in slow motion: its stages, one after the other, on a panel over the stage.
 
-import { element, icon, write } from "./dom.js";
+import { bound, element, icon, write } from "./dom.js";
 import { toPixel } from "./paths.js";
 import { colorOf, lastStep } from "./race.js";
 import { number, stagesOf } from "./stages.js";
@@ -142,7 +142,7 @@ export function createSlow({ clock, seekTo, onToggle }) {
     shown = key;
     write(heading, `${racer().label}, step ${step}`);
     write(title, `${stage.title[0].toUpperCase()}${stage.title.slice(1)}.`);
-    write(caption, stage.caption);
+    write(caption, bound(stage.caption));
     numbers.replaceChildren(...(stage.numbers ?? []).map((text, axis) => element("span", {}, element("i", {}, AXES[axis]), text)));
     [...dots.children].forEach((dot, k) => {
       if (k === index) dot.setAttribute("aria-current", "step");

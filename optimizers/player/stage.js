@@ -7,7 +7,7 @@ import { element } from "./dom.js";
 import { captionOf, createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
 import { layOut, markerOf, pointsAlong, toPixel, toPoint, trace, within } from "./paths.js";
 import { createPlacing } from "./placing.js";
-import { colorOf, formatSetting } from "./race.js";
+import { colorOf, formatSetting, letterColorOf } from "./race.js";
 import { drawMap, valueAt } from "./surface.js";
 import { sameTheme } from "./theme.js";
 import { drawVectors } from "./vectors.js";
@@ -16,6 +16,7 @@ import { createZoom } from "./zoom.js";
 const INK = 2.5; // width of a path, px
 const HALO = 6;
 const GHOST = 0.3; // opacity of what is still to come, shown while a hand moves something
+const RECENT = 40; // steps of a path that stand out from its cloud
 
 /**
  * The stage as a DOM node with draw(). onPlace(x, y, final) is called while a start is being placed, by pointer or
@@ -112,7 +113,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
   /** The names at their markers, and the start's; others: {x, y, r} of what else they keep clear of. */
   function drawNames(q, markers, chosen, origin, at, others) {
     const items = markers.map(({ racer, spot, index }) => ({
-      key: index, text: captionOf(racer, spot), x: spot.x, y: spot.y, gap: MARKER + 7, color: colorOf(racer, theme), bold: true,
+      key: index, text: captionOf(racer, spot), x: spot.x, y: spot.y, gap: MARKER + 7, color: letterColorOf(racer, theme), bold: true,
     }));
     items.sort((a, b) => (b.key === chosen) - (a.key === chosen));
     if (within(view, origin.x, origin.y)) {
@@ -229,7 +230,14 @@ export function createStage({ onPlace, onWindow, refresh }) {
           stroke(q, tracks[k].racer, false, false);
           q.globalAlpha = 1;
         }
-        trace(q, tracks[k], 0, at[k], view);
+        const old = cloud ? Math.max(0, at[k] - RECENT) : 0; // within a cloud only the newest of a path stands out
+        if (old) {
+          q.globalAlpha = GHOST;
+          trace(q, tracks[k], 0, old, view);
+          stroke(q, tracks[k].racer, false, false);
+          q.globalAlpha = 1;
+        }
+        trace(q, tracks[k], old, at[k], view);
         stroke(q, tracks[k].racer, k === chosen);
       }
       const origin = placing.hand ?? begin();

@@ -1,7 +1,7 @@
 // The sweep map: how the chosen racer fares with every pair of values of two hyperparameters; press one, and it races.
 
 import { formatNumber, linearTicks } from "./chart.js";
-import { element, write } from "./dom.js";
+import { bound, element, write } from "./dom.js";
 import { colorOf, formatSetting } from "./race.js";
 import { notationOf } from "./slider.js";
 
@@ -200,7 +200,7 @@ export function createSweep({ change, setLook, onCell }) {
     write(most, name(shades.high));
     ramp.style.background = `linear-gradient(to right, ${TONES[context.theme.dark ? "dark" : "light"].join(",")})`;
     legend.querySelector(".diverged").hidden = ![...shades.losses].some(Number.isNaN);
-    write(sentence, sweepSentence(sweep));
+    write(sentence, bound(sweepSentence(sweep)));
   }
 
   function hatch(q) {

@@ -1,7 +1,7 @@
 // One step as arrows on the surface: the gradient, what the rule keeps of it, the step at the map's own scale.
 
 import { formatNumber } from "./chart.js";
-import { lastStep, colorOf, formatSetting } from "./race.js";
+import { lastStep, colorOf, formatSetting, letterColorOf } from "./race.js";
 import { layOut, toPixel, within } from "./paths.js";
 import { before, compute, lrAt } from "./worked.js";
 
@@ -209,7 +209,7 @@ function merged(labels) {
 }
 
 /** Text with a halo, clear of the arrow that ends at a point, within a frame. */
-function name(q, text, [x, y], [fx, fy], color, { bold, halo }, [x0, y0, x1, y1]) {
+function name(q, text, [x, y], [fx, fy], color, { bold, halo, racer, theme }, [x0, y0, x1, y1]) {
   q.font = bold;
   const long = Math.hypot(x - fx, y - fy) || 1;
   const gap = 9;
@@ -224,7 +224,7 @@ function name(q, text, [x, y], [fx, fy], color, { bold, halo }, [x0, y0, x1, y1]
   q.lineWidth = 3.5;
   q.strokeStyle = halo;
   q.strokeText(text, tx, ty);
-  q.fillStyle = color;
+  q.fillStyle = color === theme.ink ? color : letterColorOf(racer, theme);
   q.fillText(text, tx, ty);
   return { x: tx + (q.textAlign === "left" ? 8 : q.textAlign === "right" ? -8 : 0), y: ty, r: 10 };
 }
@@ -383,7 +383,7 @@ function key(q, own) {
     q.textAlign = "left";
     q.textBaseline = "middle";
     q.fillStyle = theme.mute;
-    q.fillText(`${formatSetting(factor)} × enlarged`, left, y + 4 + LENS - 10);
+    q.fillText(`enlarged ${formatSetting(factor)}×`, left, y + 4 + LENS - 10);
     q.restore();
     left += WIDE[which];
   }
@@ -414,7 +414,10 @@ function stepLens(q, x, y, { drawn, scale, far, ...paint }) {
   const { racer, theme, color, plain } = paint;
   const { update, k, origin } = drawn;
   const factor = roundDown((0.55 * LENS) / far);
-  const [cx, cy] = [x + WIDE[1] / 2, y + LENS / 2 - 7];
+  q.font = plain;
+  const [dx, dy] = update.map((z) => formatNumber(z, 3));
+  const beside = Math.max(0, Math.abs(update[0]) * scale * factor / 2 + 7 + widthOf(q, dy) - WIDE[1] / 2 + 8); // what dy lacks of room
+  const [cx, cy] = [x + WIDE[1] / 2 - (update[0] < 0 ? -beside : beside), y + LENS / 2 - 7];
   const large = scale * factor;
   const place = ([px, py]) => [cx + (px - origin[0] - update[0] / 2) * large, cy - (py - origin[1] - update[1] / 2) * large];
   q.beginPath();
@@ -431,7 +434,6 @@ function stepLens(q, x, y, { drawn, scale, far, ...paint }) {
   step(q, from, to, paint);
   dot(q, from, paint);
   q.font = plain;
-  const [dx, dy] = update.map((z) => formatNumber(z, 3));
   const written = (text, tx, ty) => {
     q.lineWidth = 3;
     q.strokeStyle = theme.paper;

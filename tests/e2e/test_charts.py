@@ -219,7 +219,7 @@ def test_a_race_is_said_to_be_fair_or_not_and_made_so(open_page: OpenPage) -> No
 
     page.get_by_role("button", name="same first step").click()
     expect(page.locator(".done")).to_have_text(
-        re.compile(r"^First steps are Adam's now, 0\.1414: measured, to within .* %\.$")
+        re.compile(r"^First steps are Adam's now, 0\.1414: measured, to within .*\u00a0%\.$")
     )
     assert player(page, first) == pytest.approx([steps[2]] * 4, rel=0.01)
     expect(verdict).to_contain_text("Fair by first step (all 0.141), not by learning rate")
