@@ -63,7 +63,7 @@ function shadesOf({ values, x, y, lowest }) {
 }
 
 /** What to look at on this map, in a sentence or two that its numbers say. */
-function sweepSentence(sweep) {
+export function sweepSentence(sweep) {
   const { x, y, values, best, steps } = sweep;
   const [columns, rows] = [x.values.length, y.values.length];
   const all = columns * rows;

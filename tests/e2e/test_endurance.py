@@ -57,7 +57,8 @@ def test_updates_remount_nothing_and_leave_nothing_behind(open_page: OpenPage) -
     after = kept(session)
     assert page.evaluate("window.__adamscope.mounts") == 1
     grown = {name: after[name] - before[name] for name in before}
-    assert grown["arrays"] < 100_000, "a race that nobody sees is kept"
+    # A race has 150,000 bytes: the browser lets go of the last few when it likes, 140 kept would be 21 MB.
+    assert grown["arrays"] < 2e6, "races that nobody sees are kept"
     assert grown["heap"] < 3e6  # an answer's text alone would make 3 MB
     assert grown["nodes"] < 100
     assert grown["listeners"] < 100

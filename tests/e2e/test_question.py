@@ -234,6 +234,7 @@ def test_conditions_are_said_in_a_line_and_changed_in_place(open_page: OpenPage)
         "usual_batch": None,
         "seed": 0,
         "rows": None,
+        "cyclic": False,
     }
     loss = player(page, "race.racers[2].loss[90]")
     page.get_by_role("button", name="another seed").click()
