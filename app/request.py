@@ -122,6 +122,8 @@ class RaceRequest:
         if "surface" in read and read["surface"] != kept.surface:
             read = {"start": None, "window": None} | read
         wanted = replace(kept, **read)
+        if "racers" in read and "racer" not in given:
+            read["racer"] = favourite(wanted.racers)
         racers = max(
             len(wanted.racers), min(len(given.get("o", [])), MOST_RACERS)
         )  # bad ones had their sentence
@@ -138,7 +140,7 @@ class RaceRequest:
                 request = replace(request, batch_size=None)
         count = len(request.racers)
         if not request.racer < count:
-            request = replace(request, racer=min(cls.racer, count - 1))
+            request = replace(request, racer=favourite(request.racers))
         if request.step is not None and request.step > request.steps:
             request = replace(request, step=request.steps)
         off = tuple(index for index in request.off if index < count)
@@ -150,8 +152,11 @@ class RaceRequest:
         parts = [("surface", str(self.surface)), *(("o", str(racer)) for racer in self.racers)]
         parts += [("start", f"{_short(x)},{_short(y)}"), ("steps", str(self.steps))]
         for name in _READERS:
-            value = getattr(self, name, None)  # `o` is no field
-            if name not in ("surface", "o", "start", "steps") and value != getattr(type(self), name):
+            if name in ("surface", "o", "start", "steps"):
+                continue
+            value = getattr(self, name)
+            usual = favourite(self.racers) if name == "racer" else getattr(type(self), name)
+            if value != usual:
                 parts.append((name, _written(value)))
         return "&".join(f"{name}={_quoted(name, value)}" for name, value in parts)
 
@@ -179,6 +184,12 @@ class RaceRequest:
             replace(look, label=name or look.label) for look, name in zip(run.looks, names, strict=True)
         )
         return replace(run, looks=looks)
+
+
+def favourite(racers: tuple[Racer, ...]) -> int:
+    """Return whom to look into where nobody says: the first of those with most to show."""
+    shown = [sum(map(racer.uses, (*racer.optimizer.states, *racer.optimizer.extras))) for racer in racers]
+    return shown.index(max(shown))
 
 
 ASKED = ("surface", "racers", "start", "steps", *(field.name for field in fields(Conditions)), "names")

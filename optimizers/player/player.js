@@ -170,6 +170,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     stage.update(race, held.drawnFrom(race, look), look);
     relief?.update(race, known);
     setStage();
+    const widened = opening && widen();
     refreshPanels();
     counts.updates += 1;
     fresh = true;
@@ -182,6 +183,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
       else if (wait && messenger.idle) again = setTimeout(() => ask(!clock.held), wait);
     }
+    if (widened) settle(); // Python is asked for the rest of the map
     if (opening) begin();
     else if (clock.playing && look.step !== null) settle(); // it was started again before its pause was answered
     clock.refresh();
@@ -255,6 +257,15 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   /** Something more is drawn on the map, or no longer; a relief gives way to it. */
   function layer(name) {
     setLook({ show: relief && look.show.includes(name) ? look.show : toggled(look.show, name), stage: "flat" });
+  }
+
+  /** A link's window may come from a stage of another shape: all that this one shows of the plane is looked at. */
+  function widen() {
+    if (!look.window || !messenger || relief) return false;
+    const [[x0, x1, y0, y1], [a0, a1, b0, b1]] = [stage.view.bounds, look.window];
+    if ((x1 - x0) * (y1 - y0) < 1.05 * (a1 - a0) * (b1 - b0)) return false;
+    look.window = [x0, x1, y0, y1].map((z) => Number(z.toPrecision(7)));
+    return true;
   }
 
   function setWindow(bounds, final) {

@@ -104,6 +104,20 @@ def test_one_can_zoom_in_and_back(open_page: OpenPage) -> None:
     assert player(page, "view.bounds") == whole
 
 
+def test_a_window_from_a_stage_of_another_shape_fills_this_one(open_page: OpenPage) -> None:
+    page = ready(open_page("/?surface=himmelblau&o=adam(lr=0.1)&step=100&window=-2,2,-1,1"))
+    page.wait_for_function(f"{PLAYER}.work.window?.values")
+    settled(page)
+    x0, x1, y0, y1 = player(page, "view.bounds")
+    assert x0 <= -2 < 2 <= x1
+    assert (y1 - y0) > 2.5  # this stage is no strip
+    page.wait_for_function(
+        f"""() => {{ const {{ work, view }} = {PLAYER}; const [x0, x1, y0, y1] = work.window.bounds;
+        return x0 <= view.bounds[0] + 1e-6 && x1 >= view.bounds[1] - 1e-6
+            && y0 <= view.bounds[2] + 1e-6 && y1 >= view.bounds[3] - 1e-6; }}"""
+    )
+
+
 def test_contour_lines_are_a_choice(open_page: OpenPage) -> None:
     page = ready(open_page("/?surface=rosenbrock&o=adam&step=0"))
     usual = map_picture(page)
