@@ -27,7 +27,7 @@ from optimizers.surfaces import Point
 
 SIZES = 256, 192, 128, 96, 64  # cells of a side of a basin map: at rest, and under a moving hand
 SIZE = SIZES[0]
-AT_MOST = 0.08  # seconds a map under a moving hand may take
+AT_MOST = 0.14  # seconds a map under a moving hand may take
 CELLS = 48  # of a sweep's
 RATES = 49  # learning rates each racer is tuned over
 SEEDS = 50  # paths of a cloud

@@ -99,7 +99,7 @@ def test_where_maps_take_long_those_under_a_moving_hand_are_coarser() -> None:
     pace = Pace()
     assert pace.size(500) == 256
     for _ in range(8):
-        pace.took(pace.size(500), 500, 0.2 * (pace.size(500) / 256) ** 2)  # a busy machine
+        pace.took(pace.size(500), 500, 0.35 * (pace.size(500) / 256) ** 2)  # a busy machine
     assert 64 <= pace.size(500) < 192
     for _ in range(8):
         pace.took(pace.size(500), 500, 0.05 * (pace.size(500) / 256) ** 2)  # it has calmed down
