@@ -1,6 +1,7 @@
 """Start the app's server in this process."""
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -53,7 +54,10 @@ def _prepare(compiler: Compiler) -> None:
     from optimizers import kernels
 
     kernels.elsewhere = compiler
-    warm_all()
+    with suppress(
+        BrokenPipeError
+    ):  # the server is stopped before all is compiled: no page waits for it any more
+        warm_all()
 
 
 def _free_port(host: str, port: int | None) -> int:
