@@ -151,7 +151,7 @@ export function solidOf({ columns, rows, across, deep, heights }) {
     rim.push(top, beside, top + 1, beside + 1);
     if (k === 0 || k === columns - 1 || k === count - 1 || k === count - columns) rim.push(top, top + 1);
   });
-  return { points, triangles: tiles(1), rough: tiles(2), walls: Uint32Array.from(walls), rim: Uint32Array.from(rim) };
+  return { points, triangles: tiles(1), rough: tiles(4), walls: Uint32Array.from(walls), rim: Uint32Array.from(rim) };
 }
 
 /** An eye, to be aimed before every picture; made once, so that a frame allocates nothing. */

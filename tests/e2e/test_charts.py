@@ -3,25 +3,16 @@
 import math
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.e2e.test_playground import PLAYER, player, ready
+
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
 
-PLAYER = "window.__adamscope.player"
 MODULES = "/_stcore/bidi-components/adamscope.player"
-
-
-def ready(page: Page) -> Page:
-    page.wait_for_function("window.__adamscope?.player?.counts.draws > 1")
-    return page
-
-
-def player(page: Page, expression: str) -> Any:
-    return page.evaluate(f"{PLAYER}.{expression}")
 
 
 def settled(page: Page) -> None:

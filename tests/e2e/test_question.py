@@ -1,30 +1,19 @@
 """The left column in a real browser: surfaces and one's own formula, racers, and what they walk under."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from optimizers import SURFACES
+from tests.e2e.test_playground import PLAYER, player, ready
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
 
-PLAYER = "window.__adamscope.player"
 LABELS = "race.racers.map(r => r.label)"
 TWO = "/?o=momentum(lr=0.001)&o=adam(lr=0.1)&step=40&racer=1"
 EIGHT = ("gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adam(bias_correction=False)", "lion")
-
-
-def ready(page: Page) -> Page:
-    """Wait until the player stands and has drawn."""
-    page.wait_for_function("window.__adamscope?.player?.counts.draws > 1")
-    return page
-
-
-def player(page: Page, expression: str) -> Any:
-    return page.evaluate(f"{PLAYER}.{expression}")
 
 
 def settled(page: Page) -> None:
