@@ -17,6 +17,8 @@ st.html(
     """<style>
     [data-testid="stMainBlockContainer"] { padding: 3.75rem 0 0; max-width: none }
     @media (min-width: 1001px) { [data-testid="stMain"] { overflow: hidden } }
+    /* It fades what is being computed, and so the whole page at every race of a drag. */
+    .st-key-player { opacity: 1 !important; transition: none !important }
     </style>"""
 )
 

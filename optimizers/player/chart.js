@@ -123,14 +123,13 @@ function trace(q, { x, y }, toX, toY, log) {
 /**
  * Draw a chart that fills the canvas. Options: series [{x, y, color, dash = [], width = 2, alpha = 1, marker = 0 (radius),
  * hollow = false}] with x ascending; xRange [a, b]; yRange [a, b] or null (from the data); yLog; cursor (x or null); gridColor, textColor,
- * cursorColor, background (fills hollow markers); xLabel; xTicks and yTicks [{value, label}]; font; left, right and bottom (px kept free).
+ * cursorColor, background (fills hollow markers); size {width, height} where it is known (measuring the canvas may cost a layout); xLabel; xTicks and yTicks [{value, label}]; font; left, right and bottom (px kept free).
  * Returns {x(v), y(v), toX(px), area, width}: values to CSS pixels of the canvas and back.
  */
 export function drawLines(canvas, options) {
   const { series, xRange, yLog = false, cursor = null, gridColor, textColor, xLabel = "" } = options;
   const font = options.font ?? "11px system-ui, sans-serif";
-  const width = canvas.clientWidth;
-  const height = canvas.clientHeight;
+  const { width, height } = options.size ?? { width: canvas.clientWidth, height: canvas.clientHeight };
   const ratio = window.devicePixelRatio || 1;
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio);

@@ -2,7 +2,7 @@
 // cursor, at the chosen racer's step, and the reading, where a hand is.
 
 import { drawLines, formatNumber } from "./chart.js";
-import { element, write } from "./dom.js";
+import { element, hide, mark as say, put, write } from "./dom.js";
 import { createReading } from "./reading.js";
 import { biasFactor, colorOf, hyperOf, lastStep } from "./race.js";
 
@@ -183,6 +183,8 @@ export function createCharts({ seekTo, setLook, onSettle }) {
   let measured = new Map(); // kind -> what it measures in this race
   let read = null; // {figure, step} under the hand
   let dragged = null; // the figure a hand drags in
+  const sizes = new WeakMap(); // of this column and of each chart, as the browser last laid them out
+  let room = 0; // px, this column's height
 
   const measure = (kind) => {
     if (!measured.has(kind)) measured.set(kind, KINDS[kind].measure(race));
@@ -203,14 +205,19 @@ export function createCharts({ seekTo, setLook, onSettle }) {
 
   function fit() {
     let count = Math.max(1, figures.length);
-    while (count > 1 && node.clientHeight / count < TIGHT[count]) count -= 1;
-    while (count < MOST && node.clientHeight / (count + 1) >= ROOMY[count + 1]) count += 1;
+    while (count > 1 && room / count < TIGHT[count]) count -= 1;
+    while (count < MOST && room / (count + 1) >= ROOMY[count + 1]) count += 1;
     while (figures.length < count) {
       const figure = createFigure(figures.length);
       figures.push(figure);
       node.append(figure.node);
+      observer.observe(figure.box);
     }
-    while (figures.length > count) figures.pop().node.remove();
+    while (figures.length > count) {
+      const figure = figures.pop();
+      observer.unobserve(figure.box);
+      figure.node.remove();
+    }
   }
 
   function drawAll() {
@@ -248,6 +255,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
     let measures = null;
     let scale = null;
     let marked = -1;
+    let dress = ""; // the dot's
     let lines = []; // {index, racer, y}
 
     choice.addEventListener("change", () => {
@@ -258,17 +266,19 @@ export function createCharts({ seekTo, setLook, onSettle }) {
 
     const stepOf = (event) => scale.toX(event.clientX - canvas.getBoundingClientRect().left);
     const figure = {
+      box,
       node: element("div.figure", {}, element("div.title", {}, heading, aside), box),
       draw(offered, last) {
-        if (!canvas.clientWidth) return; // not laid out yet
+        const size = sizes.get(box);
+        if (!size?.width) return; // not laid out yet
         kind = decide(offered);
         measures = measure(kind);
-        choice.value = offered;
+        put(choice, offered);
         const nothing = typeof measures === "string";
         write(words, KINDS[kind].title);
         write(term, nothing ? "" : measures.term);
-        empty.hidden = !nothing;
-        line.hidden = nothing;
+        hide(empty, !nothing);
+        hide(line, nothing);
         const racers = nothing ? [] : race.racers.map((racer, index) => ({ index, racer, label: racer.label, y: measures.values[index] }))
           .filter(({ index, y }) => y && !look.off.includes(index));
         lines = [...racers.filter(({ index }) => index !== chosen), ...racers.filter(({ index }) => index === chosen)];
@@ -285,13 +295,13 @@ export function createCharts({ seekTo, setLook, onSettle }) {
         write(aside, axis.beyond);
         aside.title = axis.beyond; // where it does not fit
         scale = drawLines(canvas, {
-          series, xRange: [0, race.steps], yLog: !nothing && measures.log, yRange: axis.range, yTicks: nothing ? [] : measures.ticks, xTicks: nothing || !last ? [] : undefined,
+          size, series, xRange: [0, race.steps], yLog: !nothing && measures.log, yRange: axis.range, yTicks: nothing ? [] : measures.ticks, xTicks: nothing || !last ? [] : undefined,
           bottom: last ? undefined : FOOT,
           gridColor: theme.line, textColor: theme.mute, font: `${theme.size * 0.84}px ${theme.family}`,
         });
         line.style.top = `${scale.area.top}px`;
         line.style.height = `${scale.area.bottom - scale.area.top}px`;
-        box.setAttribute("aria-valuemax", race.steps);
+        say(box, "aria-valuemax", race.steps);
         marked = -1;
         figure.cursor();
         tell();
@@ -303,10 +313,11 @@ export function createCharts({ seekTo, setLook, onSettle }) {
         if (step === marked) return;
         marked = step;
         const own = KINDS[kind].marked && lines.find(({ index }) => index === chosen);
-        mark.hidden = !own;
+        hide(mark, !own);
         if (!own) return;
         const color = colorOf(own.racer, theme);
-        dot.style.cssText = `border-color:${color};background:${own.racer.hollow ? theme.paper : color}`;
+        const dressed = `border-color:${color};background:${own.racer.hollow ? theme.paper : color}`;
+        if (dressed !== dress) dot.style.cssText = dress = dressed;
         mark.style.transform = `translate(${scale.x(step)}px,${scale.y(own.y[step])}px)`;
         mark.classList.toggle("left", scale.x(step) > scale.area.right - 60);
         mark.classList.toggle("low", scale.y(own.y[step]) < scale.area.top + 16); // else the value stands in the heading
@@ -334,9 +345,9 @@ export function createCharts({ seekTo, setLook, onSettle }) {
     function tell() {
       const step = read?.figure === figure ? read.step : Math.floor(at[chosen] + 1e-6);
       const heard = valuesAt(step).map(({ label, text }) => `${label} ${text}`).join(", ");
-      box.setAttribute("aria-label", KINDS[kind].title);
-      box.setAttribute("aria-valuenow", step);
-      box.setAttribute("aria-valuetext", heard ? `step ${step}: ${heard}` : empty.textContent);
+      say(box, "aria-label", KINDS[kind].title);
+      say(box, "aria-valuenow", step);
+      say(box, "aria-valuetext", heard ? `step ${step}: ${heard}` : empty.textContent);
     }
 
     box.addEventListener("pointerdown", (event) => {
@@ -380,8 +391,10 @@ export function createCharts({ seekTo, setLook, onSettle }) {
     return figure;
   }
 
-  // A longer sentence above, and the charts have less room: at any step.
-  const observer = new ResizeObserver(() => {
+  // A longer sentence above, and the charts have less room: at any step. Asked for at every race it would cost a layout each.
+  const observer = new ResizeObserver((changes) => {
+    for (const { target, contentRect } of changes) sizes.set(target, contentRect);
+    room = sizes.get(node)?.height ?? 0;
     if (!race) return;
     fit();
     drawAll();
@@ -390,12 +403,12 @@ export function createCharts({ seekTo, setLook, onSettle }) {
 
   return {
     node,
-    update({ race: newRace, chosen: newChosen, theme: newTheme, look: newLook, moving }) {
+    update({ race: newRace, chosen: newChosen, theme: newTheme, look: newLook }) {
       if (newRace !== race) measured = new Map();
       [race, chosen, theme, look] = [newRace, newChosen, newTheme, newLook];
       if (x.length !== steps(race)) x = Float64Array.from({ length: steps(race) }, (_, k) => k);
       if (read && read.step > race.steps) read = null;
-      if (!moving || !figures.length) fit(); // under a hand there is as much room as before
+      if (!figures.length) fit();
       drawAll();
     },
     draw(newAt) {

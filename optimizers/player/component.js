@@ -1,34 +1,8 @@
-// The player as a Streamlit component: the one module that knows its host.
+// What Streamlit is given to import. It imports it anew at every update, and each time the browser walks through all that it
+// imports in turn: so it imports nothing itself, and the player comes once.
 
-import { pushAddress, writeAddress } from "./address.js";
-import { unpack } from "./packet.js";
-import { mount } from "./player.js";
+const arrived = import("./streamlit.js");
+let show = null;
+arrived.then((player) => (show = player.default));
 
-const players = new WeakMap(); // Streamlit calls again with the same parent at every update
-
-export default function ({ data, parentElement, setStateValue }) {
-  const { meta, arrays } = unpack(data);
-  const race = { meta, ...arrays };
-  const present = players.get(parentElement);
-  if (present) {
-    present.send = (message) => setStateValue("asked", message);
-    present.player.retheme();
-    present.player.update(race);
-  } else {
-    const made = { send: (message) => setStateValue("asked", message) };
-    const send = meta.catalog ? (message) => {
-      if (message.opened) pushAddress(message.query);
-      made.send(message);
-    } : null;
-    made.player = mount(parentElement, race, { layout: meta.layout, height: meta.height, send });
-    players.set(parentElement, made);
-  }
-  writeAddress(meta.address);
-  // Streamlit may run this while the component still stands (an update that another overtook).
-  return () =>
-    setTimeout(() => {
-      if (parentElement.isConnected) return;
-      players.get(parentElement)?.player.destroy();
-      players.delete(parentElement);
-    });
-}
+export default (update) => (show ? show(update) : arrived.then((player) => player.default(update)));

@@ -65,7 +65,6 @@ export function createExplanation({ panels, charts, predict, onChoose, setLook }
       present.update(context);
       if (!asking) predict?.update(context); // it may just have been left
     },
-    /** After the panel is filled: the charts take the room it leaves. */
     charts: (context) => charts?.update(context),
     draw(at) {
       present?.draw(at);

@@ -39,6 +39,7 @@ export function createInside({ clock }) {
   let family = "";
   let wide = ""; // the formula's width in ems
   let shown = ""; // step and racer in the table
+  let built = ""; // which rows it has
   let said = { key: null, since: 0 };
   const ruler = document.createElement("canvas").getContext("2d");
 
@@ -59,7 +60,11 @@ export function createInside({ clock }) {
 
   function build() {
     const racer = race.racers[chosen];
+    shown = "";
     const factors = factorsOf(racer, 0);
+    const key = JSON.stringify([racer.rows, factors.map(({ label }) => label), racer.program]);
+    if (key === built) return;
+    built = key;
     const uses = (slot) => JSON.stringify(racer.program?.lines.find((line) => line.name === slot)?.cases ?? "").includes('["**"');
     const found = racer.rows.findIndex(({ slot }) => uses(slot)); // the factors stand before what is divided by them
     const place = found < 0 ? racer.rows.findIndex(({ slot }) => slot === "effective_lr") : found;
@@ -88,7 +93,6 @@ export function createInside({ clock }) {
     });
     formula.replaceChildren(...lines.map((line) => line.node));
     more.hidden = copied.hidden = !racer.program;
-    shown = "";
   }
 
   /** A line's width in ems: fonts differ too much to count its signs. */

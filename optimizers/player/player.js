@@ -67,6 +67,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let again = 0; // timer
   let told = null; // the notices on the screen, by meta.told: those one has dismissed do not come back
   let marked = 0; // when charts and marks were drawn, ms
+  let charting = false; // the charts are to be drawn with the next picture: after what is written, so that all of it is one layout
   let eyes = null; // they wait until one has scrolled to the race
   let fresh = false; // a race has arrived and is not drawn yet
 
@@ -129,6 +130,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     };
     labels = (relief ?? stage).draw({ at, full: full && !predict?.veiled, chosen, theme, look: shown, work: held.work, over });
     panel?.draw?.(at);
+    if (charting) explanation.charts(context());
+    charting = false;
     if (fresh) counts.shown = performance.now();
     fresh = false;
   }
@@ -229,8 +232,9 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       timeline.update(race, theme, pace, look.by);
     }
     if (!full) tell(veiled ? "" : summarize(race, { off: look.off, field }));
-    explanation.draw(pace.at(clock.step)); // before the charts: they take the room the numbers leave
-    if (rests) explanation.charts(context());
+    explanation.draw(pace.at(clock.step));
+    charting ||= rests;
+    clock.refresh();
   }
 
   /** The run in words, once nothing moves the question any more. */
@@ -248,7 +252,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     if (Object.keys(changes).some((key) => key !== "window" && key !== "camera")) {
       refreshPanels();
       panel?.update(context());
-    } else toolbar?.update(context());
+    } else if ("window" in changes) toolbar?.update(context());
     if (final && messenger && WORKED_FOR.some((key) => key in changes)) ask(true);
     else if (final) settle();
     clock.refresh();
@@ -362,8 +366,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const kind = () => JSON.stringify([question.surface.name, question.racers.map(({ name }) => name)]);
 
   function hold(on) {
+    if (full !== on) clock.refresh();
     full = clock.held = on;
-    clock.refresh();
   }
 
   function place(x, y, final) {
@@ -478,7 +482,6 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       panel?.update(context());
     }
     (relief ?? stage).resize();
-    timeline.resize();
     clock.refresh();
   }
 
@@ -519,7 +522,6 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   return {
     root,
     update: show,
-    retheme: resize,
     destroy() {
       clock.stop();
       messenger?.stop();

@@ -1,6 +1,6 @@
 // Reading a chart: a line where the hand is, and every racer's value there, listed beside it.
 
-import { element, swatch, write } from "./dom.js";
+import { element, hide, swatch, write } from "./dom.js";
 import { colorOf } from "./race.js";
 
 const GAP = 9; // px between the line and the list
@@ -34,9 +34,9 @@ export function createReading() {
     },
     /** x in px; area and width of the chart; words over the list; values [{index, text, height}], the highest on top; null: no list. */
     at(x, { area, width }, words, values) {
-      node.hidden = false;
+      hide(node, false);
       line.style.cssText = `transform:translateX(${x}px);top:${area.top}px;height:${area.bottom - area.top}px`;
-      list.hidden = values === null;
+      hide(list, values === null);
       if (values === null) return;
       write(head, words);
       const rank = [...values].sort((a, b) => (Number.isNaN(a.height) ? 1 : Number.isNaN(b.height) ? -1 : b.height - a.height));
@@ -51,7 +51,7 @@ export function createReading() {
       list.style.cssText = side === "left" ? `right:${width - x + GAP}px;max-width:${x - GAP}px` : `left:${x + GAP}px;max-width:${width - x - GAP}px`;
     },
     hide() {
-      node.hidden = true;
+      hide(node, true);
       side = "";
     },
   };

@@ -153,6 +153,7 @@ function build(gl, [vertex, fragment]) {
  *                               fine: all its triangles and smooth edges, which takes longer
  *   begin(eye, look, anew)      one frame: the surface as it was or, where not anew, the lines drawn before as well …
  *   line(path)                  … and a line on it
+ *   flush()                     begins to draw all that
  */
 export function createCanvas(canvas) {
   const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: true, preserveDrawingBuffer: true });
@@ -328,6 +329,8 @@ export function createCanvas(canvas) {
       gl.uniform2f(uniforms.layer, place, places);
       gl.drawElements(gl.TRIANGLES, 6 * (end - start + 1), gl.UNSIGNED_INT, 24 * start);
     },
+    /** The card begins with it, while names and axes are drawn. */
+    flush: () => gl.flush(),
     stop() {
       gl.getExtension("WEBGL_lose_context")?.loseContext();
     },

@@ -415,7 +415,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       race = newRace;
       if (newField) field = newField;
       laid = false;
-      fit();
+      if (!view.width) fit();
       ink.setAttribute("aria-label", describe());
     },
     resize() {
@@ -443,6 +443,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       const tones = theme.dark ? LOOKS.dark : LOOKS.light;
       drawGround(tones, fine);
       drawLines(at, full, chosen, look.off, tones, fine);
+      card.flush();
       const q = ink.getContext("2d");
       q.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
       q.clearRect(0, 0, view.width, view.height);

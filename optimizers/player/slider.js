@@ -1,6 +1,6 @@
 // A hyperparameter under the hand: a slider on the scale that suits it, and the number beside it.
 
-import { element, write } from "./dom.js";
+import { element, mark, put, write } from "./dom.js";
 import { formatSetting } from "./race.js";
 
 const NOTCHES = 500; // positions of a slider
@@ -53,14 +53,14 @@ export function createSlider({ hyper, owner, onInput }) {
 
   function paint() {
     range.style.setProperty("--filled", range.value / NOTCHES);
-    range.setAttribute("aria-valuetext", written(value));
+    mark(range, "aria-valuetext", written(value));
   }
 
   function show(next) {
     if (dragging) return;
     value = next;
-    range.value = notchOfValue(hyper, value);
-    if (number.getRootNode().activeElement !== number) number.value = written(value);
+    put(range, notchOfValue(hyper, value));
+    if (number.getRootNode().activeElement !== number) put(number, written(value));
     paint();
   }
 
@@ -81,7 +81,7 @@ export function createSlider({ hyper, owner, onInput }) {
   range.addEventListener("input", () => {
     dragging = true;
     value = valueAtNotch(hyper, Number(range.value));
-    number.value = written(value);
+    put(number, written(value));
     paint();
     onInput(value, false);
   });
@@ -135,8 +135,8 @@ export function createChoice({ hyper, owner, onInput }) {
     write(note, words);
     buttons.forEach((button, index) => {
       const on = values[index] === value;
-      button.setAttribute("aria-checked", String(on));
-      button.tabIndex = on ? 0 : -1;
+      mark(button, "aria-checked", on);
+      mark(button, "tabindex", on ? 0 : -1);
     });
   }
   show(hyper.value, hyper.note);

@@ -41,6 +41,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
   const names = createNames();
   let look = null;
   let laid = ""; // the view the tracks are laid out in
+  let room = { width: 0, height: 0 }; // px, of the node; measured when it changes: at every race it would cost a layout
   let seen = null; // the window they were laid out for
 
   /**
@@ -50,13 +51,13 @@ export function createStage({ onPlace, onWindow, refresh }) {
   function fit() {
     const [x0, x1, y0, y1] = look?.window ?? race.surface.bounds;
     const reach = look?.window ? [-Infinity, Infinity, -Infinity, Infinity] : (field?.bounds ?? race.surface.bounds);
-    const unit = Math.min(node.clientWidth / (x1 - x0), node.clientHeight / (y1 - y0)); // px per unit
+    const unit = Math.min(room.width / (x1 - x0), room.height / (y1 - y0)); // px per unit
     const widen = (low, high, from, to, pixels) => {
       const half = Math.min(pixels / unit / 2, (low + high) / 2 - from, to - (low + high) / 2);
       return [(low + high) / 2 - half, (low + high) / 2 + half];
     };
-    const across = widen(x0, x1, reach[0], reach[1], node.clientWidth);
-    const bounds = [...across, ...widen(y0, y1, reach[2], reach[3], node.clientHeight)];
+    const across = widen(x0, x1, reach[0], reach[1], room.width);
+    const bounds = [...across, ...widen(y0, y1, reach[2], reach[3], room.height)];
     const width = Math.floor(unit * (bounds[1] - bounds[0]));
     const height = Math.floor(unit * (bounds[3] - bounds[2]));
     const ratio = window.devicePixelRatio || 1;
@@ -174,7 +175,11 @@ export function createStage({ onPlace, onWindow, refresh }) {
   else ink.addEventListener("pointermove", (event) => read({ x: event.offsetX, y: event.offsetY }));
   ink.addEventListener("pointerleave", () => read(null));
 
-  /** The tracks in the pixels of the present view. The page is measured here: not at every frame. */
+  function measure() {
+    room = { width: node.clientWidth, height: node.clientHeight };
+  }
+
+  /** The tracks in the pixels of the present view. */
   function lay() {
     seen = look.window;
     if (!fit()) return;
@@ -193,11 +198,13 @@ export function createStage({ onPlace, onWindow, refresh }) {
       [race, look] = [newRace, newLook];
       if (newField) field = newField;
       laid = "";
+      if (!room.width) measure();
       lay();
       ink.setAttribute("aria-label", describe());
     },
     resize() {
       names.forget();
+      measure();
       if (race) lay();
     },
     /**

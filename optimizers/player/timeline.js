@@ -1,6 +1,6 @@
 // Time as something one can hold: play, pause, one step on and back, scrub, speed, landmarks.
 
-import { element, icon, write } from "./dom.js";
+import { element, hide, icon, mark, put, write } from "./dom.js";
 import { SPEEDS } from "./clock.js";
 import { openMenu } from "./menu.js";
 import { colorOf } from "./race.js";
@@ -70,9 +70,10 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
   let landmarks = [];
   let shown = "";
   let pace = null;
+  let wide = 0; // px of the track; measured when it changes, not at every race
 
   function placeMarks() {
-    const width = range.clientWidth - 15; // the thumb's centre runs from 7.5 px in to 7.5 px before the end
+    const width = wide - 15; // the thumb's centre runs from 7.5 px in to 7.5 px before the end
     if (width <= 0) return;
     const key = JSON.stringify([landmarks, width, clock.length]);
     if (key === shown) return;
@@ -91,7 +92,7 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
       const word = mark.firstChild;
       const half = word.offsetWidth / 2;
       const x = parseFloat(mark.style.left);
-      const middle = Math.max(half, Math.min(range.clientWidth - half, x));
+      const middle = Math.max(half, Math.min(wide - half, x));
       word.style.transform = `translateX(${middle - x}px)`;
       const room = middle - half >= taken + GAP;
       mark.classList.toggle("bare", !room);
@@ -99,29 +100,33 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
     }
   }
 
+  new ResizeObserver(([{ contentRect }]) => {
+    wide = contentRect.width;
+    placeMarks();
+  }).observe(range);
+
   return {
     node,
     update(race, theme, newPace, by) {
       pace = newPace;
-      common.value = by;
+      put(common, by);
       const color = ({ racer }) => (race.racers[racer] ? colorOf(race.racers[racer], theme) : theme.mute);
       landmarks = race.landmarks.filter(({ quiet }) => !quiet).map((mark) => ({ ...mark, at: pace.positionOf(mark.racer, mark.step), color: color(mark) }));
-      range.max = clock.length;
+      mark(range, "max", clock.length);
       if (onSteps) {
-        if (length.getRootNode().activeElement !== length) length.value = clock.length;
+        if (length.getRootNode().activeElement !== length) put(length, clock.length);
       } else write(length, String(clock.length));
       placeMarks();
     },
-    resize: placeMarks,
     draw() {
       const step = clock.whole;
-      if (range.value !== String(step)) range.value = step;
+      put(range, step);
       range.style.setProperty("--filled", clock.length ? clock.step / clock.length : 0);
       range.setAttribute("aria-valuetext", `step ${step} of ${clock.length}`);
       const [reading, of] = pace.reading(clock.step);
       write(now, reading);
       write(total, of ?? "");
-      length.hidden = of !== null; // a path's length is no number of steps
+      hide(length, of !== null); // a path's length is no number of steps
     },
     changed() {
       const name = clock.playing ? "pause" : clock.step >= clock.length ? "again" : "play";
@@ -129,7 +134,7 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
       toggle.replaceChildren(icon(name));
       toggle.title = title;
       toggle.setAttribute("aria-label", title);
-      speed.value = String(clock.speed);
+      put(speed, clock.speed);
       loop.setAttribute("aria-pressed", clock.loop);
     },
   };

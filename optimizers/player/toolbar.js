@@ -1,6 +1,6 @@
 // The row over the stage: what is drawn on it, and how much of the plane.
 
-import { element } from "./dom.js";
+import { element, hide, mark, put } from "./dom.js";
 
 const LEVELS = [0, 6, 10, 16, 24, 40]; // contour lines on offer; 0: as many as suit
 
@@ -39,14 +39,14 @@ export function createToolbar({ setLook, layer: press, zoom, works, extras = [] 
     update(next) {
       ({ look } = next);
       const { race } = next;
-      relief.setAttribute("aria-pressed", String(look.stage === "relief"));
-      for (const button of layers) button.setAttribute("aria-pressed", String(look.stage === "flat" && look.show.includes(button.dataset.tool)));
+      mark(relief, "aria-pressed", look.stage === "relief");
+      for (const button of layers) mark(button, "aria-pressed", look.stage === "flat" && look.show.includes(button.dataset.tool));
       const noisy = race.conditions.noise > 0 || (race.conditions.rows !== null && (race.conditions.batch_size ?? race.conditions.usual_batch ?? race.conditions.rows) < race.conditions.rows);
-      cloud.hidden = !noisy;
+      hide(cloud, !noisy);
       const key = `${look.scale} ${look.levels}`;
       if (![...levels.options].some(({ value }) => value === key)) levels.append(element("option", { value: key }, `${look.levels} contours, ${look.scale}`));
-      levels.value = key;
-      back.hidden = !look.window;
+      put(levels, key);
+      hide(back, !look.window);
     },
   };
 }
