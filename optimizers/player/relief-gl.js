@@ -183,6 +183,7 @@ export function createCanvas(canvas) {
     smooth = fine;
     [width, height] = [canvas.width, canvas.height];
     gl.activeTexture(gl.TEXTURE0);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, fine ? gl.LINEAR_MIPMAP_LINEAR : gl.LINEAR_MIPMAP_NEAREST);
     if (anisotropic) gl.texParameteri(gl.TEXTURE_2D, anisotropic.TEXTURE_MAX_ANISOTROPY_EXT, fine ? 4 : 1);
     gl.deleteTexture(kept.color);
     gl.deleteTexture(kept.depth);
@@ -205,7 +206,7 @@ export function createCanvas(canvas) {
     }
   }
 
-  const solid = { points: gl.createBuffer(), order: gl.createBuffer(), array: gl.createVertexArray(), counts: [0, 0, 0, 0], plan: [1, 1] };
+  const solid = { points: gl.createBuffer(), order: gl.createBuffer(), array: gl.createVertexArray(), fine: [], rough: [], plan: [1, 1] };
   gl.bindVertexArray(solid.array);
   gl.bindBuffer(gl.ARRAY_BUFFER, solid.points);
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, solid.order);
@@ -226,19 +227,19 @@ export function createCanvas(canvas) {
   }
 
   return {
-    solid({ points, triangles, rough, walls, rim }, plan) {
+    solid({ points, fine, rough }, plan) {
       gl.bindVertexArray(solid.array);
       gl.bindBuffer(gl.ARRAY_BUFFER, solid.points);
       gl.bufferData(gl.ARRAY_BUFFER, points, gl.STATIC_DRAW);
       solid.plan = plan;
-      const parts = [triangles, rough, walls, rim];
-      solid.counts = parts.map((part) => part.length);
-      gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, 4 * solid.counts.reduce((sum, count) => sum + count), gl.STATIC_DRAW);
+      gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, [...fine, ...rough].reduce((sum, part) => sum + part.byteLength, 0), gl.STATIC_DRAW);
       let at = 0;
-      for (const part of parts) {
+      const put = (part) => {
         gl.bufferSubData(gl.ELEMENT_ARRAY_BUFFER, at, part);
-        at += 4 * part.length;
-      }
+        at += part.byteLength;
+        return { count: part.length, at: at - part.byteLength };
+      };
+      Object.assign(solid, { fine: fine.map(put), rough: rough.map(put) });
     },
     map(picture) {
       gl.activeTexture(gl.TEXTURE0);
@@ -272,7 +273,8 @@ export function createCanvas(canvas) {
       gl.clearColor(...paper, 1);
       gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
       const { program, uniforms } = ground;
-      const [triangles, rough, walls, rim] = solid.counts;
+      const [triangles, walls, rim] = fine ? solid.fine : solid.rough;
+      const draw = (kind, { count, at }) => gl.drawElements(kind, count, gl.UNSIGNED_INT, at);
       gl.useProgram(program);
       gl.bindVertexArray(solid.array);
       gl.uniformMatrix4fv(uniforms.eye, false, eye.matrix);
@@ -283,13 +285,13 @@ export function createCanvas(canvas) {
       gl.uniform4f(uniforms.tone, 0, 0, 0, 0);
       gl.enable(gl.POLYGON_OFFSET_FILL); // so that the rim lies before its own faces
       gl.polygonOffset(1, 1);
-      gl.drawElements(gl.TRIANGLES, fine ? triangles : rough, gl.UNSIGNED_INT, fine ? 0 : 4 * triangles);
+      draw(gl.TRIANGLES, triangles);
       gl.uniform4f(uniforms.tone, ...wall, 1);
-      gl.drawElements(gl.TRIANGLES, walls, gl.UNSIGNED_INT, 4 * (triangles + rough));
+      draw(gl.TRIANGLES, walls);
       gl.disable(gl.POLYGON_OFFSET_FILL);
       gl.uniform4f(uniforms.tone, ...line, 1);
       gl.uniform2f(uniforms.shade, 1, 1);
-      gl.drawElements(gl.LINES, rim, gl.UNSIGNED_INT, 4 * (triangles + rough + walls));
+      draw(gl.LINES, rim);
       if (!fine) return;
       gl.bindFramebuffer(gl.READ_FRAMEBUFFER, sampled.frame);
       gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, kept.frame);

@@ -9,10 +9,12 @@ const COLUMNS = 129; // of the mesh
 const ROWS = 97;
 const DISTANCE = 3.4; // of the eye from the middle: far enough that parallels stay nearly so
 const DEPTH = 1.6; // half the depth that is drawn, around the middle
-const REST = 3; // on the plan's pixels; shorter moves join the next, so a racer at rest costs nothing
-const STRAIGHT = 0.0015; // how far a path may lie beside the straight piece drawn for it
-const LONGEST = 0.12; // of such a piece
-const MOST_HELD = 24; // points left out of one
+/**
+ * How a path is made of straight pieces: rest, px of the plan: shorter moves join the next, so a racer at rest costs nothing;
+ * beside: how far the path may lie from the piece drawn for it; longest such piece; held: the most points left out of one.
+ */
+export const FINE = { rest: 3, beside: 0.0015, longest: 0.12, held: 24 };
+export const ROUGH = { rest: 6, beside: 0.004, longest: 0.3, held: 48 }; // within a pixel of half the size
 const MOST_PIECES = 4000; // of one path, beyond its own steps
 
 /** Numbers of one point of a path: x, y, z, length so far, step, and whether the line goes on from here (1 or 0). */
@@ -100,7 +102,10 @@ export function heightAt({ columns, rows, across, deep, heights }, x, y) {
   return z || 0;
 }
 
-/** What the graphics card draws of a mesh: points (x, y, z and the normal), triangles (and rough ones), walls down to the base, and the rim. */
+/**
+ * What the graphics card draws of a mesh: points (x, y, z and the normal), and by their numbers [triangles, walls down to the
+ * base, rim]: `fine`, and `rough`, of every fourth point each way.
+ */
 export function solidOf({ columns, rows, across, deep, heights }) {
   const count = columns * rows;
   const border = [];
@@ -136,22 +141,28 @@ export function solidOf({ columns, rows, across, deep, heights }) {
     }
     return Uint32Array.from(corners);
   };
-  const walls = [];
-  const rim = [];
-  border.forEach((k, n) => {
+  border.forEach((k, n) => { // a wall's points have normals of their own
     const [x, y] = [points[6 * k], points[6 * k + 1]];
     const side = n < columns - 1 ? [0, -1] : n < columns + rows - 2 ? [1, 0] : n < 2 * columns + rows - 3 ? [0, 1] : [-1, 0];
-    const top = count + 2 * n;
-    set(top, x, y, points[6 * k + 2], ...side, 0);
-    set(top + 1, x, y, 0, ...side, 0);
-    const next = (n + 1) % around;
-    if (!known(k) || !known(border[next])) return;
-    const beside = count + 2 * next;
-    walls.push(top, top + 1, beside, beside, top + 1, beside + 1);
-    rim.push(top, beside, top + 1, beside + 1);
-    if (k === 0 || k === columns - 1 || k === count - 1 || k === count - columns) rim.push(top, top + 1);
+    set(count + 2 * n, x, y, points[6 * k + 2], ...side, 0);
+    set(count + 2 * n + 1, x, y, 0, ...side, 0);
   });
-  return { points, triangles: tiles(1), rough: tiles(4), walls: Uint32Array.from(walls), rim: Uint32Array.from(rim) };
+  const order = (wide) => {
+    const walls = [];
+    const rim = [];
+    for (let n = 0; n < around; n += wide) {
+      const k = border[n];
+      const next = (n + wide) % around;
+      if (!known(k) || !known(border[next])) continue;
+      const top = count + 2 * n;
+      const beside = count + 2 * next;
+      walls.push(top, top + 1, beside, beside, top + 1, beside + 1);
+      rim.push(top, beside, top + 1, beside + 1);
+      if (k === 0 || k === columns - 1 || k === count - 1 || k === count - columns) rim.push(top, top + 1);
+    }
+    return [tiles(wide), Uint32Array.from(walls), Uint32Array.from(rim)];
+  };
+  return { points, fine: order(1), rough: order(4) };
 }
 
 /** An eye, to be aimed before every picture; made once, so that a frame allocates nothing. */
@@ -259,10 +270,10 @@ function put(records, x, y, z, length, step) {
 }
 
 /**
- * Append a track's path (paths.js, laid out on the plan) as it lies on the mesh: points that a straight piece passes within a
- * hair of are left out, and so is what leaves the plan. Returns {first, count} of its records.
+ * Append a track's path (paths.js, laid out on the plan) as it lies on the mesh: points that a straight piece passes by, as
+ * `detail` (FINE or ROUGH) says how near, are left out, and so is what leaves the plan. Returns {first, count} of its records.
  */
-export function layOn(mesh, plan, { x, y, last }, records) {
+export function layOn(mesh, plan, { x, y, last }, records, detail) {
   const first = records.count;
   const [halfX, halfY] = [plan.width / 2, plan.height / 2];
   let whole = 0;
@@ -283,7 +294,7 @@ export function layOn(mesh, plan, { x, y, last }, records) {
     const [wx, wy] = [(px - halfX) / PLAN, (halfY - py) / PLAN];
     const point = [wx, wy, heightAt(mesh, wx, wy), step];
     if (!kept) return keep(point);
-    if (held.length && !straight(kept, held, point)) {
+    if (held.length && !straight(kept, held, point, detail)) {
       keep(held[held.length - 1]);
       held.length = 0;
     }
@@ -313,7 +324,7 @@ export function layOn(mesh, plan, { x, y, last }, records) {
     }
     const [ex, ey, es] = [x[k] + (x[k + 1] - x[k]) * to, y[k] + (y[k + 1] - y[k]) * to, k + to];
     const far = Math.hypot(ex - px, ey - py);
-    if (far >= REST || to < 1 || k === last - 1) {
+    if (far >= detail.rest || to < 1 || k === last - 1) {
       const pieces = Math.max(1, Math.ceil(far / fine));
       for (let n = 1; n <= pieces; n++) {
         const share = n / pieces;
@@ -328,16 +339,16 @@ export function layOn(mesh, plan, { x, y, last }, records) {
 }
 
 /** Does the straight piece from a to b pass by the points between, one after the other? */
-function straight(a, between, b) {
+function straight(a, between, b, { beside, longest, held }) {
   const [dx, dy, dz] = [b[0] - a[0], b[1] - a[1], b[2] - a[2]];
   const size = Math.hypot(dx, dy, dz);
-  if (between.length >= MOST_HELD || size > LONGEST || !size) return false;
+  if (between.length >= held || size > longest || !size) return false;
   let before = 0;
   for (const point of between) {
     const [px, py, pz] = [point[0] - a[0], point[1] - a[1], point[2] - a[2]];
     const along = (px * dx + py * dy + pz * dz) / size;
     if (along < before || along > size) return false; // it turns back
-    if (Math.hypot(px, py, pz) ** 2 - along ** 2 > STRAIGHT ** 2) return false;
+    if (Math.hypot(px, py, pz) ** 2 - along ** 2 > beside ** 2) return false;
     before = along;
   }
   return true;

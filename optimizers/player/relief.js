@@ -8,7 +8,7 @@ import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./path
 import { colorOf, formatSetting, letterColorOf } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
 import {
-  aim, behind, createEye, createRecords, heightAt, HEIGHT, heightTicks, layOn, meshOf, onPiece, PLAN, planOf, project, recordAt, reliefScale, solidOf,
+  aim, behind, createEye, createRecords, FINE, heightAt, HEIGHT, heightTicks, layOn, meshOf, onPiece, PLAN, planOf, project, recordAt, reliefScale, ROUGH, solidOf,
 } from "./relief-math.js";
 import { drawMap, mapScale } from "./surface.js";
 import { sameTheme } from "./theme.js";
@@ -61,7 +61,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   let lines = []; // where each one's records are
   let formed = ""; // what the mesh shows
   let printed = ""; // what the print shows
-  let laid = false; // the paths lie on the mesh as it is
+  let laid = null; // how the paths lie on the mesh as it is, FINE or ROUGH; null: they do not yet
   let seen = ""; // how the ground was drawn last …
   let drawn = ""; // … and the lines
   let [pause, slow] = [16, false]; // while it turns: the mean time between two pictures, ms, and whether that was once too long
@@ -87,7 +87,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   }
 
   /** The mesh, and the paths on it, where the surface or its scale is another than before. */
-  function form(look) {
+  function form(look, detail) {
     const key = `${race.surface.grid} ${field.coarse ?? ""} ${look.scale}`;
     if (formed !== key) {
       formed = key;
@@ -95,17 +95,17 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       scale = reliefScale(mapScale(field, race.surface, { scale: look.scale }));
       mesh = meshOf(field, plan, scale);
       card.solid(solidOf(mesh), [2 * mesh.across, 2 * mesh.deep]);
-      laid = false;
+      laid = null;
       seen = "";
     }
-    if (laid) return;
-    laid = true;
+    if (laid === detail) return;
+    laid = detail;
     drawn = "";
     tracks = layOut(race, plan);
     records.count = 0;
     lines = tracks.map((track) => ({
       racer: track.racer,
-      ...layOn(mesh, plan, track, records),
+      ...layOn(mesh, plan, track, records, detail),
       dash: new Float32Array(DASHES),
       tips: new Float32Array(6),
       reach: [0, 0],
@@ -414,7 +414,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     update(newRace, newField) {
       race = newRace;
       if (newField) field = newField;
-      laid = false;
+      laid = null;
       if (!view.width) fit();
       ink.setAttribute("aria-label", describe());
     },
@@ -430,8 +430,8 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
       camera = hand?.camera ?? look.camera;
       view.camera = camera;
       const before = lines;
-      form(look);
       const fine = !hand || !slow;
+      form(look, fine ? FINE : ROUGH);
       const ratio = view.ratio * (fine ? 1 : 0.5);
       if (changed || lines !== before || ratio !== sharpness) {
         sharpness = ratio;
