@@ -30,6 +30,8 @@ import { createTimeline } from "./timeline.js";
 import { createToolbar } from "./toolbar.js";
 
 const REST = 250; // ms a pause or a scrub must rest before it is told to Python
+const STAND = 400; // ms for which a race that starts again waits at most for its numbers
+const TURNING = 3; // pictures of a relief under a hand for one of the numbers, on a slow graphics card
 const MOVING = 90; // ms between two pictures of the charts and the timeline's marks while a hand moves the race
 const NARROW = 720; // px of the player's own width below which stage and numbers stand one above the other
 const WORKED_FOR = ["show", "panel", "sweep", "window"]; // what in a look Python must work for
@@ -64,6 +66,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let full = false;
   let labels = [];
   let settling = 0; // timer
+  let standing = 0; // timer: time stands until the race that was asked for is there
   let again = 0; // timer
   let told = null; // the notices on the screen, by meta.told: those one has dismissed do not come back
   let marked = 0; // when charts and marks were drawn, ms
@@ -116,13 +119,13 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     ...(bar ? [bar.node] : []),
   );
 
-  const context = () => ({ race, chosen, theme, look, work: held.work, moving: full }); // moving: a hand is on the question
+  const context = () => ({ race, chosen, theme, look, work: held.work });
 
   function draw() {
     counts.draws += 1;
     const at = pace.at(predict?.waiting ? 0 : clock.step);
     timeline.draw();
-    explanation.draw(at);
+    if (!relief?.strained || counts.draws % TURNING === 0) explanation.draw(at);
     const shown = predict?.veiled ? { ...look, show: [] } : look;
     const over = (q, view, colours) => {
       slow.draw(q, { at, view });
@@ -163,6 +166,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       messenger.startAt(meta.turn ?? 0);
       if (meta.moved) drop();
       messenger.answered(meta.turn ?? 0);
+      if (standing && messenger.idle) release();
     }
     const notices = panel ? panel.hear(meta, messenger.idle) : (meta.notices ?? []);
     if (told !== meta.told || !notices.length) notice.replaceChildren(...notices.map(line));
@@ -184,7 +188,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
         panel.update(context());
       }
       if (!known) ask(true); // the map was lost (a new page on an old session): ask for it once more
-      else if (wait && messenger.idle) again = setTimeout(() => ask(!clock.held), wait);
+      else if (wait && messenger.idle) again = setTimeout(() => ask(!full), wait);
     }
     if (widened) settle(); // Python is asked for the rest of the map
     if (opening) begin();
@@ -341,7 +345,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     clearTimeout(settling);
     settling = setTimeout(() => {
       settling = 0;
-      if (!clock.held) ask(true);
+      if (!full) ask(true);
     }, REST);
   }
 
@@ -367,7 +371,16 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   function hold(on) {
     if (full !== on) clock.refresh();
-    full = clock.held = on;
+    full = on;
+    clock.held = full || standing !== 0;
+  }
+
+  /** The new race is there, or is a long time coming. */
+  function release() {
+    clearTimeout(standing);
+    standing = 0;
+    clock.held = full;
+    clock.refresh();
   }
 
   function place(x, y, final) {
@@ -381,6 +394,10 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   function restart() {
     clock.step = 0;
     if (!clock.playing && !reducedMotion()) clock.play();
+    if (!clock.playing) return;
+    clearTimeout(standing);
+    standing = setTimeout(release, STAND); // the old one does not set out once more meanwhile
+    clock.held = true;
   }
 
   function setSurface(name) {
@@ -482,6 +499,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       panel?.update(context());
     }
     (relief ?? stage).resize();
+    timeline.resize();
     clock.refresh();
   }
 
@@ -528,6 +546,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       eyes?.disconnect();
       clearTimeout(settling);
       clearTimeout(again);
+      clearTimeout(standing);
       observer.disconnect();
       stage.stop();
       slow.stop();

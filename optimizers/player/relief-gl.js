@@ -66,7 +66,7 @@ const INK = [
     vec2 unit = size > 1e-3 ? along / size : vec2(1, 0);
     run = vec3(size, a.w * scale, b.w * scale);
     int corner = gl_VertexID & 3;
-    float rim = reach.y + 1.0;
+    float rim = reach.y + 0.55; // as far as a pixel's middle can be and still be touched
     way = vec2((corner & 1) == 0 ? -rim : size + rim, (corner & 2) == 0 ? -rim : rim);
     vec2 spot = ends.xy + unit * way.x + vec2(-unit.y, unit.x) * way.y;
     gl_Position = vec4(spot / frame * 2.0 - 1.0, 0, 1);

@@ -14,7 +14,7 @@ const DEPTH = 1.6; // half the depth that is drawn, around the middle
  * beside: how far the path may lie from the piece drawn for it; longest such piece; held: the most points left out of one.
  */
 export const FINE = { rest: 3, beside: 0.0015, longest: 0.12, held: 24 };
-export const ROUGH = { rest: 6, beside: 0.004, longest: 0.3, held: 48 }; // within a pixel of half the size
+export const ROUGH = { rest: 8, beside: 0.004, longest: 0.3, held: 48 }; // within a pixel of half the size
 const MOST_PIECES = 4000; // of one path, beyond its own steps
 
 /** Numbers of one point of a path: x, y, z, length so far, step, and whether the line goes on from here (1 or 0). */

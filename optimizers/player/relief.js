@@ -409,6 +409,8 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
   return {
     node,
     view,
+    /** A hand turns it, on a card that hardly keeps up. */
+    get strained() { return hand !== null && slow; },
     zoom: { in: () => come(1.2), out: () => come(1 / 1.2), reset },
     /** Show another race; newField is the lattice of f, or null to keep the present one. */
     update(newRace, newField) {

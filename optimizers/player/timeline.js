@@ -70,7 +70,8 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
   let landmarks = [];
   let shown = "";
   let pace = null;
-  let wide = 0; // px of the track; measured when it changes, not at every race
+  let wide = 0; // px of the track, and of the words beside it: measured when they are new, for each time costs a layout
+  const widths = new Map();
 
   function placeMarks() {
     const width = wide - 15; // the thumb's centre runs from 7.5 px in to 7.5 px before the end
@@ -90,7 +91,7 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
     let taken = -Infinity;
     for (const mark of marks.children) {
       const word = mark.firstChild;
-      const half = word.offsetWidth / 2;
+      const half = widthOf(word) / 2;
       const x = parseFloat(mark.style.left);
       const middle = Math.max(half, Math.min(wide - half, x));
       word.style.transform = `translateX(${middle - x}px)`;
@@ -105,8 +106,21 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
     placeMarks();
   }).observe(range);
 
+  function widthOf(word) {
+    const text = word.textContent;
+    if (widths.size > 500) widths.clear();
+    if (!widths.has(text)) widths.set(text, word.offsetWidth);
+    return widths.get(text);
+  }
+
   return {
     node,
+    /** The fonts may have come, or another size of type. */
+    resize() {
+      widths.clear();
+      shown = "";
+      placeMarks();
+    },
     update(race, theme, newPace, by) {
       pace = newPace;
       put(common, by);
