@@ -393,7 +393,7 @@ export function createCharts({ seekTo, setLook, onSettle }) {
 
   // A longer sentence above, and the charts have less room: at any step. Asked for at every race it would cost a layout each.
   const observer = new ResizeObserver((changes) => {
-    for (const { target, contentRect } of changes) sizes.set(target, contentRect);
+    for (const { target } of changes) sizes.set(target, { width: target.clientWidth, height: target.clientHeight });
     room = sizes.get(node)?.height ?? 0;
     if (!race) return;
     fit();

@@ -146,6 +146,7 @@ function build(gl, [vertex, fragment]) {
 
 /**
  * What draws on a canvas by WebGL 2, or null where that is missing:
+ *   software                    the processor draws, where there is no graphics card
  *   solid(mesh, plan sides)     the surface, from relief-math.js's solidOf()
  *   map(canvas)                 what is printed on it
  *   paths(records)              every path's records
@@ -226,7 +227,11 @@ export function createCanvas(canvas) {
     gl.vertexAttribPointer(place, size, gl.FLOAT, false, stride, from);
   }
 
+  const named = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+
   return {
+    software: /swiftshader|llvmpipe|software|basic render/i.test(name),
     solid({ points, fine, rough }, plan) {
       gl.bindVertexArray(solid.array);
       gl.bindBuffer(gl.ARRAY_BUFFER, solid.points);
