@@ -101,8 +101,8 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
     }
   }
 
-  new ResizeObserver(([{ contentRect }]) => {
-    wide = contentRect.width;
+  new ResizeObserver(() => {
+    wide = range.clientWidth;
     placeMarks();
   }).observe(range);
 

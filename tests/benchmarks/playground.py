@@ -9,7 +9,8 @@ Parts, all of them by default:
     small      slider or click to the new race drawn, 4 racers × 500 steps
     large      the same, 8 racers × 2,000 steps
     live       new races a second while a slider moves
-    frames     frames a second with 8 racers: plain, with vectors, as a relief
+    frames     frames a second with 8 racers: plain, with vectors, as a relief, and while a hand turns it
+               (the slowest second of 4)
     maps       basin maps a second while a slider moves, 500 steps each
     endurance  remounts over 100 updates; memory of tab and server from update 200 to update 1,200
 
@@ -37,6 +38,7 @@ from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 from tests.benchmarks.machine import machine
 from tests.e2e.conftest import LOOPBACK, chromium, start_server
 from tests.e2e.test_endurance import drag, kept
+from tests.e2e.test_relief import TURN
 
 MOVING = "window.__adamscope?.player?.step > 0.5"
 COUNTS = "window.__adamscope.player.counts"
@@ -153,6 +155,34 @@ def frames_a_second(page: Page, seconds: float) -> float:
     later, ended = page.evaluate(count)
     assert page.evaluate("window.__adamscope.player.playing")
     return 1000 * (later - frames) / (ended - began)
+
+
+def frames_while_turning(page: Page) -> tuple[float, float]:
+    """Return frames in the slowest second of a relief that plays and is turned: at each frame, by mouse."""
+    count = "[window.__adamscope.player.frames, performance.now()]"
+    ink = page.locator(".relief canvas.ink")
+    box = ink.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def drag() -> None:
+        page.mouse.move(x, y)
+        page.mouse.down()
+        until = time.perf_counter() + 1
+        k = 0
+        while time.perf_counter() < until:
+            k += 1
+            page.mouse.move(x + 4 * k, y + k / 2)
+        page.mouse.up()
+
+    def rate(turn: Callable[[], object]) -> float:
+        frames, began = page.evaluate(count)
+        turn()
+        later, ended = page.evaluate(count)
+        assert page.evaluate("window.__adamscope.player.playing")
+        return float(1000 * (later - frames) / (ended - began))
+
+    return min(rate(lambda: ink.evaluate(TURN)) for _ in range(4)), min(rate(drag) for _ in range(4))
 
 
 def health(process: subprocess.Popen[bytes], address: str) -> None:
@@ -284,6 +314,11 @@ def frames(bench: Bench) -> None:
         rates[name] = frames_a_second(page, 4)
         say(f"frames a second, 8 racers, {name.replace('_', ' ')}", f"{rates[name]:.1f}", goal)
         page.context.close()
+    page = bench.open(f"{LARGE}&stage=relief")
+    rates["relief_turned"], rates["relief_turned_by_mouse"] = frames_while_turning(page)
+    for name in "relief_turned", "relief_turned_by_mouse":
+        say(f"frames a second, 8 racers, {name.replace('_', ' ')}", f"{rates[name]:.1f}", "≥ 50")
+    page.context.close()
 
 
 def maps(bench: Bench) -> None:
