@@ -1,4 +1,4 @@
-// What the page asks Python for: the race as a query string, one request under way at a time.
+// What the page asks Python for: the race as a query string, one request under way at a time, two under a moving hand.
 
 import { lookPairs } from "./look.js";
 import { notationOf } from "./slider.js";
@@ -47,14 +47,16 @@ function joined(older, newer) {
 }
 
 /**
- * Sends queries one at a time: while one is under way only the newest waits. send({query, turn, settled, grids, have, make, stop}) hands
- * it over; answered(turn) tells that its race has arrived, forget() drops what waits. settled is false while a hand is still moving.
- * What gets lost is sent again.
+ * Sends queries one at a time: while one is under way only the newest waits. Under a moving hand (settled is false) a second goes
+ * out before the first is answered, so that Python works while the browser draws; it answers in order. send({query, turn,
+ * settled, grids, have, make, stop}) hands one over; answered(turn) tells that its race has arrived, forget() drops what
+ * waits. What gets lost is sent again.
  */
 export function createMessenger(send) {
   let turn = 0;
-  let under = null; // the turn under way …
+  let under = null; // the newest turn under way …
   let sent = null; // … and what it says
+  let ahead = false; // it went out before the one before it was answered
   let waiting = null;
   let timer = 0;
   let patience = PATIENCE;
@@ -72,25 +74,37 @@ export function createMessenger(send) {
     patience = Math.min(2 * patience, MOST_PATIENCE);
     const next = waiting ? joined(sent, waiting) : sent;
     under = waiting = null;
+    ahead = false;
     if (next) go(next);
   }
 
   function free(answer) {
-    if (under === null || answer < under) return;
+    if (under === null || answer < under - 1 || (answer < under && !ahead)) return;
     patience = PATIENCE;
-    under = sent = null;
-    clearTimeout(timer);
+    ahead = false;
+    if (answer >= under) {
+      under = sent = null;
+      clearTimeout(timer);
+    }
     if (!waiting) return;
     const next = waiting;
     waiting = null;
-    go(next);
+    ask(next);
+  }
+
+  function ask(message) {
+    if (under === null) go(message);
+    else if (!ahead && !waiting && message.settled === false && sent?.settled === false) {
+      ahead = true;
+      go(message);
+    } else waiting = joined(waiting, message);
   }
 
   return {
     get idle() {
       return under === null;
     },
-    ask: (message) => (under === null ? go(message) : (waiting = joined(waiting, message))),
+    ask,
     answered: free,
     forget: () => (waiting = sent = null),
     startAt: (last) => (turn = Math.max(turn, last)),

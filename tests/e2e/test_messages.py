@@ -1,4 +1,4 @@
-"""What the player asks Python for: one message at a time, and none is lost."""
+"""What the player asks Python for: one message at a time, two under a moving hand, and none is lost."""
 
 from pathlib import Path
 from typing import Any
@@ -92,3 +92,31 @@ def test_a_file_and_a_link_that_wait_are_not_overtaken(browser: Browser) -> None
         {"query": "e", "turn": 3, "stop": True},
         {"query": "link", "turn": 4, "opened": True},
     ]
+
+
+def test_under_a_moving_hand_one_goes_out_ahead(browser: Browser) -> None:
+    sent, idle = run(
+        browser,
+        """
+        const idle = [];
+        const hand = (query) => messenger.ask({ query, settled: false });
+        for (const query of ["a", "b", "c", "d"]) hand(query);
+        messenger.answered(1);
+        idle.push(sent.length, messenger.idle);
+        messenger.answered(1); // said again: it answers nothing
+        hand("e");
+        messenger.answered(3); // the second was overtaken by the third
+        idle.push(sent.length, messenger.idle);
+        hand("f");
+        messenger.ask({ query: "g", settled: true }); // what the hand leaves waits for all before it
+        messenger.answered(4);
+        idle.push(sent.length);
+        messenger.answered(5);
+        idle.push(sent.length, messenger.idle);
+        clock.late(); // nobody has answered
+        messenger.answered(7);
+        return [sent.map(({ query, turn }) => `${query} ${turn}`), [...idle, messenger.idle]];
+        """,
+    )
+    assert sent == ["a 1", "b 2", "d 3", "e 4", "f 5", "g 6", "g 7"]
+    assert idle == [3, False, 4, False, 5, 6, False, True]
