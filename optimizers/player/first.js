@@ -19,14 +19,15 @@ function firstOfRace(race, off = [], field = null) {
 }
 
 /** The score of a guess who is first: a racer's index, or null for nobody. {points, right} */
-export function scoreFirst(race, pick, off = []) {
-  const { winners } = firstOfRace(race, off);
+export function scoreFirst(race, pick, off = [], field = null) {
+  const { winners } = firstOfRace(race, off, field);
   const right = pick === null ? winners.length === 0 : winners.includes(pick);
   return { points: right ? 100 : 0, right };
 }
 
-export function verdictFirst(race, pick, score, off = []) {
-  const { winners, step } = firstOfRace(race, off);
+/** The score in a sentence. */
+export function verdictFirst(race, pick, score, off = [], field = null) {
+  const { winners, step } = firstOfRace(race, off, field);
   const names = listed(winners.map((index) => nameOf(race.racers[index])));
   const goal = race.surface.minima.length ? "arrives" : "leaves the map";
   const said = winners.length ? `${names} ${winners.length > 1 ? "are" : "is"} first, ${at(step)}` : `nobody ${goal} within ${race.steps} steps`;
@@ -205,13 +206,15 @@ function nobody(race, shown, courses) {
   const nearer = `${reach}. At the end ${nameOf(racer)} is ${moving.length > 1 ? "nearest, " : ""}${rounded(away(best), 2)} away`;
   if (away(best) <= reachOf(race) && final(best) > reachOf(race)) return `${nearer}, but its last step is longer than that, ${rounded(final(best), 2)}: it is passing by.`;
   const slow = ["moving", "creeping"].includes(courses[best].fate) && !courses[best].overshoots.length;
-  return `${nearer}, and its last step is ${formatNumber(final(best), 2)} long.${slow ? moreSteps(away(best), final(best)) : ""}`;
+  return `${nearer}, and its last step is ${formatNumber(final(best), 2)} long.${slow ? moreSteps(race, racer, courses[best], courses[best].target) : ""}`;
 }
 
 /** None of some others is there in time: who of them is nearest. */
 function unfinished(race, others, courses) {
   const name = (index) => nameOf(race.racers[index]);
-  if (!race.surface.minima.length) return others.length > 1 ? `none of the others leaves the map within ${race.steps} steps.` : `${name(others[0])} does not leave the map within ${race.steps} steps.`;
+  if (!race.surface.minima.length) {
+    return `${others.length > 1 ? "none of the others leaves" : `${name(others[0])} does not leave`} the map within ${race.steps} steps.`;
+  }
   const moving = others.filter((index) => courses[index].diverged === null);
   const away = (index) => between(courses[index].end, courses[index].target);
   const [best] = moving.sort((a, b) => away(a) - away(b));

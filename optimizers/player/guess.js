@@ -46,10 +46,12 @@ export function pathTo(racer, step) {
   return sum;
 }
 
-/** How much longer it takes, at a pace (a step), over what is left: a sentence more. */
-export function moreSteps(left, pace) {
-  const more = Math.ceil(left / pace);
-  if (!(more >= 1 && more < 1e7)) return "";
+/** How many steps more to a place, where the last one heads for it and no chance is in it: a sentence more. */
+export function moreSteps(race, racer, { last, end }, place) {
+  const way = minus(place, end);
+  const final = stepAt(racer, last - 1);
+  const more = Math.ceil(length(way) / length(final));
+  if (!(more >= 1 && more < 1e7 && angle(final, way) < 45) || besidesSlope(race).length) return "";
   return ` At that pace, and straight there, it is ${more === 1 ? "one more step" : `another ${rounded(more, 2)} steps`}.`;
 }
 

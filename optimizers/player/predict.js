@@ -164,9 +164,10 @@ export function createPredict({ setLook, change, standing, resume, rest, run, sk
   }
 
   function answerFirst() {
-    const { race, look } = context;
-    const result = scoreFirst(race, guesses.first, look.off);
-    return { result, verdict: verdictFirst(race, guesses.first, result, look.off), why: whyFirst(race, guesses.first, look.off, fieldOf()) };
+    const { race, look: { off } } = context;
+    const field = fieldOf();
+    const result = scoreFirst(race, guesses.first, off, field);
+    return { result, verdict: verdictFirst(race, guesses.first, result, off, field), why: whyFirst(race, guesses.first, off, field) };
   }
 
   function another() {

@@ -3,10 +3,10 @@
 import { formatNumber } from "./chart.js";
 import { courseOf, diagonalOf, lengthAt, nearest, pointAt, reachOf } from "./course.js";
 import {
-  alike, angle, between, byItsRule, carries, constant, covered, decays, divides, dot, firstOf, length, minus, moreSteps, part, passing,
+  alike, angle, between, byItsRule, carries, covered, decays, divides, dot, firstOf, length, minus, moreSteps, part, passing,
   pathTo, percent, slopeAt, stepAt, theMinimum, whyDiverged,
 } from "./guess.js";
-import { besidesSlope, hyperOf } from "./race.js";
+import { besidesSlope } from "./race.js";
 import { capital, nameOf, placeName, rounded } from "./summary.js";
 import { valueAt } from "./surface.js";
 
@@ -57,17 +57,20 @@ export function verdictWhere(race, index, point, score, field = null) {
 /** Does the map, or the lattice of f, reach to a point? */
 const covers = ({ bounds: [x0, x1, y0, y1] }, [x, y]) => x >= x0 && x <= x1 && y >= y0 && y <= y1;
 
-/** The lattice around a point: f, how far that may be off (by f's curvature), and how steep f is; null where it is too coarse to say. */
+/**
+ * What the lattice says of a point: {f, error: how far that may be off, slope: how steep f is, or null where that changes
+ * too much from one lattice point to the next}; null near its edge.
+ */
 function around(field, [x, y]) {
   const { bounds: [x0, x1, y0, y1], nx, ny } = field;
   const [dx, dy] = [(x1 - x0) / (nx - 1), (y1 - y0) / (ny - 1)];
-  if (!covers(field, [x - 2 * dx, y - 2 * dy]) || !covers(field, [x + 2 * dx, y + 2 * dy])) return null;
+  if (!covers(field, [x - dx, y - dy]) || !covers(field, [x + dx, y + dy])) return null;
   const f = valueAt(field, x, y);
   const at = (i, j) => valueAt(field, x + i * dx, y + j * dy);
-  const bends = Math.abs(at(1, 0) + at(-1, 0) - 2 * f) + Math.abs(at(0, 1) + at(0, -1) - 2 * f);
-  const slope = (n) => Math.hypot((at(n, 0) - at(-n, 0)) / (2 * n * dx), (at(0, n) - at(0, -n)) / (2 * n * dy));
-  const [fine, coarse] = [slope(1), slope(2)];
-  return { f, error: bends / 4, slope: Math.abs(fine - coarse) < 0.1 * fine && Number.isFinite(fine) ? fine : null };
+  const bends = [at(1, 0) + at(-1, 0) - 2 * f, at(0, 1) + at(0, -1) - 2 * f].map(Math.abs);
+  const slope = Math.hypot((at(1, 0) - at(-1, 0)) / (2 * dx), (at(0, 1) - at(0, -1)) / (2 * dy));
+  const turns = Math.hypot(bends[0] / (2 * dx), bends[1] / (2 * dy)); // of the slope, over half a cell
+  return { f, error: (bends[0] + bends[1]) / 4, slope: turns < 0.2 * slope && Number.isFinite(slope) ? slope : null };
 }
 
 /** Since when it is off the map, as a clause. */
@@ -97,7 +100,9 @@ function goes({ race, racer, course, pure }) {
     return `Over the edge it moves uphill, ${over} a step: the slope there points it back already, and the gradients before carry it on.${far}`;
   }
   const before = k > 0 ? lengthAt(racer, k - 1) : 0;
-  if (before > 0 && lengthAt(racer, k) > 1.1 * before) return `Its steps grow: the one over the edge is ${over} long, the one before was ${rounded(before, 2)}.${far}`;
+  if (before > 0 && lengthAt(racer, k) > 1.1 * before) {
+    return `The step over the edge is ${over} long, ${rounded(lengthAt(racer, k) / before, 2)} × as long as the one before.${far}`;
+  }
   const slope = pure && along < 0 ? ` It is downhill there still, at a slope of ${formatNumber(length(slopeAt(racer, k)), 2)}.` : "";
   return `The step over the edge is ${over} long.${slope}${far}`;
 }
@@ -182,7 +187,7 @@ const WHERE = {
     const size = (k) => length(slopeAt(racer, k));
     let later = near.step;
     while (later < course.last - 1 && size(later) < 3 * size(near.step)) later += 1;
-    if (!(size(later) >= 3 * size(near.step))) return null;
+    if (!(size(later) >= 3 * size(near.step) && racer.loss[later] < racer.loss[near.step])) return null;
     return `A saddle holds only who hits it exactly. At step ${near.step} ${nameOf(racer)} is ${rounded(near.distance, 2)} from it and the slope is still ` +
       `${formatNumber(size(near.step), 2)}; on the way down it grows, to ${formatNumber(size(later), 2)} at step ${later}.`;
   },
@@ -308,7 +313,7 @@ const WHERE = {
     if (!(between(point, course.target) < 0.7 * left)) return null;
     const pace = lengthAt(racer, course.last - 1);
     return `It is not there in time: after ${race.steps} steps it is still ${rounded(left, 2)} from ${theMinimum(race)}, ` +
-      `and its last step is ${formatNumber(pace, 2)} long.${byItsRule(race, racer, course)}${moreSteps(left, pace)}`;
+      `and its last step is ${formatNumber(pace, 2)} long.${byItsRule(race, racer, course)}${moreSteps(race, racer, course, course.target)}`;
   },
 
   // Another of several minima, though none was meant exactly.
@@ -346,13 +351,12 @@ const WHERE = {
   high({ racer, course, seen }) {
     if (!seen) return null;
     const low = racer.loss[course.last];
-    const sure = seen.f - seen.error;
-    const unit = 10 ** Math.floor(Math.log10(Math.max(seen.error, 0.01 * Math.abs(sure - low)) || 1)); // finer the lattice is not
-    const f = Number((Math.round(sure / unit) * unit).toPrecision(6));
+    const sure = seen.f - 2 * seen.error; // it is at least as high
+    if (!(low < sure && seen.error < 0.02 * (seen.f - low)) || alike(low, seen.f)) return null;
     let from = course.last;
-    while (from > 0 && racer.loss[from - 1] < Math.min(f, sure)) from -= 1;
-    if (!(low < Math.min(f, sure)) || formatNumber(low, 2) === formatNumber(f, 2) || from > course.last / 2) return null;
-    return `Your guess lies higher, at f ≈ ${formatNumber(f, 2)}: ${from ? `from step ${from} on` : "from its start on"} ${nameOf(racer)} is below that, ` +
+    while (from > 0 && racer.loss[from - 1] < sure) from -= 1;
+    if (from > course.last / 2) return null;
+    return `Your guess lies higher, at f ≈ ${formatNumber(seen.f, 2)}: ${from ? `from step ${from} on` : "from its start on"} ${nameOf(racer)} is below that, ` +
       `and it ends at f = ${formatNumber(low, 2)}.`;
   },
 
@@ -362,9 +366,10 @@ const WHERE = {
     if (pass.step !== course.last || pass.distance === 0) return null;
     const pace = lengthAt(racer, course.last - 1);
     const off = angle(stepAt(racer, course.last - 1), minus(point, course.end));
-    const heads = off < 45 && course.fate !== "arrived" ? ` Its last step, ${formatNumber(pace, 2)} long, heads ${off < 1 ? "straight for it" : `${rounded(off, 2)}° beside it`}.${moreSteps(pass.distance, pace)}`
-      : ` ${covered(racer, course)}`;
-    return `It never was nearer to your guess than at the end, ${rounded(pass.distance, 2)} away.${heads}${byItsRule(race, racer, course)}`;
+    const heads = off < 1 ? "straight for it" : `${rounded(off, 2)}° beside it`;
+    const more = off < 45 && course.fate !== "arrived"
+      ? `Its last step, ${formatNumber(pace, 2)} long, heads ${heads}.${moreSteps(race, racer, course, point)}` : covered(racer, course);
+    return `It never was nearer to your guess than at the end, ${rounded(pass.distance, 2)} away. ${more}${byItsRule(race, racer, course)}`;
   },
 
   behind({ racer, course, point, start }) {
