@@ -205,7 +205,7 @@ function nobody(race, shown, courses) {
   const racer = race.racers[best];
   const nearer = `${reach}. At the end ${nameOf(racer)} is ${moving.length > 1 ? "nearest, " : ""}${rounded(away(best), 2)} away`;
   if (away(best) <= reachOf(race) && final(best) > reachOf(race)) return `${nearer}, but its last step is longer than that, ${rounded(final(best), 2)}: it is passing by.`;
-  const slow = ["moving", "creeping"].includes(courses[best].fate) && !courses[best].overshoots.length;
+  const slow = courses[best].fate === "moving" && !courses[best].overshoots.length;
   return `${nearer}, and its last step is ${formatNumber(final(best), 2)} long.${slow ? moreSteps(race, racer, courses[best], courses[best].target) : ""}`;
 }
 

@@ -46,12 +46,10 @@ export function pathTo(racer, step) {
   return sum;
 }
 
-/** How many steps more to a place, where the last one heads for it and no chance is in it: a sentence more. */
+/** How many steps more to a place, at the pace of the last one and where no chance is in it: a sentence more. */
 export function moreSteps(race, racer, { last, end }, place) {
-  const way = minus(place, end);
-  const final = stepAt(racer, last - 1);
-  const more = Math.ceil(length(way) / length(final));
-  if (!(more >= 1 && more < 1e7 && angle(final, way) < 45) || besidesSlope(race).length) return "";
+  const more = Math.ceil(between(place, end) / lengthAt(racer, last - 1));
+  if (!(more >= 1 && more < 1e7) || besidesSlope(race).length) return "";
   return ` At that pace, and straight there, it is ${more === 1 ? "one more step" : `another ${rounded(more, 2)} steps`}.`;
 }
 

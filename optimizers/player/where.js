@@ -70,7 +70,7 @@ function around(field, [x, y]) {
   const bends = [at(1, 0) + at(-1, 0) - 2 * f, at(0, 1) + at(0, -1) - 2 * f].map(Math.abs);
   const slope = Math.hypot((at(1, 0) - at(-1, 0)) / (2 * dx), (at(0, 1) - at(0, -1)) / (2 * dy));
   const turns = Math.hypot(bends[0] / (2 * dx), bends[1] / (2 * dy)); // of the slope, over half a cell
-  return { f, error: (bends[0] + bends[1]) / 4, slope: turns < 0.2 * slope && Number.isFinite(slope) ? slope : null };
+  return { f, error: (bends[0] + bends[1]) / 8, slope: turns < 0.2 * slope && Number.isFinite(slope) ? slope : null };
 }
 
 /** Since when it is off the map, as a clause. */
@@ -341,7 +341,7 @@ const WHERE = {
   },
 
   rests({ racer, course, seen, diagonal, pure }) {
-    if (!seen?.slope || !pure || (course.fate !== "arrived" && course.fate !== "local")) return null;
+    if (!seen?.slope || !pure || decays(racer) || (course.fate !== "arrived" && course.fate !== "local")) return null;
     const rest = length(slopeAt(racer, course.last - 1));
     if (!(seen.slope > 10 * rest && lengthAt(racer, course.last - 1) < STILL * diagonal)) return null;
     return `${capital(nameOf(racer))} comes to rest where the slope vanishes: in its last step it is ${formatNumber(rest, 2)}. ` +

@@ -209,6 +209,7 @@ def test_eight_racers_fit_three_sentences_and_five_milliseconds(modules: Modules
     said = modules.summary(given)
     assert len(re.findall(r"\.( |$)", said)) <= 3
     assert len(said) < 500
+    assert said.count("on their way") + said.count("on its way") <= 1
     took = modules.evaluate(
         """(race) => {
             const times = Array.from({ length: 40 }, () => {
@@ -557,7 +558,7 @@ def test_without_memory_nothing_carries(modules: Modules) -> None:
 def test_beyond_the_lattice_no_height_is_told(modules: Modules) -> None:
     given = race(["gd(lr=0.001)"], "rastrigin", steps=20)
     told = {"rests", "high"}
-    assert asked_where(modules, given, (3.0, 4.0))[2] in told
+    assert asked_where(modules, given, (3.5, 4.5))[2] in told
     assert asked_where(modules, given, (-3.2, 40.0))[2] not in told
 
 
@@ -605,7 +606,7 @@ ANY = """(race) => {
             said.push({ index, point, pick: null, off: [], right: score.right, ...why, verdict: verdictWhere(race, index, point, score, field) });
         }
     });
-    for (let turn = 0; turn < 12; turn++) {
+    for (let turn = 0; turn < 6; turn++) {
         const off = [...race.racers.keys()].filter(() => turn && random() < 0.3);
         for (const pick of [null, ...race.racers.keys()].filter((index) => !off.includes(index))) {
             const score = scoreFirst(race, pick, off, field);
@@ -673,11 +674,20 @@ def checked(given: Race, one: dict[str, Any]) -> int:
         if given.surface.entry.minima and (said := re.search(r"first, at step (\d+)", one["verdict"])):
             count += 1
             assert int(said[1]) == min(step for step in arrived if step is not None)
-        if given.surface.entry.minima and one["pick"] is not None and (steps := facts(r"[Yy]ours arrives at step #")):
+        if (
+            given.surface.entry.minima
+            and one["pick"] is not None
+            and (steps := facts(r"[Yy]ours arrives at step #"))
+        ):
             assert steps[0] == given.trajectories[one["pick"]].arrived
-        if said := facts(r"within # of a minimum, 1 % of the map's diagonal. At the end .*? is (?:nearest, )?# away, and its last"):
+        if said := facts(
+            r"within # of a minimum, 1 % of the map's diagonal. At the end .*? is (?:nearest, )?# away, and its last"
+        ):
             ends = [given.trajectories[k].distance[-1] for k in shown]
-            assert said == [pytest.approx(reach(given.surface), **short), pytest.approx(np.nanmin(ends), **short)]
+            assert said == [
+                pytest.approx(reach(given.surface), **short),
+                pytest.approx(np.nanmin(ends), **short),
+            ]
         if said := facts(r"^The next is .*?, at step #, # later"):
             assert given.trajectories[one["pick"]].arrived in {None, said[0] - said[1]}
         if one["key"] in {"pace", "adam"} and (said := facts(r"at step #, # after")):
@@ -700,7 +710,9 @@ def checked(given: Race, one: dict[str, Any]) -> int:
         assert away[-1] <= away.min() + 1e-6
     if said := facts(r"It never was nearer to your guess than at the start, # away"):
         assert away[0] <= away.min() + 1e-6
-    if said := facts(r"by your guess, # away, at step #, moving # a step, and went on: # % of its path was still"):
+    if said := facts(
+        r"by your guess, # away, at step #, moving # a step, and went on: # % of its path was still"
+    ):
         assert said[0] == pytest.approx(away[int(said[1])], **short)
         assert said[2] == pytest.approx(lengths[int(said[1])], **short)
         assert said[3] == pytest.approx(100 * lengths[int(said[1]) :].sum() / lengths.sum(), **short)
@@ -745,7 +757,9 @@ def checked(given: Race, one: dict[str, Any]) -> int:
     if said := facts(r"its longest step, #, was step #, and its last is #"):
         assert said == [
             pytest.approx(lengths.max(), **short),
-            pytest.approx(lengths.argmax(), abs=0.5) if lengths.max() > 1.001 * np.median(lengths) else said[1],
+            pytest.approx(lengths.argmax(), abs=0.5)
+            if lengths.max() > 1.001 * np.median(lengths)
+            else said[1],
             pytest.approx(lengths[-1], rel=0.052, abs=1e-9),
         ]
     if said := facts(r"came no nearer to yours than #, at step #"):
@@ -767,15 +781,15 @@ def test_every_guess_is_answered_and_the_answer_is_true(modules: Modules) -> Non
     told = facts = 0
     for seed, (racers, surface, options) in enumerate(GUESSED):
         given = race(racers, surface, **options)
-        for one in modules.evaluate(ANY.replace("SEED", str(seed + 1)).replace("COUNT", "14"), given):
+        for one in modules.evaluate(ANY.replace("SEED", str(seed + 1)).replace("COUNT", "8"), given):
             told += 1
             for text in (one["text"], one["verdict"]):
                 assert text.endswith("."), (surface, options, one)
                 assert not NO_NUMBER.search(text), (surface, options, one)
             keys.add(f"{'where' if one['index'] >= 0 else 'first'} {one['key']}")
             facts += checked(given, one)
-    assert told > 5000
-    assert facts > 3000
+    assert told > 3000
+    assert facts > 2500
     assert len(keys) >= 33, sorted(keys)  # nearly every rule has had its say
 
 
@@ -818,6 +832,44 @@ def test_nothing_is_shown_before_the_guess(open_page: Callable[..., Page]) -> No
     assert page.evaluate(f"{PLAYER}.race.landmarks.length") > 3
     assert "Momentum overshoots the minimum twice" in page.evaluate(f"{PLAYER}.words")
     expect(page.locator(".chart").first).to_be_visible()
+    page.get_by_role("button", name="Leave predicting").click()
+    page.wait_for_function(f"{PLAYER}.step === 120 && !{PLAYER}.playing")  # as the link has it
+
+
+def test_both_in_one_go_and_time_is_back_where_it_was(open_page: Callable[..., Page]) -> None:
+    racers = "".join(f"&o={racer.replace(' ', '')}" for racer in EIGHT)
+    page = open_page(f"/?surface=himmelblau{racers}&steps=100&step=40")
+    page.wait_for_function(f"window.__adamscope?.player?.step === 40 && {PLAYER}.idle")
+    page.locator("body").press("p")
+    asked(page)
+    expect(page.get_by_role("radio", name="Both")).to_be_checked()
+    assert page.evaluate(f"{PLAYER}.step") == 0
+    run = page.get_by_role("button", name="Run the race")
+    page.locator("canvas.ink").click()
+    expect(run).to_be_disabled()  # who is first is still to be said
+    page.get_by_role("radio", name="Lion").click()
+    inside = page.locator(".inside")
+    fits = (
+        "node => node.scrollHeight <= node.clientHeight && node.getBoundingClientRect().bottom <= innerHeight"
+    )
+    assert inside.evaluate(fits)
+    run.click()
+    page.get_by_role("button", name="Show the end").click()
+    verdict = page.locator(".verdict")
+    expect(verdict.locator(".total")).to_have_text(re.compile(r"Together \d+ of 200 points\."))
+    expect(verdict.locator(".score")).to_have_count(2)
+    expect(verdict.locator(".sentence")).to_have_count(2)
+    expect(page.locator(".tally")).to_have_text(re.compile("of 2 right"))
+    assert inside.evaluate(fits)
+    page.wait_for_function("location.search.includes('predict=both') && location.search.includes('step=40')")
+    page.locator("body").press("p")
+    page.wait_for_function(f"{PLAYER}.step === 40 && !{PLAYER}.playing")
+    page.locator("body").press(" ")
+    page.wait_for_function(f"{PLAYER}.playing && {PLAYER}.step > 41")
+    page.locator("body").press("p")
+    assert page.evaluate(f"{PLAYER}.step") == 0
+    page.locator("body").press("p")
+    page.wait_for_function(f"{PLAYER}.playing && {PLAYER}.step > 41")
 
 
 def test_a_guess_by_keyboard_another_start_and_leaving(open_page: Callable[..., Page]) -> None:
