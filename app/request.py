@@ -422,7 +422,7 @@ _READERS: dict[str, Reader] = {
     "panel": _choice("step", "fair", "sweep"),
     "sweep": _read_sweep,
     "charts": _several(*CHARTS, most=4, distinct=False),
-    "predict": _choice("", "where", "first"),
+    "predict": _choice("", "where", "first", "both"),
     "hide": _several(*PARTS, most=len(PARTS)),
     "lock": _several(*PARTS, most=len(PARTS)),
     "scene": _read_scene,
