@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from optimizers import Race, Racer, Surface, race
+from optimizers import OPTIMIZERS, SURFACES, Race, Racer, Surface, race
 from optimizers.conditions import Conditions
 from optimizers.notation import shown, unknown
 from optimizers.schedules import Schedule
@@ -371,8 +371,13 @@ def _read_camera(name: str, values: list[str], notices: list[str]) -> dict[str, 
 def _read_sweep(name: str, values: list[str], notices: list[str]) -> dict[str, object]:
     text = _one(name, values)
     names = text.split(",")
-    if len(names) != 2 or not all(re.fullmatch(r"[a-z][a-z0-9_]{0,30}|", part) for part in names):
+    if len(names) != 2:
         raise _bad(name, text, "the names of two hyperparameters, such as lr,beta2")
+    entries = (*OPTIMIZERS.values(), *SURFACES.values())
+    known = {hyper.name for entry in entries for hyper in entry.hyperparameters}
+    for part in names:
+        if part and part not in known:
+            raise unknown("hyperparameter", part, sorted(known))
     return {name: tuple(names)}
 
 
@@ -417,7 +422,7 @@ _READERS: dict[str, Reader] = {
     "panel": _choice("step", "fair", "sweep"),
     "sweep": _read_sweep,
     "charts": _several(*CHARTS, most=4, distinct=False),
-    "predict": _choice("", "where", "first"),
+    "predict": _choice("", "where", "first", "both"),
     "hide": _several(*PARTS, most=len(PARTS)),
     "lock": _several(*PARTS, most=len(PARTS)),
     "scene": _read_scene,

@@ -65,6 +65,14 @@ _TOKEN = re.compile(
 # What one writes on paper, or copies from there.
 _PAPER = str.maketrans({"^": "**", "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "π": "pi"})
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_NAMED = re.compile(r"\s*(?:z|f\s*\(\s*x\s*,\s*y\s*\))\s*=(?!=)\s*")  # z = …, as one says it in class
+# What else one writes on paper, and how it is written here.
+_WRITTEN = {
+    "|": "has abs(x) for |x|",
+    "√": "has sqrt(x) for a root",
+    "=": "is only what f(x, y) equals; leave out = and what is on its other side",
+    "ln": "has log(x), the natural logarithm, for ln(x)",
+}
 _SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 
 # A number, "x" or "y", or an operation and what it is done to, e.g. ("+", "x", 1.0).
@@ -104,17 +112,15 @@ def _tokens(text: str, typed: str) -> list[str]:
     """Split a formula; every name in it is known, and between two values stands a sign."""
     tokens: list[str] = []
     at = 0
-    text = text.rstrip()
+    text = _NAMED.sub("", text.rstrip())
     if not text:
         raise ValueError("The formula is empty; write one in x and y, such as x**2 + y**2.")
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            rest = text[at:].lstrip()
-            raise ValueError(
-                f"{shown(typed)} has {rest[0]!r} in it, but a formula takes numbers, x, y, pi, e, "
-                "+ - * / ** and functions such as sin(x)."
-            )
+            sign = text[at:].lstrip()[0]
+            takes = "takes numbers, x, y, pi, e, + - * / ** and functions such as sin(x)"
+            raise ValueError(f"{shown(typed)} has {sign!r} in it, but a formula {_WRITTEN.get(sign, takes)}.")
         at = match.end()
         token = match.group(match.lastindex or 0)
         if match.lastindex == 2:
@@ -139,6 +145,10 @@ def _known(name: str, called: bool) -> None:
     if name in FUNCTIONS and not called:
         raise ValueError(f"{name} is a function; write {name}({', '.join('xy'[: ARGUMENTS.get(name, 1)])}).")
     if name not in NAMES and name not in FUNCTIONS:
+        if name in _WRITTEN:
+            raise ValueError(f"{name} is no function here: a formula {_WRITTEN[name]}.")
+        if re.fullmatch("[xye]{2,4}", name):
+            raise ValueError(f"{name} is no name; write a product with *, as in {'*'.join(name)}.")
         kind, known = ("function", list(FUNCTIONS)) if called else ("name", list(NAMES))
         raise unknown(kind, name, known, "A formula")
 
@@ -179,6 +189,8 @@ def _slip(text: str) -> str:
         return f"lacks {'a closing bracket' if missing == 1 else f'{missing} closing brackets'}; write )"
     if missing < 0:
         return "has a closing bracket too many; take one ) away"
+    if re.search("[0-9], [0-9]", text) and not re.search("min|max", text):
+        return "has a comma between digits; write a decimal with a point, as in 1.5"
     return "is no formula; write one like (1-x)**2 + 100*(y-x**2)**2"
 
 

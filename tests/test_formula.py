@@ -27,6 +27,8 @@ from optimizers.trajectory import race
 # What one may type, how it is written back, and f at (0.7, −1.3).
 X, Y = 0.7, -1.3
 GOOD = [
+    ("z = x*y + x", "x*y + x", X * Y + X),
+    ("f(x, y) = x*y + x", None, X * Y + X),
     ("x**2 + 10*sin(y)**2", "x**2 + 10*sin(y)**2", X**2 + 10 * math.sin(Y) ** 2),
     ("(1 - x)^2+100·(y − x²)²", "(1-x)**2 + 100*(y-x**2)**2", (1 - X) ** 2 + 100 * (Y - X**2) ** 2),
     ("x²³ + y⁴", "x**23 + y**4", X**23 + Y**4),
@@ -100,6 +102,14 @@ BAD = [
     ("x + 1j", "A formula has no name 'j'."),
     ("x % 2", "has '%' in it, but a formula takes numbers, x, y, pi, e"),
     ("x < y", "has '<' in it"),
+    ("|x| + y", "has '|' in it, but a formula has abs(x) for |x|."),
+    ("√x + y", "has '√' in it, but a formula has sqrt(x) for a root."),
+    ("ln(x) + y", "ln is no function here: a formula has log(x), the natural logarithm, for ln(x)."),
+    ("2*xy", "xy is no name; write a product with *, as in x*y."),
+    ("1,5*x + y", "has a comma between digits; write a decimal with a point, as in 1.5."),
+    ("z =", "The formula is empty"),
+    ("w = x + y", "A formula has no name 'w'."),
+    ("x + y = 2", "has '=' in it, but a formula is only what f(x, y) equals"),
     ("x == y", "has '=' in it"),
     ("x if y else 1", "A formula has no name 'if'."),
     ("lambda: x", "A formula has no name 'lambda'."),

@@ -16,7 +16,7 @@ export const LOOK = {
   panel: "step",
   sweep: ["lr", ""], // the sweep map's hyperparameters; "": the racer's second
   charts: ["loss", "auto"],
-  predict: "", // the question to answer before the race is seen
+  predict: "", // what to answer before the race is seen: where, first, both
   hide: [], // parts of the page a teacher's link hides …
   lock: [], // … or locks
   scene: "",

@@ -78,7 +78,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   const slow = createSlow({ clock, seekTo, onToggle: () => race && setStage() });
   const stage = createStage({ onPlace: send ? place : null, onWindow: setWindow, refresh: clock.refresh });
   const predict = send ? createPredict({
-    setLook, change, rest: () => clock.seek(0), run: runPrediction, skip: () => clock.seek(clock.length), refresh: clock.refresh,
+    setLook, change, standing, resume, rest: () => clock.seek(0), run: runPrediction, skip: () => clock.seek(clock.length), refresh: clock.refresh,
     unveil: refreshPanels, fieldOf: () => held.lattice(race),
   }) : null;
   const zoom = {
@@ -192,7 +192,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     }
     if (widened) settle(); // Python is asked for the rest of the map
     if (opening) begin();
-    else if (clock.playing && look.step !== null) settle(); // it was started again before its pause was answered
+    else if (clock.playing && look.step !== null && !predict?.kept) settle(); // it was started again before its pause was answered
     clock.refresh();
   }
 
@@ -285,6 +285,16 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     return element("button", { type: "button", title: "Dismiss", onclick: close }, text, icon("close"));
   }
 
+  function standing() {
+    return { step: clock.playing ? clock.step : clock.whole, playing: clock.playing, loop: clock.loop };
+  }
+
+  function resume({ step, playing, loop }) {
+    clock.loop = loop;
+    clock.seek(step);
+    if (playing) clock.play();
+  }
+
   /** A guess is made: the race runs once, from its start. */
   function runPrediction() {
     clock.loop = false;
@@ -295,13 +305,15 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
 
   /** The first picture: a race already running, the moment a link names, or the whole of it where motion is unwelcome. */
   function begin() {
-    if (predict?.waiting) return;
     if (SPEEDS.includes(look.speed)) clock.speed = look.speed;
-    clock.loop = look.loop === true;
     const given = look.step !== null && look.step !== undefined;
     const still = given || reducedMotion();
+    const step = given ? Math.min(look.step, clock.length) : still ? clock.length : 0;
+    const loop = look.loop === true;
+    if (predict?.waiting) return void (predict.kept = { step, playing: !still, loop });
+    clock.loop = loop;
     clock.playing = false; // another link may arrive while a race runs
-    clock.step = given ? Math.min(look.step, clock.length) : still ? clock.length : 0;
+    clock.step = step;
     timeline.changed();
     if (!still) whenSeen(clock.play);
   }
@@ -326,10 +338,11 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     // A moment at which the race rests belongs to the state, its end too; one that runs by does not.
     // What is looked at must exist in the race that is wanted: it may be shorter, or have fewer racers, than this one.
     const steps = Number(question.steps);
-    const step = Number.isInteger(steps) && steps > 0 ? Math.min(steps, clock.whole) : clock.whole;
+    const { step: at, playing, loop } = predict?.kept ?? standing(); // while one predicts, where time was before
+    const step = Number.isInteger(steps) && steps > 0 ? Math.min(steps, at) : at;
     const racer = Math.min(chosen, question.racers.length - 1);
     const off = look.off.filter((index) => index < question.racers.length);
-    const now = { ...look, racer, off, speed: clock.speed, step: clock.playing ? null : step, loop: clock.loop };
+    const now = { ...look, racer, off, speed: clock.speed, step: playing ? null : step, loop };
     messenger.ask({ query: queryOf(question, now), settled, ...held.list(), ...extra });
   }
 
@@ -482,7 +495,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       zoomReset: zoom.reset,
     } : {}),
     ...(send ? {
-      predict: () => setLook({ predict: look.predict ? "" : "where" }),
+      predict: () => setLook({ predict: look.predict ? "" : "both" }),
       basin: () => layer("basin"),
       cloud: () => layer("cloud"),
       sweep: () => setLook({ panel: "sweep" }),

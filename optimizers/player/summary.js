@@ -32,8 +32,9 @@ function whereabouts(race, courses) {
   return `, ${listed(distances)} from the ${race.surface.minima.length > 1 ? "nearest " : ""}minimum`;
 }
 
-/** What racers must share to be told of in one clause. */
-function kindOf({ racer, course: { fate, arrived, target, overshoots, floor, last } }) {
+/** What racers must share to be told of in one clause: where that is `brief`, no more than the clause says. */
+function kindOf({ racer, course: { fate, arrived, target, overshoots, floor, last } }, brief) {
+  if (brief) return fate;
   if (fate === "arrived") return `${fate} ${arrived} ${target} ${overshoots.length} ${floor}`;
   if (fate === "local") return `${fate} ${formatNumber(racer.loss[last], 3)}`;
   return fate === "moving" || fate === "creeping" ? `${fate} ${overshoots.length}` : fate;
@@ -67,7 +68,8 @@ function fateOf(race, entries, { first, brief }) {
     return `${verb("circles", "circle")} ${race.surface.minima.length > 1 ? "a" : "the"} minimum at a distance of about ${listed(courses.map((course) => rounded(course.floor, 2)))}`;
   }
   if (fate === "local") {
-    const where = brief ? "" : `, at f = ${formatNumber(racer.loss[last], 3)}, from ${steps("rests").replace("at ", "")} on`;
+    if (brief) return many ? "rest in local minima" : "rests in a local minimum";
+    const where = `, at f = ${formatNumber(racer.loss[last], 3)}, from ${steps("rests").replace("at ", "")} on`;
     return `${verb("rests", "rest")} in a local minimum${where}`;
   }
   if (fate === "hovering") {
@@ -90,7 +92,7 @@ function fateOf(race, entries, { first, brief }) {
 function clauses(race, entries, { first, brief }) {
   const kinds = new Map();
   for (const entry of entries) {
-    const kind = kindOf(entry);
+    const kind = kindOf(entry, brief);
     kinds.set(kind, [...(kinds.get(kind) ?? []), entry]);
   }
   return [...kinds.values()].map((alike, k) => {

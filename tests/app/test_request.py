@@ -61,6 +61,7 @@ def test_the_fixed_example_reads() -> None:
         ("speed=3", "speed is '3', but takes one of 0.1, 0.25, 0.5, 1, 2, 4, 8, 20."),
         ("racer=9", "racer is '9'"),
         ("racer=2", "racer is '2', but takes a whole number from 0 to 1."),
+        ("sweep=lr,beta3", "There is no hyperparameter 'beta3'. Did you mean beta"),
         ("colour=red", "A link has no part 'colour'."),
         ("o=" + "x" * 9000, "This link has 9,002 characters"),
         ("&".join("o=gd" for _ in range(70)), "more than 64 parts"),

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 import optimizers.player
-from optimizers import Race, race
+from optimizers import SURFACES, Race, race
 from optimizers.player import grid, pack, payload
 from optimizers.trajectory import CONVERGED, reach
 
@@ -26,6 +26,8 @@ MODULES = (
     "summary.js",
     "landmarks.js",
     "guess.js",
+    "where.js",
+    "first.js",
     "fair.js",
     "sentence.js",
     "stages.js",
@@ -207,6 +209,7 @@ def test_eight_racers_fit_three_sentences_and_five_milliseconds(modules: Modules
     said = modules.summary(given)
     assert len(re.findall(r"\.( |$)", said)) <= 3
     assert len(said) < 500
+    assert said.count("on their way") + said.count("on its way") <= 1
     took = modules.evaluate(
         """(race) => {
             const times = Array.from({ length: 40 }, () => {
@@ -386,7 +389,9 @@ def test_too_slow_carried_on_and_never_at_rest(modules: Modules) -> None:
     assert score["right"]  # and yet there is something to be said
     assert key == "circles"
     settled = race(["gd(lr=0.05)"], "quadratic", steps=300)
-    assert asked_where(modules, settled, (0.1, 0))[2:] == ("", "")
+    _, _, key, text = asked_where(modules, settled, (0.1, 0))  # right
+    assert key == "holds"
+    assert f"From step {settled.trajectories[0].arrived} on it stays within 0.079 of the minimum" in text
     _, _, key, text = asked_where(modules, settled, (1.5, 1.5))
     assert key == "rests"
     assert f"about {np.hypot(1.5, 15):.2g}" in text
@@ -553,7 +558,7 @@ def test_without_memory_nothing_carries(modules: Modules) -> None:
 def test_beyond_the_lattice_no_height_is_told(modules: Modules) -> None:
     given = race(["gd(lr=0.001)"], "rastrigin", steps=20)
     told = {"rests", "high"}
-    assert asked_where(modules, given, (3.0, 4.0))[2] in told
+    assert asked_where(modules, given, (3.5, 4.5))[2] in told
     assert asked_where(modules, given, (-3.2, 40.0))[2] not in told
 
 
@@ -578,6 +583,222 @@ def test_a_sweep_is_said_to_lean_only_where_it_does(modules: Modules) -> None:
     there_and_back = said([5] * 4 + [15] * 4 + [5] * 4, 5)
     assert there_and_back == "No pair diverges, none arrives within 100 steps."
     assert said([5] * 4 + [15] * 4 + [10] * 4, 5) == there_and_back
+
+
+# Every guess is answered -----------------------------------------------------------------------------------
+
+ANY = """(race) => {
+    let state = SEED;
+    const random = () => (state = (state * 1103515245 + 12345) % 2147483648) / 2147483648;
+    const one = (list) => list[Math.floor(random() * list.length)];
+    const [x0, x1, y0, y1] = race.surface.bounds;
+    const off = (size) => size * (random() - 0.5);
+    const near = ([x, y], size) => [x + off(size) * (x1 - x0), y + off(size) * (y1 - y0)];
+    const spots = [...race.surface.minima, ...race.surface.saddles, race.start];
+    const said = [];
+    race.racers.forEach((racer, index) => {
+        const { last, end } = courseOf(race, racer, field);
+        const places = [
+            () => near([(x0 + x1) / 2, (y0 + y1) / 2], 1.1),
+            () => near(pointAt(racer, Math.floor(random() * (last + 1))), 0.1),
+            () => near(one(spots), 0.1),
+        ];
+        const guesses = [null, end, near(end, 0.05), ...Array.from({ length: COUNT }, () => one(places)())];
+        for (const point of guesses) {
+            const score = scoreWhere(race, index, point, field);
+            const why = whyWhere(race, index, point, field);
+            const verdict = verdictWhere(race, index, point, score, field);
+            said.push({ index, point, pick: null, off: [], right: score.right, verdict, ...why });
+        }
+    });
+    for (let turn = 0; turn < 6; turn++) {
+        const off = [...race.racers.keys()].filter(() => turn && random() < 0.3);
+        for (const pick of [null, ...race.racers.keys()].filter((index) => !off.includes(index))) {
+            const score = scoreFirst(race, pick, off, field);
+            const why = whyFirst(race, pick, off, field);
+            const verdict = verdictFirst(race, pick, score, off, field);
+            said.push({ index: -1, point: null, pick, off, right: score.right, verdict, ...why });
+        }
+    }
+    return said;
+}"""
+EIGHT = [
+    "gd(lr=0.002)",
+    "momentum(lr=0.001)",
+    "adam(lr=0.1)",
+    "adam(lr=0.1, bias_correction=False)",
+    "rmsprop(lr=0.02)",
+    "lion(lr=0.02)",
+    "adamw(lr=0.1, weight_decay=0.5)",
+    "gd(lr=0.3)",
+]
+GUESSED: list[tuple[list[str], str, dict[str, Any]]] = [
+    *((EIGHT, name, {"steps": 150}) for name in SURFACES),
+    (EIGHT, "rosenbrock", {"steps": 500, "start": (-1.35, 2.15)}),
+    (EIGHT, "booth", {"steps": 80, "noise": 3.0}),
+    (EIGHT, "logistic", {"steps": 80, "batch_size": 2, "clip_norm": 0.3}),
+    (EIGHT, "himmelblau", {"steps": 90, "clip_value": 0.5, "schedule": "cosine"}),
+    (EIGHT, "quadratic", {"steps": 30, "start": (0, 0)}),  # all are there
+    (EIGHT, "quadratic", {"steps": 30, "start": (0.02, 0.03)}),
+    (EIGHT, "saddle", {"steps": 40, "start": (7, 8)}),  # off the map from the start on
+    (EIGHT, "himmelblau", {"steps": 1}),
+    (EIGHT, "ackley", {"steps": 2}),
+    (["momentum(lr=0.02)"], "sharp_flat", {"steps": 300}),
+    (["adam(lr=0)", "gd(lr=0)"], "beale", {"steps": 20}),  # they never move
+    (["gd(lr=1e6)", "momentum(lr=2)"], "rosenbrock", {"steps": 20}),  # gone at the first step
+    (["adam(lr=0.1)", "adamw(lr=0.1, weight_decay=0)", "gd(lr=0.1)"], "booth", {"steps": 200}),  # a tie
+    (["gd(lr=0.01)", "adam(lr=0.05)"], 'formula("log(x) - y", reach=4)', {"steps": 60, "start": (2, 1)}),
+    (["gd(lr=0.01)", "adam(lr=0.05)"], 'formula("x**2*y**2", reach=2)', {"steps": 60}),
+]
+NUMBER = r"(−?(?:\d+(?:\.\d+)?×)?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|−?\d+(?:\.\d+)?)"
+NO_NUMBER = re.compile(r"NaN|undefined|null|Infinity|∞|—|\[object|  |\(\s*,|\s[.,;:]|\.\.|^\s|^[a-z]|,,")
+
+
+def number(text: str) -> float:
+    """Read what chart.js writes."""
+    plain = text.translate(str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789"))
+    if not re.search("[⁰¹²³⁴⁵⁶⁷⁸⁹]", text):
+        return float(plain)
+    mantissa, _, power = plain.rpartition("10" if text.startswith("10") else "×10")
+    return float(f"{mantissa or 1}e{power}")
+
+
+def shown_as(value: float) -> Any:
+    """Match a number of two digits, made of float32."""
+    return pytest.approx(float(value), rel=0.052, abs=2e-5)
+
+
+def checked(given: Race, one: dict[str, Any]) -> int:
+    """Hold the numbers of one answer against Python's race; return how many of its facts were."""
+    count, text = 0, one["text"]
+
+    def facts(pattern: str) -> list[float] | None:
+        nonlocal count
+        found = re.search(pattern.replace("#", NUMBER), text)
+        count += found is not None
+        return [number(group) for group in found.groups()] if found else None
+
+    if one["index"] < 0:
+        shown = [k for k in range(len(given)) if k not in one["off"]]
+        arrived = [given.trajectories[k].arrived for k in shown]
+        first = re.search(r"first, at step (\d+)", one["verdict"])
+        if given.surface.entry.minima and first:
+            count += 1
+            assert int(first[1]) == min(step for step in arrived if step is not None)
+        if (
+            given.surface.entry.minima
+            and one["pick"] is not None
+            and (steps := facts(r"[Yy]ours arrives at step #"))
+        ):
+            assert steps[0] == given.trajectories[one["pick"]].arrived
+        if said := facts(r"within # of a minimum, .* At the end .*? is (?:nearest, )?# away, and its last"):
+            ends = [given.trajectories[k].distance[-1] for k in shown]
+            assert said == [
+                shown_as(reach(given.surface)),
+                shown_as(np.nanmin(ends)),
+            ]
+        if said := facts(r"^The next is .*?, at step #, # later"):
+            assert given.trajectories[one["pick"]].arrived in {None, said[0] - said[1]}
+        if one["key"] in {"pace", "adam"} and (said := facts(r"at step #, # after")):
+            assert given.trajectories[one["pick"]].arrived in {None, said[0]}
+        if one["key"] in {"pace", "adam"} and (said := facts(r"In the first # steps it covered #, .* #\.$")):
+            mine = given.trajectories[one["pick"]].update[: int(said[0])]
+            assert said[1] == shown_as(np.hypot(*mine.T).sum())
+        if said := facts(r"Its path until then is # long, # × the straight way"):
+            assert said[1] > 0.999
+        return count
+    walk = given.trajectories[one["index"]]
+    last = (walk.diverged or given.steps + 1) - 1
+    path, lengths = walk.path[: last + 1], np.hypot(*walk.update[:last].T)
+    away = np.hypot(*(path - one["point"]).T) if one["point"] else np.full(last + 1, np.nan)
+    if said := facts(r"It came no nearer to your guess than #, at step # of"):
+        assert said[0] == shown_as(away.min())
+        assert away[int(said[1])] == pytest.approx(away.min(), abs=1e-4)
+    if said := facts(r"It never was nearer to your guess than at the end, # away"):
+        assert said[0] == shown_as(away[-1])
+        assert away[-1] <= away.min() + 1e-6
+    if said := facts(r"It never was nearer to your guess than at the start, # away"):
+        assert away[0] <= away.min() + 1e-6
+    if said := facts(
+        r"by your guess, # away, at step #, moving # a step, and went on: # % of its path was still"
+    ):
+        assert said[0] == shown_as(away[int(said[1])])
+        assert said[2] == shown_as(lengths[int(said[1])])
+        assert said[3] == shown_as(100 * lengths[int(said[1]) :].sum() / lengths.sum())
+    if said := facts(r"Of its path, # long, # % lies in the first # of its # steps; the last is # long"):
+        assert said[0] == pytest.approx(lengths.sum(), rel=6e-3)
+        assert said[1] == shown_as(100 * lengths[: int(said[2])].sum() / lengths.sum())
+        assert (said[3], said[4]) == (last, pytest.approx(lengths[-1], rel=0.052, abs=1e-9))
+    if said := facts(r"From step # on it stays within # of (?:a|the) minimum.*?last step is # long"):
+        assert said[0] == walk.arrived
+        assert said[1] == shown_as(reach(given.surface))
+        assert said[2] == pytest.approx(lengths[-1], rel=0.052, abs=1e-9)
+    if said := facts(r"is still # from (?:a|the) minimum"):
+        assert said[0] == shown_as(walk.distance[last])
+    if said := facts(r"A step is lr times the slope: here # × # ≈ #"):
+        assert said[1] == shown_as(np.hypot(*walk.grad[last - 1]))
+        assert said[2] == shown_as(lengths[-1])
+    if said := facts(r"slope has fallen from # to #"):
+        assert said == [shown_as(np.hypot(*walk.grad[k])) for k in (0, last - 1)]
+    if said := facts(r"lies higher, at f ≈ #: from (?:its start|step .*?) on .* ends at f = #"):
+        from_step = re.search(r"from step (\d+) on", text)
+        f = float(given.surface.value(*one["point"]))
+        assert (walk.loss[int(from_step[1]) if from_step else 0 : last + 1] < f).all()
+        assert said[0] == pytest.approx(f, rel=0.1, abs=0.05 * abs(f - walk.loss[last]))
+    if said := facts(r"in its last step it is #. At your guess the slope is about #, so"):
+        assert said[0] == shown_as(np.hypot(*walk.grad[last - 1]))
+        assert said[1] == pytest.approx(np.hypot(*given.surface.gradient(*one["point"])), rel=0.15)
+    if said := facts(r"It did come by your guess, at step #, moving # a step"):
+        assert said[1] == shown_as(lengths[int(said[0])])
+        assert away[int(said[0])] <= away.min() + 1e-4
+    if said := facts(r"at step #, .*The slope there is still #, so it went on"):
+        assert said[1] == shown_as(np.hypot(*walk.grad[int(said[0])]))
+    if "uphill" in text and (said := facts(r"It did come by your guess, at step #")):
+        assert walk.grad[int(said[0])] @ walk.update[int(said[0])] > 0
+    if said := facts(r"the curvature is #: .* below 2/# = #, and it has #"):
+        slopes = walk.grad[last - 1] - walk.grad[last - 2]
+        assert said[0] == pytest.approx(np.hypot(*slopes) / lengths[-2], rel=6e-3)
+        assert said[3] > said[2] == pytest.approx(2 / said[0], rel=0.011)
+    if said := facts(r"f = #.*and it stays from step # on"):
+        assert said[0] == pytest.approx(walk.loss[last], rel=6e-3) or one["key"] == "local"
+        assert np.hypot(*(path[int(said[1]) :] - path[-1]).T).max() <= reach(given.surface)
+    if said := facts(r"its longest step, #, was step #, and its last is #"):
+        assert said == [
+            shown_as(lengths.max()),
+            pytest.approx(lengths.argmax(), abs=0.5)
+            if lengths.max() > 1.001 * np.median(lengths)
+            else said[1],
+            pytest.approx(lengths[-1], rel=0.052, abs=1e-9),
+        ]
+    if said := facts(r"came no nearer to yours than #, at step #"):
+        minima = np.array(given.surface.entry.minima)
+        apart = np.hypot(*(path - minima[np.hypot(*(minima - one["point"]).T).argmin()]).T)
+        assert said == [shown_as(apart.min()), apart.argmin()]
+    if said := facts(r"at a distance of about #, and its last step is # long"):
+        assert said[1] == shown_as(lengths[-1])
+    if said := facts(r"At the end it is # beyond the edge"):
+        bounds = np.array(given.surface.entry.bounds).T
+        assert said[0] == shown_as(np.hypot(*(path[-1] - path[-1].clip(*bounds))))
+    if said := facts(r"Its last step was # × as long as the one before"):
+        assert said[0] == shown_as(lengths[-1] / lengths[-2])
+    return count
+
+
+def test_every_guess_is_answered_and_the_answer_is_true(modules: Modules) -> None:
+    keys: set[str] = set()
+    told = facts = 0
+    for seed, (racers, surface, options) in enumerate(GUESSED):
+        given = race(racers, surface, **options)
+        for one in modules.evaluate(ANY.replace("SEED", str(seed + 1)).replace("COUNT", "8"), given):
+            told += 1
+            for text in (one["text"], one["verdict"]):
+                assert text.endswith("."), (surface, options, one)
+                assert not NO_NUMBER.search(text), (surface, options, one)
+            keys.add(f"{'where' if one['index'] >= 0 else 'first'} {one['key']}")
+            facts += checked(given, one)
+    assert told > 3000
+    assert facts > 2500
+    assert len(keys) >= 33, sorted(keys)  # nearly every rule has had its say
 
 
 # On the page --------------------------------------------------------------------------------------------
@@ -619,6 +840,44 @@ def test_nothing_is_shown_before_the_guess(open_page: Callable[..., Page]) -> No
     assert page.evaluate(f"{PLAYER}.race.landmarks.length") > 3
     assert "Momentum overshoots the minimum twice" in page.evaluate(f"{PLAYER}.words")
     expect(page.locator(".chart").first).to_be_visible()
+    page.get_by_role("button", name="Leave predicting").click()
+    page.wait_for_function(f"{PLAYER}.step === 120 && !{PLAYER}.playing")  # as the link has it
+
+
+def test_both_in_one_go_and_time_is_back_where_it_was(open_page: Callable[..., Page]) -> None:
+    racers = "".join(f"&o={racer.replace(' ', '')}" for racer in EIGHT)
+    page = open_page(f"/?surface=himmelblau{racers}&steps=100&step=40")
+    page.wait_for_function(f"window.__adamscope?.player?.step === 40 && {PLAYER}.idle")
+    page.locator("body").press("p")
+    asked(page)
+    expect(page.get_by_role("radio", name="Both")).to_be_checked()
+    assert page.evaluate(f"{PLAYER}.step") == 0
+    run = page.get_by_role("button", name="Run the race")
+    page.locator("canvas.ink").click()
+    expect(run).to_be_disabled()  # who is first is still to be said
+    page.get_by_role("radio", name="Lion").click()
+    inside = page.locator(".inside")
+    fits = (
+        "node => node.scrollHeight <= node.clientHeight && node.getBoundingClientRect().bottom <= innerHeight"
+    )
+    assert inside.evaluate(fits)
+    run.click()
+    page.get_by_role("button", name="Show the end").click()
+    verdict = page.locator(".verdict")
+    expect(verdict.locator(".total")).to_have_text(re.compile(r"Together \d+ of 200 points\."))
+    expect(verdict.locator(".score")).to_have_count(2)
+    expect(verdict.locator(".sentence")).to_have_count(2)
+    expect(page.locator(".tally")).to_have_text(re.compile("of 2 right"))
+    assert inside.evaluate(fits)
+    page.wait_for_function("location.search.includes('predict=both') && location.search.includes('step=40')")
+    page.locator("body").press("p")
+    page.wait_for_function(f"{PLAYER}.step === 40 && !{PLAYER}.playing")
+    page.locator("body").press(" ")
+    page.wait_for_function(f"{PLAYER}.playing && {PLAYER}.step > 41")
+    page.locator("body").press("p")
+    assert page.evaluate(f"{PLAYER}.step") == 0
+    page.locator("body").press("p")
+    page.wait_for_function(f"{PLAYER}.playing && {PLAYER}.step > 41")
 
 
 def test_a_guess_by_keyboard_another_start_and_leaving(open_page: Callable[..., Page]) -> None:
@@ -635,7 +894,7 @@ def test_a_guess_by_keyboard_another_start_and_leaving(open_page: Callable[..., 
     page.get_by_role("button", name="another start").click()
     page.wait_for_function(f"{PLAYER}.race.start[0] !== -2.5")
     expect(page.get_by_role("button", name="Run the race")).to_be_disabled()
-    page.get_by_role("radio", name="Where does it end?").click()
+    page.get_by_role("radio", name="Where it ends").click()
     stage = page.locator("canvas.ink")
     stage.focus()
     page.keyboard.press("Shift+ArrowRight")
