@@ -66,7 +66,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   let full = false;
   let labels = [];
   let settling = 0; // timer
-  let standing = 0; // timer: time stands until the race that was asked for is there
+  let starting = 0; // timer: time stands until the race that was asked for is there
   let again = 0; // timer
   let told = null; // the notices on the screen, by meta.told: those one has dismissed do not come back
   let marked = 0; // when charts and marks were drawn, ms
@@ -166,7 +166,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       messenger.startAt(meta.turn ?? 0);
       if (meta.moved) drop();
       messenger.answered(meta.turn ?? 0);
-      if (standing && messenger.idle) release();
+      if (starting && messenger.idle) release();
     }
     const notices = panel ? panel.hear(meta, messenger.idle) : (meta.notices ?? []);
     if (told !== meta.told || !notices.length) notice.replaceChildren(...notices.map(line));
@@ -385,13 +385,13 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   function hold(on) {
     if (full !== on) clock.refresh();
     full = on;
-    clock.held = full || standing !== 0;
+    clock.held = full || starting !== 0;
   }
 
   /** The new race is there, or is a long time coming. */
   function release() {
-    clearTimeout(standing);
-    standing = 0;
+    clearTimeout(starting);
+    starting = 0;
     clock.held = full;
     clock.refresh();
   }
@@ -408,8 +408,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     clock.step = 0;
     if (!clock.playing && !reducedMotion()) clock.play();
     if (!clock.playing) return;
-    clearTimeout(standing);
-    standing = setTimeout(release, STAND); // the old one does not set out once more meanwhile
+    clearTimeout(starting);
+    starting = setTimeout(release, STAND); // the old one does not set out once more meanwhile
     clock.held = true;
   }
 
@@ -559,7 +559,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       eyes?.disconnect();
       clearTimeout(settling);
       clearTimeout(again);
-      clearTimeout(standing);
+      clearTimeout(starting);
       observer.disconnect();
       stage.stop();
       slow.stop();
