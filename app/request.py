@@ -373,8 +373,8 @@ def _read_sweep(name: str, values: list[str], notices: list[str]) -> dict[str, o
     names = text.split(",")
     if len(names) != 2:
         raise _bad(name, text, "the names of two hyperparameters, such as lr,beta2")
-    entries = (*OPTIMIZERS.values(), *SURFACES.values())
-    known = {hyper.name for entry in entries for hyper in entry.hyperparameters}
+    mine = {hyper.name for entry in OPTIMIZERS.values() for hyper in entry.hyperparameters}
+    known = mine | {hyper.name for entry in SURFACES.values() for hyper in entry.hyperparameters}
     for part in names:
         if part and part not in known:
             raise unknown("hyperparameter", part, sorted(known))
