@@ -262,7 +262,7 @@ def train_run(run_id: str, url: str, owner: str = "") -> None:
     try:
         with Recorder(store, run_id, claim.attempt) as record:
             result = train(config, record, folder=folder, resume=kept)
-        end = {"state": "finished", "summary": result.summary}
+        end: dict[str, Any] = {"state": "finished", "summary": result.summary}
         if result.stopped:
             now = store.get(run_id)
             paused = now is not None and now.pause_requested
