@@ -139,14 +139,14 @@ export function createCurves({ onCursor, onScale }) {
     return Object.assign(chart, { canvas, names, holder, node });
   });
   const legend = element("p.legend", {}, line(1.5, false), "training batches, running mean", line(2.5, true), "test pictures, after each epoch");
-  const runs = element("p.legend.which", { hidden: true });
+  const runs = element("p.legend.compared", { hidden: true });
   const node = element("div.curves", {}, runs, ...charts.map((chart) => chart.node), legend);
 
   /** Which run is which, where several are drawn. */
   function key(its) {
     const called = its && beside.length ? [{ run: its, mark: { shape: "circle", letter: "A" } }, ...beside] : [];
     runs.hidden = !called.length;
-    runs.replaceChildren(...called.map(({ run: one, mark }) => element("span.which", {}, marker(mark.shape), element("b", {}, mark.letter), ` ${titleOf(one)}`)));
+    runs.replaceChildren(...called.map(({ run: one, mark }) => element("span.compared", {}, marker(mark.shape), element("b", {}, mark.letter), ` ${titleOf(one)}`)));
   }
 
   function line(width, marker) {
@@ -185,14 +185,15 @@ export function createCurves({ onCursor, onScale }) {
   /** Where the loss axis ends: a racer that blows up must not flatten the others; it leaves the chart, and is named. */
   function ceiling(lines) {
     const top = Math.max(...lines.map(({ y }) => peak(y)));
-    const starts = [...record.test, ...record.train].map(({ loss }) => loss[0]).filter(Number.isFinite);
+    const starts = drawn().flatMap(({ record: { test, train } }) => [...test, ...train]).map(({ loss }) => loss[0]).filter(Number.isFinite);
     const usual = 1.5 * Math.min(...starts); // before the first step all have the same
     if (!(top > usual) || !(usual > 0)) {
       beyond = "";
       return null;
     }
-    const over = run.racers.filter((_, k) => Math.max(peak(record.train[k].loss), peak(record.test[k].loss)) > usual);
-    beyond = `beyond the axis: ${over.map(({ label }) => label).join(", ")}, up to ${formatNumber(top, 3)}`;
+    const over = drawn().flatMap(({ run: its, record: { train, test }, mark }) => its.racers
+      .filter((_, k) => Math.max(peak(train[k].loss), peak(test[k].loss)) > usual).map(({ label }) => `${label} ${mark.letter}`.trim()));
+    beyond = `beyond the axis: ${over.join(", ")}, up to ${formatNumber(top, 3)}`;
     const low = -peak(lines.flatMap(({ y }) => y.map((value) => -value)));
     return [low - 0.05 * (usual - low), usual];
   }
