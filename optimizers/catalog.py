@@ -67,6 +67,7 @@ class Optimizer:
     extras: tuple[Quantity, ...] = ()  # shown beside the effective learning rate, in the rule's order
     dash: tuple[float, ...] = ()  # on and off lengths for a line 2.5 px wide; () is a solid line
     twin: Twin | None = None
+    eps_under_root: bool = False  # √(v + ε), where no option says so
 
     @property
     def state(self) -> tuple[str, ...]:
@@ -412,6 +413,7 @@ _ENTRIES = (
         ),
         extras=(_DECAYED,),
         twin=Twin("Adadelta", dict, {"u": "acc_delta", "v": "square_avg"}),
+        eps_under_root=True,
     ),
     Optimizer(
         name="adam",

@@ -31,6 +31,8 @@ class TrainConfig:
         limit: train on the first `limit` training pictures only; None is all.
         threads: CPU threads for each racer; None shares torch's out among the racers. Another number adds in
             another order: results then agree to rounding, not to the bit.
+        telemetry: look inside the networks every so many steps, see `inside.Gauge`; 0 is never, None 25 times
+            an epoch. It changes nothing in what is trained.
 
     Raises:
         ValueError: names the setting, the value and what it takes, in one sentence.
@@ -49,6 +51,7 @@ class TrainConfig:
     precision: str = "auto"
     limit: int | None = None
     threads: int | None = None
+    telemetry: int | None = None
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -68,6 +71,8 @@ class TrainConfig:
             _whole("limit", self.limit, 1, 10**9)
         if self.threads is not None:
             _whole("threads", self.threads, 1, 1024)
+        if self.telemetry is not None:
+            _whole("telemetry", self.telemetry, 0, 10**9)
 
     def to_json(self) -> str:
         """Write the recipe as JSON that `from_json` reads back."""

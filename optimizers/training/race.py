@@ -30,11 +30,13 @@ from optimizers.catalog import Racer, distinct
 from optimizers.torch_rules import apply_rule, initial_state
 from optimizers.training import data
 from optimizers.training.config import TrainConfig
+from optimizers.training.inside import Gauge, Layer, layers_of, stride
 from optimizers.training.models import build
 from optimizers.training.telemetry import (
     Diverged,
     Evaluated,
     Event,
+    Inside,
     Point,
     Progress,
     RacerResult,
@@ -154,7 +156,16 @@ class _Pictures:
 class _Lane:
     """One racer: its network, whose weights are one flat vector, and the rule that steps that vector."""
 
-    def __init__(self, index: int, racer: Racer, label: str, network: nn.Module, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        index: int,
+        racer: Racer,
+        label: str,
+        network: nn.Module,
+        config: TrainConfig,
+        layers: Sequence[Layer],
+        every: int,  # steps between two looks inside
+    ) -> None:
         self.index, self.racer, self.label = index, racer, label
         self.network = deepcopy(network).to(config.device)
         self.parameters = list(self.network.parameters())
@@ -170,6 +181,7 @@ class _Lane:
 
         self.state = initial_state(racer.optimizer, racer.values, self.theta)
         self.arguments = racer.arguments
+        self.gauge = Gauge(racer, self.theta, layers, every)
         self.steps = self.examples = 0
         self.seconds = 0.0
         self.initial_weights = hashlib.sha256(self.export().tobytes()).hexdigest()
@@ -201,7 +213,10 @@ class _Lane:
         loss.backward()
         self.steps += 1
         g = self.gradient.float()
-        apply_rule(self.racer.optimizer.rule, self.theta, g, self.steps, self.state, self.arguments)
+        rule, t = self.racer.optimizer.rule, self.steps
+        update, shown = apply_rule(rule, self.theta, g, t, self.state, self.arguments)
+        if self.gauge.due(t):
+            self.gauge.measure(t, self.theta, g, update, self.state, shown, self.arguments)
         if self.weights is not self.theta:
             self.weights.copy_(self.theta)
         right = (logits.detach().argmax(1) == batch.labels).sum()
@@ -264,15 +279,16 @@ class _Race:
         weights, self.shuffle = (torch.Generator().manual_seed(int(seed)) for seed in streams)
         network = build(config.model, len(dataset.classes), weights)
         racers = [Racer.parse(notation) for notation in config.racers]
-        self.lanes = [
-            _Lane(index, racer, look.label, network, config)
-            for index, (racer, look) in enumerate(zip(racers, distinct(racers), strict=True))
-        ]
         chosen = slice(config.limit)
         self.pictures = _Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
         tests = _Pictures(dataset.test_images, dataset.test_labels, config)
         self.tests = list(tests.batches(torch.arange(len(tests)), TEST_BATCH))
         self.steps_per_epoch = math.ceil(len(self.pictures) / config.batch_size)
+        self.layers, every = layers_of(network), stride(config.telemetry, self.steps_per_epoch)
+        self.lanes = [
+            _Lane(index, racer, look.label, network, config, self.layers, every)
+            for index, (racer, look) in enumerate(zip(racers, distinct(racers), strict=True))
+        ]
         self.total_steps = config.epochs * self.steps_per_epoch
         self.data_note = dataset.note
         if len(self.pictures) < len(dataset.train_labels):
@@ -280,6 +296,7 @@ class _Race:
         self.step = 0
         self.points: list[Point] = []
         self.evaluations: list[Evaluated] = []
+        self.insides: list[Inside] = []
         self.stopped = False
         self.began = time.perf_counter()
         self.ready = 0.0  # seconds, when training began
@@ -317,6 +334,9 @@ class _Race:
         points = [point for lane in running for point in lane.points(seconds)]
         self.points += points
         self._tell(points)
+        insides = [one for lane in running for one in lane.gauge.news(lane.index, 0, lane.diverged_at)]
+        self.insides += insides
+        self._tell(insides)
         self._tell(Diverged(lane.index, lane.diverged_at) for lane in running if lane.diverged_at is not None)
         training, examples = seconds - self.ready, sum(lane.examples for lane in self.lanes)
         left = training / self.step * (self.total_steps - self.step)
@@ -361,6 +381,7 @@ class _Race:
             steps_per_epoch=self.steps_per_epoch,
             parameters=len(self.lanes[0].theta),
             data_note=self.data_note,
+            layers=tuple(layer.name for layer in self.layers),
         )
 
     def _racer_result(self, lane: _Lane) -> RacerResult:
@@ -387,6 +408,8 @@ class _Race:
             racers=tuple(map(self._racer_result, self.lanes)),
             points=tuple(self.points),
             evaluations=tuple(self.evaluations),
+            insides=tuple(self.insides),
+            layers=tuple(layer.name for layer in self.layers),
             classes=self.dataset.classes,
             test_labels=self.dataset.test_labels,
             data_note=self.data_note,

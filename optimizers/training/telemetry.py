@@ -29,6 +29,7 @@ class Started:
     steps_per_epoch: int
     parameters: int  # of one network
     data_note: str
+    layers: tuple[str, ...] = ()  # names of the network's, in order
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,24 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What a step did inside a network, in one layer or in all; see `inside.Gauge`. NaN: there is none."""
+
+    racer: int
+    step: int  # this step, counted from 1
+    layer: int  # its place in Started.layers; −1: over all
+    effective_low: float  # |Δθ|/lr, without decoupled decay: the 5 % quantile of its coordinates
+    effective_median: float
+    effective_high: float  # 95 %
+    ratio: float  # ‖Δθ‖/‖θ‖
+    gradient: float  # ‖g‖
+    cosine: float  # of Δθ and −g
+    under_eps: float  # share of coordinates whose √v̂ is below ε, 0 to 1
+    distance: float  # ‖θ − θ₀‖
+    seed: int = 0  # its place among the run's seeds
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the run is."""
 
@@ -73,7 +92,7 @@ class Diverged:
     step: int
 
 
-Event = Started | Point | Evaluated | Progress | Diverged
+Event = Started | Point | Evaluated | Inside | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +124,8 @@ class TrainResult:
     racers: tuple[RacerResult, ...]
     points: tuple[Point, ...]
     evaluations: tuple[Evaluated, ...]
+    insides: tuple[Inside, ...]
+    layers: tuple[str, ...]  # names of the network's, which an Inside counts
     classes: tuple[str, ...]
     test_labels: np.ndarray  # (M,) int64
     data_note: str
