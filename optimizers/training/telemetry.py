@@ -42,6 +42,7 @@ class Point:
     seconds: float  # since the run began
     loss: float  # cross-entropy in nats; NaN: it diverged at this step
     accuracy: float  # 0 to 1
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Evaluated:
     epoch: int
     loss: float
     accuracy: float
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Diverged:
 
     racer: int
     step: int
+    seed: int = 0  # its place among the run's seeds
 
 
 Event = Started | Point | Evaluated | Inside | Progress | Diverged
@@ -114,6 +117,7 @@ class RacerResult:
     weights: np.ndarray  # (P,) float32, parameter after parameter as the network lists them
     initial_weights_sha256: str  # of the weights before the first step, in the same order
     batches_sha256: str  # of the positions of all training pictures it saw (int64), in that order
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +125,7 @@ class TrainResult:
     """A finished or stopped run. `config` has what was found for each "auto", so that it repeats the run."""
 
     config: TrainConfig
-    racers: tuple[RacerResult, ...]
+    racers: tuple[RacerResult, ...]  # all of the first seed, then all of the next
     points: tuple[Point, ...]
     evaluations: tuple[Evaluated, ...]
     insides: tuple[Inside, ...]
