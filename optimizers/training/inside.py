@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ SHORTEST = 10  # steps between two measurements that nobody asked for: closer on
 SAMPLE = 1_000  # coordinates of a layer whose quantiles are taken; a smaller layer gives all
 QUANTILES = (0.05, 0.5, 0.95)
 OVERALL = -1  # in place of a layer
+NUMBERS = tuple(field.name for field in fields(Inside))[3:-1]  # of a layer, in the order they are measured
 
 KINDS = (
     (nn.modules.conv._ConvNd, "conv"),
@@ -183,7 +184,7 @@ class Gauge:
         tables = torch.stack([table for _, table in self._news]).tolist()
         self._news.clear()
         return [
-            Inside(racer, step, layer, *numbers, seed)
+            Inside(racer, step, layer, **dict(zip(NUMBERS, numbers, strict=True)), seed=seed)
             for step, table in zip(steps, tables, strict=True)
             if before is None or step < before
             for layer, numbers in enumerate(table, OVERALL)
