@@ -14,7 +14,7 @@ import hashlib
 import math
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
@@ -33,6 +33,7 @@ from optimizers.training import data
 from optimizers.training.config import TrainConfig
 from optimizers.training.inside import Gauge, layers_of, stride
 from optimizers.training.models import MODELS, build
+from optimizers.training.sharpness import CHUNK, PICTURES, Sharpener, hessian_product
 from optimizers.training.telemetry import (
     Diverged,
     Evaluated,
@@ -41,6 +42,7 @@ from optimizers.training.telemetry import (
     Point,
     Progress,
     RacerResult,
+    Sharpness,
     Started,
     StopTraining,
     TrainResult,
@@ -199,6 +201,8 @@ class _Lane:
         self.arguments = racer.arguments
         self.gauge = Gauge(racer, self.theta, layers_of(self.network), every)
         self.lr = self.arguments["lr"]
+        self.sharpener = Sharpener(len(self.theta), self.theta.device) if config.sharpness else None
+        self.effective_lr: Any = None  # of the last step, (P,) or one for all
         self.decay = self._decay(config.weight_decay) if config.weight_decay else None
         self.steps = self.examples = 0
         self.seconds = 0.0
@@ -243,6 +247,7 @@ class _Lane:
         g = self._tamed(self.gradient.float())
         rule, t = self.racer.optimizer.rule, self.steps
         update, shown = apply_rule(rule, self.theta, g, t, self.state, self.arguments)
+        self.effective_lr = shown[0] if self.sharpener else None
         if self.gauge.due(t):
             self.gauge.measure(t, self.theta, g, update, self.state, shown, self.arguments)
         if self.weights is not self.theta:
@@ -288,6 +293,22 @@ class _Lane:
     def _point(self, step: int, examples: int, seconds: float, loss: float, accuracy: float) -> Point:
         return Point(self.index, step, examples, seconds, loss, accuracy, self.seed.place)
 
+    def sharpen(self, batches: Sequence[_Batch]) -> Generator[None, None, Sharpness]:
+        """Measure the sharpness where the last step led; yields now and then."""
+        assert self.sharpener is not None
+        pictures = [(batch.images.float(), batch.labels) for batch in batches]
+        product = hessian_product(
+            *(self.network, lambda flat: list(self._parts(flat)), self.theta, pictures),
+            *(self.config.label_smoothing, self.decay),
+        )
+        lr = self.arguments["lr"]
+        factor = self.effective_lr / lr if lr else math.nan
+        raw, preconditioned = yield from self.sharpener.measure(product, factor)
+        stability = self.racer.optimizer.stability
+        greatest = stability(self.racer.values) if stability else None
+        bound = greatest / lr if lr and greatest is not None else math.nan
+        return Sharpness(self.index, self.steps, raw, preconditioned, bound, self.seed.place)
+
     @torch.no_grad()
     def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray]:
         """Return loss, accuracy and each picture's predicted class, in the run's precision."""
@@ -332,6 +353,7 @@ class _Race:
         self.points: list[Point] = []
         self.evaluations: list[Evaluated] = []
         self.insides: list[Inside] = []
+        self.sharpnesses: list[Sharpness] = []
         self.stopped = False
         self.began = time.perf_counter()
         self.ready = 0.0  # seconds, when training began
@@ -361,7 +383,10 @@ class _Race:
         self._tell([self._started()])
         self._evaluate(epoch=0)
         self.ready = self.seconds
-        stride = max(1, self.steps_per_epoch // POINTS_PER_EPOCH) * self.config.batch_size
+        steps = max(1, self.steps_per_epoch // POINTS_PER_EPOCH)
+        if self.config.sharpness:
+            steps = min(steps, self.config.sharpness)
+        stride = steps * self.config.batch_size
         for epoch in range(1, self.config.epochs + 1):
             orders = [torch.randperm(len(self.pictures), generator=seed.shuffle) for seed in self.seeds]
             for chunks in zip(*(order.split(stride) for order in orders), strict=True):
@@ -393,6 +418,24 @@ class _Race:
         training, examples = seconds - self.ready, sum(lane.examples for lane in self.lanes)
         left = training / self.step * (self.total_steps - self.step)
         self._tell([Progress(self.step, self.total_steps, seconds, examples / training, left)])
+        every = self.config.sharpness
+        if every and self.step // every > (self.step - len(batches[0])) // every:
+            self._sharpen([Progress(self.step, self.total_steps, seconds, examples / training, left)])
+
+    def _sharpen(self, alive: Sequence[Event]) -> None:
+        """Measure the sharpness of every lane, as many at a time as threads; `alive` is told meanwhile."""
+        spread = torch.linspace(0, len(self.pictures) - 1, min(PICTURES, len(self.pictures))).long()
+        batches = list(self.pictures.batches(spread, CHUNK))
+        lanes = self.running
+        together = self.pool._max_workers if self.pool else 1
+        for first in range(0, len(lanes), together):
+            searches = [lane.sharpen(batches) for lane in lanes[first : first + together]]
+            while searches:
+                found = self._each(_ahead, searches)
+                self._tell(alive)  # a stop is heard here
+                searches = [search for search, one in zip(searches, found, strict=True) if one is None]
+                self.sharpnesses += [one for one in found if one is not None]
+                self._tell(one for one in found if one is not None)
 
     def _evaluate(self, epoch: int) -> None:
         """Look at the test pictures with every lane."""
@@ -419,7 +462,7 @@ class _Race:
         for event in events:
             self.on_event(event)
 
-    def _each(self, do: Callable[[_Lane], Any], lanes: list[_Lane]) -> list[Any]:
+    def _each(self, do: Callable[[Any], Any], lanes: Sequence[Any]) -> list[Any]:
         return list(self.pool.map(do, lanes) if self.pool else map(do, lanes))
 
     def _started(self) -> Started:
@@ -465,6 +508,7 @@ class _Race:
             points=tuple(self.points),
             evaluations=tuple(self.evaluations),
             insides=tuple(self.insides),
+            sharpnesses=tuple(self.sharpnesses),
             layers=self.layers,
             classes=self.dataset.classes,
             test_labels=self.dataset.test_labels,
@@ -476,6 +520,15 @@ class _Race:
             seconds=self.seconds,
             stopped=self.stopped,
         )
+
+
+def _ahead(search: Generator[None, None, Sharpness]) -> Sharpness | None:
+    """Take a search one product further; return what it has found, or None."""
+    try:
+        return next(search)
+    except StopIteration as found:
+        sharpness: Sharpness = found.value
+        return sharpness
 
 
 def _diverged(lanes: Iterable[_Lane]) -> Iterator[Diverged]:

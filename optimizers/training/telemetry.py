@@ -76,6 +76,20 @@ class Inside:
 
 
 @dataclass(frozen=True)
+class Sharpness:
+    """The largest eigenvalue of the Hessian of the training loss, on fixed pictures; see `sharpness`."""
+
+    racer: int
+    step: int  # steps taken
+    raw: float
+    preconditioned: float  # as the rule's factors see it; NaN: they are the same for all coordinates
+    bound: (
+        float  # up to which the rule is stable: of the preconditioned one, or else of the raw; NaN: unknown
+    )
+    seed: int = 0  # its place among the run's seeds
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the run is."""
 
@@ -95,7 +109,7 @@ class Diverged:
     seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Point | Evaluated | Inside | Progress | Diverged
+Event = Started | Point | Evaluated | Inside | Sharpness | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +143,7 @@ class TrainResult:
     points: tuple[Point, ...]
     evaluations: tuple[Evaluated, ...]
     insides: tuple[Inside, ...]
+    sharpnesses: tuple[Sharpness, ...]
     layers: tuple[str, ...]  # names of the network's, which an Inside counts
     classes: tuple[str, ...]
     test_labels: np.ndarray  # (M,) int64
