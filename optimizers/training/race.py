@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from torch.nn.functional import cross_entropy
 from optimizers.catalog import Racer, distinct
 from optimizers.schedules import Schedule
 from optimizers.torch_rules import apply_rule, initial_state
-from optimizers.training import data
+from optimizers.training import checkpoint, data
 from optimizers.training.config import TrainConfig
 from optimizers.training.inside import Gauge, layers_of, stride
 from optimizers.training.models import MODELS, build
@@ -39,6 +40,7 @@ from optimizers.training.telemetry import (
     Evaluated,
     Event,
     Inside,
+    Kept,
     Point,
     Progress,
     RacerResult,
@@ -54,16 +56,27 @@ TEST_BATCH = 500  # pictures
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def train(config: TrainConfig, on_event: Callable[[Event], None] | None = None) -> TrainResult:
+def train(
+    config: TrainConfig,
+    on_event: Callable[[Event], None] | None = None,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> TrainResult:
     """Run the race; see `optimizers.training.train`."""
+    asked, found = config, None
+    if resume:
+        if folder is None:
+            raise ValueError("resume is True, but a run goes on from a checkpoint in its folder: name it.")
+        found = checkpoint.read(folder)
+        config = checkpoint.recipe(found.state, asked, folder)
     config = _resolve(config)
     dataset = data.load(config.data)
-    with _ieee_fp32(), _crew(config) as pool:
-        race = _Race(config, dataset, pool, on_event or (lambda event: None))
-        try:
-            race.run()
-        except StopTraining:
-            race.stopped = True
+    with _ieee_fp32(), _crew(config) as pool, checkpoint.keeping(folder) as keeper:
+        race = _Race(config, dataset, pool, on_event or (lambda event: None), asked, keeper)
+        if found is not None:
+            race.restore(found)
+        race.run()
         return race.result()
 
 
@@ -232,7 +245,42 @@ class _Lane:
 
     def export(self) -> np.ndarray:
         """Return the weights as (P,) float32, parameter after parameter, each in C order."""
-        return torch.cat([part.reshape(-1) for part in self._parts(self.theta)]).cpu().numpy()
+        return self._in_order(self.theta).cpu().numpy()
+
+    def saved(self, state: bool) -> dict[str, Any]:
+        """Return copies of all that training changes; with `state` what the rule remembers, too."""
+        flats = [self.theta, *(self.state if state else [])]
+        copies = [self._in_order(flat).to("cpu", copy=True) for flat in flats]
+        names = ("steps", "examples", "seconds", "initial_weights", "diverged_at")
+        predictions = None if self.predictions is None else torch.from_numpy(self.predictions)
+        return {
+            "weights": copies[0],
+            "state": copies[1:],
+            "predictions": predictions,
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from what `saved` returned; the hash of the batches is taken again from their order."""
+        for flat, kept in zip([self.theta, *self.state], [saved["weights"], *saved["state"]], strict=True):
+            if flat.numel() == self.theta.numel():
+                sizes = [parameter.numel() for parameter in self.parameters]
+                for part, kept_part in zip(self._parts(flat), kept.split(sizes), strict=True):
+                    part.copy_(kept_part.view(part.shape))
+            else:
+                flat.copy_(kept)
+        if self.weights is not self.theta:
+            self.weights.copy_(self.theta)
+        predictions = saved["predictions"]
+        self.predictions = None if predictions is None else predictions.numpy()
+        for name in ("steps", "examples", "seconds", "initial_weights", "diverged_at"):
+            setattr(self, name, saved[name])
+
+    def _in_order(self, flat: Tensor) -> Tensor:
+        """Return a vector like theta parameter after parameter, each in C order; a shared number as it is."""
+        if flat.numel() != self.theta.numel():
+            return flat
+        return torch.cat([part.reshape(-1) for part in self._parts(flat)])
 
     def step(self, batch: _Batch) -> None:
         """Train on one batch."""
@@ -335,8 +383,11 @@ class _Race:
         dataset: data.Dataset,
         pool: ThreadPoolExecutor | None,
         on_event: Callable[[Event], None],
+        asked: TrainConfig,  # before anything was found for "auto"
+        keeper: checkpoint.Keeper | None,
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
+        self.asked, self.keeper = asked, keeper
         self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
         chosen = slice(config.limit)
         self.pictures = _Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
@@ -350,6 +401,8 @@ class _Race:
         if len(self.pictures) < len(dataset.train_labels):
             self.data_note += f"; trained on the first {len(self.pictures):,}"
         self.step = 0
+        self.resumed_at: int | None = None
+        self.notice = ""  # where that was not from the newest checkpoint
         self.points: list[Point] = []
         self.evaluations: list[Evaluated] = []
         self.insides: list[Inside] = []
@@ -368,6 +421,8 @@ class _Race:
         looks = distinct(racers)
         for seed in self.seeds:
             network = build(config.model, len(self.dataset.classes), seed.weights)
+            if config.start_from is not None:
+                checkpoint.start(network, config.start_from)
             for index, (racer, look) in enumerate(zip(racers, looks, strict=True)):
                 yield _Lane(index, seed, racer, look.label, network, config, factors, every)
 
@@ -379,23 +434,87 @@ class _Race:
     def running(self) -> list[_Lane]:
         return [lane for lane in self.lanes if lane.diverged_at is None]
 
+    @property
+    def over(self) -> bool:
+        """Whether the run is to end here."""
+        return self.stopped or not self.running
+
     def run(self) -> None:
         self._tell([self._started()])
-        self._evaluate(epoch=0)
-        self.ready = self.seconds
+        if self.resumed_at is not None:
+            self._tell([Kept(self.step, self.notice), *_diverged(self.lanes)])
+        self._race()
+        if self.keeper is not None:
+            self._tell(self.keeper.close(self.saved(state=self.stopped)))
+
+    def _race(self) -> None:
+        size, began = self.config.batch_size, self.step
+        if not self.evaluations and not self.stopped:
+            self._evaluate(epoch=0)
+            self.ready = self.seconds
         steps = max(1, self.steps_per_epoch // POINTS_PER_EPOCH)
         if self.config.sharpness:
             steps = min(steps, self.config.sharpness)
-        stride = steps * self.config.batch_size
+        stride = steps * size
         for epoch in range(1, self.config.epochs + 1):
+            if self.over:
+                return
             orders = [torch.randperm(len(self.pictures), generator=seed.shuffle) for seed in self.seeds]
+            at = (epoch - 1) * self.steps_per_epoch
             for chunks in zip(*(order.split(stride) for order in orders), strict=True):
-                self._advance(
-                    [list(self.pictures.batches(chunk, self.config.batch_size)) for chunk in chunks]
-                )
-                if not self.running:
-                    return
-            self._evaluate(epoch)
+                if at < began:
+                    self._recall(chunks, at)
+                else:
+                    self._advance([list(self.pictures.batches(chunk, size)) for chunk in chunks])
+                    if self.over:
+                        return
+                    if self.step < epoch * self.steps_per_epoch:
+                        self._keep(epoch_ended=False)
+                at += math.ceil(len(chunks[0]) / size)
+            if self.evaluations[-1].epoch < epoch:
+                self._evaluate(epoch)
+                self._keep(epoch_ended=True)
+
+    def _recall(self, chunks: Sequence[Tensor], at: int) -> None:
+        """Take into each lane's hash what it saw of a chunk from step `at` on, before the checkpoint."""
+        for lane in self.lanes:
+            seen = max(0, lane.steps - at) * self.config.batch_size
+            lane.positions.update(chunks[lane.seed.place][:seen].numpy().tobytes())
+
+    def _keep(self, epoch_ended: bool) -> None:
+        """Write a checkpoint where it is time for one."""
+        if self.keeper is None:
+            return
+        self._tell(self.keeper.news())
+        if self.keeper.due(epoch_ended):
+            began = time.perf_counter()
+            state = self.saved()
+            self.keeper.write(state, time.perf_counter() - began)
+
+    def saved(self, state: bool = True) -> dict[str, Any]:
+        """Return copies of all that `restore` needs; without `state`, of what a finished run leaves."""
+        return {
+            "step": self.step,
+            "asked": self.asked.to_json(),
+            "config": self.config.to_json(),
+            "seconds": self.seconds,
+            "ready": self.ready,
+            "points": list(self.points),
+            "evaluations": list(self.evaluations),
+            "shapes": [list(parameter.shape) for parameter in self.lanes[0].parameters],
+            "lanes": [lane.saved(state) for lane in self.lanes],
+            "finished": not state,
+        }
+
+    def restore(self, found: checkpoint.Found) -> None:
+        """Go on from a checkpoint."""
+        state, self.notice = found.state, found.notice
+        self.step = self.resumed_at = state["step"]
+        self.points = checkpoint.events(Point, state["points"])
+        self.evaluations = checkpoint.events(Evaluated, state["evaluations"])
+        self.began, self.ready = time.perf_counter() - state["seconds"], state["ready"]
+        for lane, saved in zip(self.lanes, state["lanes"], strict=True):
+            lane.restore(saved)
 
     def _advance(self, batches: list[list[_Batch]]) -> None:
         """Train every lane on the batches of its seed, then tell how it went."""
@@ -460,7 +579,10 @@ class _Race:
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
-            self.on_event(event)
+            try:
+                self.on_event(event)
+            except StopTraining:  # what belongs to this step is told to its end
+                self.stopped = True
 
     def _each(self, do: Callable[[Any], Any], lanes: Sequence[Any]) -> list[Any]:
         return list(self.pool.map(do, lanes) if self.pool else map(do, lanes))
@@ -479,6 +601,7 @@ class _Race:
             parameters=len(self.lanes[0].theta),
             data_note=self.data_note,
             layers=self.layers,
+            resumed_at=self.resumed_at,
         )
 
     def _racer_result(self, lane: _Lane) -> RacerResult:
