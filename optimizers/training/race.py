@@ -30,9 +30,16 @@ from torch.nn.functional import cross_entropy
 from optimizers.catalog import Racer, distinct
 from optimizers.schedules import Schedule
 from optimizers.torch_rules import apply_rule, initial_state
+<<<<<<< HEAD
 from optimizers.training import checkpoint, data
 from optimizers.training.config import TrainConfig
 from optimizers.training.inside import Gauge, layers_of, stride
+=======
+from optimizers.training import data
+from optimizers.training.augment import augment
+from optimizers.training.config import TrainConfig
+from optimizers.training.layers import Dropout
+>>>>>>> race
 from optimizers.training.models import MODELS, build
 from optimizers.training.sharpness import CHUNK, PICTURES, Sharpener, hessian_product
 from optimizers.training.telemetry import (
@@ -141,21 +148,45 @@ def _device_name(device: str) -> str:
 # Pictures ---------------------------------------------------------------------------------------------------
 
 
+class _Seed:
+    """What all racers of one seed share: first weights, order of the pictures, and what a step draws.
+
+    One stream of random numbers each. Those of a step hang on the seed and the step alone, so that a run that
+    is taken up again goes on as it would have.
+    """
+
+    def __init__(self, place: int, number: int) -> None:
+        self.place, self.number = place, number
+        streams = np.random.SeedSequence(number).generate_state(2, np.uint64)
+        self.weights, self.shuffle = (torch.Generator().manual_seed(int(seed)) for seed in streams)
+
+    def random(self, purpose: int, step: int, device: str = "cpu") -> torch.Generator:
+        """Return the random numbers of a step, counted from 0, for one of several purposes."""
+        stream = np.random.SeedSequence(self.number, spawn_key=(purpose, step))
+        return torch.Generator(device).manual_seed(int(stream.generate_state(1, np.uint64)[0]))
+
+
+AUGMENT, MASK = range(2)  # purposes
+
+
 @dataclass(frozen=True)
 class _Batch:
-    images: Tensor  # (B, C, H, W) channels last, 0 to 1, in the run's precision
+    images: Tensor  # (B, C, H, W) channels last, in the run's precision; texts: (B, tokens) int64
     labels: Tensor  # (B,)
-    positions: bytes  # of the pictures in the training set, int64
+    positions: bytes  # of the pictures in their set, int64
+    masks: tuple[Tensor, ...] = ()  # (B, …) of each dropout layer, in the network's order
 
 
 class _Pictures:
-    """A set of pictures as one tensor on the device."""
+    """A set of pictures, or of texts, as one tensor on the device."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, config: TrainConfig) -> None:
-        channels_last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-        self.images = torch.from_numpy(channels_last).to(config.device)  # (N, H, W, C) uint8
+        if images.ndim == 4:  # (N, H, W, C) uint8
+            images = images.transpose(0, 2, 3, 1)
+        self.images = torch.from_numpy(np.ascontiguousarray(images)).to(config.device)
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(config.device)
-        self.dtype = DTYPES[config.precision]
+        self.config, self.dtype = config, DTYPES[config.precision]
+        self.standardise = MODELS[config.model].standardise
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -163,23 +194,53 @@ class _Pictures:
     def batches(self, order: Tensor, size: int) -> Iterator[_Batch]:
         """Yield the pictures at `order`, (n,) int64 on the CPU, `size` at a time; the last may be smaller."""
         for here, there in zip(order.split(size), order.to(self.images.device).split(size), strict=True):
-            images = self.images.index_select(0, there).permute(0, 3, 1, 2).to(self.dtype).div_(255)
-            yield _Batch(images, self.labels.index_select(0, there), here.numpy().tobytes())
+            yield _Batch(self._prepared(there, None), self._labels(there), here.numpy().tobytes())
+
+    def training_batches(
+        self, order: Tensor, size: int, seed: _Seed, step: int, masked: Sequence[tuple[float, torch.Size]]
+    ) -> Iterator[_Batch]:
+        """Yield the same for training, from `step` on: changed at random, with a mask for each dropout."""
+        places = zip(order.split(size), order.to(self.images.device).split(size), strict=True)
+        for at, (here, there) in enumerate(places, step):
+            changed = seed.random(AUGMENT, at) if self.config.augment else None
+            images = self._prepared(there, changed)
+            drawn = seed.random(MASK, at, self.config.device) if masked else None
+            masks = tuple(self._mask(len(here), rate, shape, drawn) for rate, shape in masked)
+            yield _Batch(images, self._labels(there), here.numpy().tobytes(), masks)
+
+    def _labels(self, there: Tensor) -> Tensor:
+        return self.labels.index_select(0, there)
+
+    def _prepared(self, there: Tensor, changed: torch.Generator | None) -> Tensor:
+        images = self.images.index_select(0, there)
+        if images.dim() == 2:  # texts
+            return images
+        images = images.permute(0, 3, 1, 2)
+        if changed is None and not self.standardise:
+            return images.to(self.dtype).div_(255)
+        images = images.float().div_(255)
+        if changed is not None:
+            images = augment(images, self.config.augment, changed)
+        if self.standardise:
+            images = _standardised(images)
+        return images.to(self.dtype, memory_format=torch.channels_last)
+
+    def _mask(self, count: int, rate: float, shape: torch.Size, drawn: torch.Generator | None) -> Tensor:
+        """Draw what a dropout layer multiplies by: 0, or 1/(1 − rate) for what it keeps."""
+        mask = torch.empty(count, *shape, dtype=self.dtype, device=self.images.device)
+        if mask.dim() == 4:
+            mask = mask.to(memory_format=torch.channels_last)
+        return mask.bernoulli_(1 - rate, generator=drawn).div_(1 - rate)
+
+
+def _standardised(images: Tensor) -> Tensor:
+    """Bring each picture to mean 0 and standard deviation 1; one of a single colour to 0."""
+    deviation, mean = torch.std_mean(images, (1, 2, 3), correction=0, keepdim=True)
+    smallest = images[0].numel() ** -0.5  # as tf.image.per_image_standardization
+    return (images - mean) / deviation.clamp(min=smallest)
 
 
 # One racer --------------------------------------------------------------------------------------------------
-
-
-class _Seed:
-    """What all racers of one seed share: the first weights and the order of the pictures.
-
-    One stream of random numbers each, drawn on the CPU whatever the device.
-    """
-
-    def __init__(self, place: int, number: int) -> None:
-        self.place, self.number = place, number
-        streams = np.random.SeedSequence(number).generate_state(2, np.uint64)
-        self.weights, self.shuffle = (torch.Generator().manual_seed(int(seed)) for seed in streams)
 
 
 class _Lane:
@@ -200,6 +261,7 @@ class _Lane:
         self.config, self.factors = config, factors
         self.network = deepcopy(network).to(config.device)
         self.parameters = list(self.network.parameters())
+        self.dropouts = [layer for layer in self.network.modules() if isinstance(layer, Dropout)]
         self.theta = torch.empty(sum(p.numel() for p in self.parameters), device=config.device)  # (P,) fp32
         for parameter, part in zip(self.parameters, self._parts(self.theta), strict=True):
             part.copy_(parameter.data)
@@ -286,6 +348,8 @@ class _Lane:
         """Train on one batch."""
         began = time.perf_counter()
         self.gradient.zero_()
+        for layer, mask in zip(self.dropouts, batch.masks, strict=True):
+            layer.mask = mask
         logits = self.network(batch.images).float()
         loss = cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
         loss.backward()
@@ -360,12 +424,14 @@ class _Lane:
     @torch.no_grad()
     def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray]:
         """Return loss, accuracy and each picture's predicted class, in the run's precision."""
+        self.network.eval()
         loss, classes, labels = 0.0, [], []
         for batch in batches:
             logits = self.network(batch.images).float()
             loss += cross_entropy(logits, batch.labels, reduction="sum").item()
             classes.append(logits.argmax(1))
             labels.append(batch.labels)
+        self.network.train()
         predictions, truth = torch.cat(classes), torch.cat(labels)
         accuracy = (predictions == truth).double().mean().item()
         return loss / len(truth), accuracy, predictions.cpu().numpy()
@@ -387,14 +453,19 @@ class _Race:
         keeper: checkpoint.Keeper | None,
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
+<<<<<<< HEAD
         self.asked, self.keeper = asked, keeper
         self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
+=======
+>>>>>>> race
         chosen = slice(config.limit)
         self.pictures = _Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
         tests = _Pictures(dataset.test_images, dataset.test_labels, config)
         self.tests = list(tests.batches(torch.arange(len(tests)), TEST_BATCH))
         self.steps_per_epoch = math.ceil(len(self.pictures) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
+        self.masked = _masked(self._network(torch.Generator()), self.pictures)
+        self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
         self.lanes = list(self._lanes())
         self.layers = tuple(layer.name for layer in layers_of(self.lanes[0].network))
         self.data_note = dataset.note
@@ -420,11 +491,19 @@ class _Race:
         racers = [Racer.parse(notation) for notation in config.racers]
         looks = distinct(racers)
         for seed in self.seeds:
+<<<<<<< HEAD
             network = build(config.model, len(self.dataset.classes), seed.weights)
             if config.start_from is not None:
                 checkpoint.start(network, config.start_from)
+=======
+            network = self._network(seed.weights)
+>>>>>>> race
             for index, (racer, look) in enumerate(zip(racers, looks, strict=True)):
                 yield _Lane(index, seed, racer, look.label, network, config, factors, every)
+
+    def _network(self, weights: torch.Generator) -> nn.Sequential:
+        classes = len(self.dataset.classes)
+        return build(self.config.model, classes, weights, self.dataset.shape, self.config.dropout)
 
     @property
     def seconds(self) -> float:
@@ -462,6 +541,7 @@ class _Race:
             orders = [torch.randperm(len(self.pictures), generator=seed.shuffle) for seed in self.seeds]
             at = (epoch - 1) * self.steps_per_epoch
             for chunks in zip(*(order.split(stride) for order in orders), strict=True):
+<<<<<<< HEAD
                 if at < began:
                     self._recall(chunks, at)
                 else:
@@ -515,6 +595,16 @@ class _Race:
         self.began, self.ready = time.perf_counter() - state["seconds"], state["ready"]
         for lane, saved in zip(self.lanes, state["lanes"], strict=True):
             lane.restore(saved)
+=======
+                self._advance([self._batches(*of) for of in zip(self.seeds, chunks, strict=True)])
+                if not self.running:
+                    return
+            self._evaluate(epoch)
+>>>>>>> race
+
+    def _batches(self, seed: _Seed, order: Tensor) -> list[_Batch]:
+        size = self.config.batch_size
+        return list(self.pictures.training_batches(order, size, seed, self.step, self.masked))
 
     def _advance(self, batches: list[list[_Batch]]) -> None:
         """Train every lane on the batches of its seed, then tell how it went."""
@@ -645,6 +735,7 @@ class _Race:
         )
 
 
+<<<<<<< HEAD
 def _ahead(search: Generator[None, None, Sharpness]) -> Sharpness | None:
     """Take a search one product further; return what it has found, or None."""
     try:
@@ -652,6 +743,19 @@ def _ahead(search: Generator[None, None, Sharpness]) -> Sharpness | None:
     except StopIteration as found:
         sharpness: Sharpness = found.value
         return sharpness
+=======
+def _masked(network: nn.Module, pictures: _Pictures) -> list[tuple[float, torch.Size]]:
+    """Return rate and shape (of one example) of each dropout layer's mask, by a look at one example."""
+    layers = [layer for layer in network.modules() if isinstance(layer, Dropout)]
+    found: list[tuple[float, torch.Size]] = []
+    for layer in layers:
+        layer.register_forward_hook(lambda layer, inputs, _: found.append((layer.rate, inputs[0].shape[1:])))
+    if layers:
+        (batch,) = pictures.batches(torch.arange(1), 1)
+        images = batch.images.cpu()
+        network.eval()(images if images.dim() == 2 else images.float())
+    return found
+>>>>>>> race
 
 
 def _diverged(lanes: Iterable[_Lane]) -> Iterator[Diverged]:
