@@ -30,16 +30,11 @@ from torch.nn.functional import cross_entropy
 from optimizers.catalog import Racer, distinct
 from optimizers.schedules import Schedule
 from optimizers.torch_rules import apply_rule, initial_state
-<<<<<<< HEAD
 from optimizers.training import checkpoint, data
-from optimizers.training.config import TrainConfig
-from optimizers.training.inside import Gauge, layers_of, stride
-=======
-from optimizers.training import data
 from optimizers.training.augment import augment
 from optimizers.training.config import TrainConfig
+from optimizers.training.inside import Gauge, layers_of, stride
 from optimizers.training.layers import Dropout
->>>>>>> race
 from optimizers.training.models import MODELS, build
 from optimizers.training.sharpness import CHUNK, PICTURES, Sharpener, hessian_product
 from optimizers.training.telemetry import (
@@ -408,7 +403,8 @@ class _Lane:
     def sharpen(self, batches: Sequence[_Batch]) -> Generator[None, None, Sharpness]:
         """Measure the sharpness where the last step led; yields now and then."""
         assert self.sharpener is not None
-        pictures = [(batch.images.float(), batch.labels) for batch in batches]
+        texts = batches[0].images.dim() == 2  # numbers of words, which stay whole
+        pictures = [(b.images if texts else b.images.float(), b.labels) for b in batches]
         product = hessian_product(
             *(self.network, lambda flat: list(self._parts(flat)), self.theta, pictures),
             *(self.config.label_smoothing, self.decay),
@@ -453,11 +449,7 @@ class _Race:
         keeper: checkpoint.Keeper | None,
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
-<<<<<<< HEAD
         self.asked, self.keeper = asked, keeper
-        self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
-=======
->>>>>>> race
         chosen = slice(config.limit)
         self.pictures = _Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
         tests = _Pictures(dataset.test_images, dataset.test_labels, config)
@@ -491,13 +483,9 @@ class _Race:
         racers = [Racer.parse(notation) for notation in config.racers]
         looks = distinct(racers)
         for seed in self.seeds:
-<<<<<<< HEAD
-            network = build(config.model, len(self.dataset.classes), seed.weights)
+            network = self._network(seed.weights)
             if config.start_from is not None:
                 checkpoint.start(network, config.start_from)
-=======
-            network = self._network(seed.weights)
->>>>>>> race
             for index, (racer, look) in enumerate(zip(racers, looks, strict=True)):
                 yield _Lane(index, seed, racer, look.label, network, config, factors, every)
 
@@ -541,11 +529,10 @@ class _Race:
             orders = [torch.randperm(len(self.pictures), generator=seed.shuffle) for seed in self.seeds]
             at = (epoch - 1) * self.steps_per_epoch
             for chunks in zip(*(order.split(stride) for order in orders), strict=True):
-<<<<<<< HEAD
                 if at < began:
                     self._recall(chunks, at)
                 else:
-                    self._advance([list(self.pictures.batches(chunk, size)) for chunk in chunks])
+                    self._advance([self._batches(*of) for of in zip(self.seeds, chunks, strict=True)])
                     if self.over:
                         return
                     if self.step < epoch * self.steps_per_epoch:
@@ -581,6 +568,8 @@ class _Race:
             "ready": self.ready,
             "points": list(self.points),
             "evaluations": list(self.evaluations),
+            "insides": list(self.insides),
+            "sharpnesses": list(self.sharpnesses),
             "shapes": [list(parameter.shape) for parameter in self.lanes[0].parameters],
             "lanes": [lane.saved(state) for lane in self.lanes],
             "finished": not state,
@@ -592,15 +581,11 @@ class _Race:
         self.step = self.resumed_at = state["step"]
         self.points = checkpoint.events(Point, state["points"])
         self.evaluations = checkpoint.events(Evaluated, state["evaluations"])
+        self.insides = checkpoint.events(Inside, state["insides"])
+        self.sharpnesses = checkpoint.events(Sharpness, state["sharpnesses"])
         self.began, self.ready = time.perf_counter() - state["seconds"], state["ready"]
         for lane, saved in zip(self.lanes, state["lanes"], strict=True):
             lane.restore(saved)
-=======
-                self._advance([self._batches(*of) for of in zip(self.seeds, chunks, strict=True)])
-                if not self.running:
-                    return
-            self._evaluate(epoch)
->>>>>>> race
 
     def _batches(self, seed: _Seed, order: Tensor) -> list[_Batch]:
         size = self.config.batch_size
@@ -645,6 +630,8 @@ class _Race:
                 searches = [search for search, one in zip(searches, found, strict=True) if one is None]
                 self.sharpnesses += [one for one in found if one is not None]
                 self._tell(one for one in found if one is not None)
+                if self.stopped:
+                    return
 
     def _evaluate(self, epoch: int) -> None:
         """Look at the test pictures with every lane."""
@@ -735,7 +722,6 @@ class _Race:
         )
 
 
-<<<<<<< HEAD
 def _ahead(search: Generator[None, None, Sharpness]) -> Sharpness | None:
     """Take a search one product further; return what it has found, or None."""
     try:
@@ -743,7 +729,8 @@ def _ahead(search: Generator[None, None, Sharpness]) -> Sharpness | None:
     except StopIteration as found:
         sharpness: Sharpness = found.value
         return sharpness
-=======
+
+
 def _masked(network: nn.Module, pictures: _Pictures) -> list[tuple[float, torch.Size]]:
     """Return rate and shape (of one example) of each dropout layer's mask, by a look at one example."""
     layers = [layer for layer in network.modules() if isinstance(layer, Dropout)]
@@ -755,7 +742,6 @@ def _masked(network: nn.Module, pictures: _Pictures) -> list[tuple[float, torch.
         images = batch.images.cpu()
         network.eval()(images if images.dim() == 2 else images.float())
     return found
->>>>>>> race
 
 
 def _diverged(lanes: Iterable[_Lane]) -> Iterator[Diverged]:
