@@ -15,6 +15,15 @@ from optimizers.training import Progress, Sharpness, StopTraining, TrainConfig, 
 from optimizers.training.sharpness import MOST_PRODUCTS, Sharpener, hessian_product, largest
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Torch's threads wait for each other, and for long where other programs want the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def end(search):
     """Run a search to its end; return what it found, and after how many products."""
     products = 0
