@@ -199,13 +199,13 @@ class Keeper:
         done, self._under_way = self._under_way, None
         return [done.result()]
 
-    def close(self, state: dict[str, Any]) -> list[Kept]:
+    def close(self, state: dict[str, Any]) -> Kept:
         """Write the last one, and wait for it; tell of it. A finished run keeps no other."""
         self.rest()
         told = self._write(state)
         if state["finished"] and not told.problem:
             (self.folder / BEFORE).unlink(missing_ok=True)
-        return [told]
+        return told
 
     def rest(self) -> None:
         """Wait for what is under way."""

@@ -338,7 +338,7 @@ class Recorder:
             raise self._problem
 
     def __call__(self, event: object) -> None:
-        """Take one event; raises StopTraining when the run is to stop."""
+        """Take one event; after the last one of a step it raises StopTraining where the run is to stop."""
         from optimizers.training import Diverged, Evaluated, Kept, Point, Progress, Started, StopTraining
 
         if self._problem:
@@ -369,7 +369,7 @@ class Recorder:
                         "diverged": {},
                         "rewind": -1 if event.resumed_at is None else event.resumed_at,
                     }
-        if self._stop:
+        if self._stop and isinstance(event, Progress):
             raise StopTraining
 
     def _write_on(self) -> None:

@@ -16,7 +16,7 @@ import platform
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -512,7 +512,9 @@ class _Race:
             self._tell([Kept(self.step, self.notice), *_diverged(self.lanes)])
         self._race()
         if self.keeper is not None:
-            self._tell(self.keeper.close(self.saved(state=self.stopped)))
+            kept = self.keeper.close(self.saved(state=self.stopped))
+            with suppress(StopTraining):  # told also to a listener that has ended the run
+                self.on_event(kept)
 
     def _race(self) -> None:
         size, began = self.config.batch_size, self.step
@@ -656,10 +658,11 @@ class _Race:
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
-            try:
-                self.on_event(event)
-            except StopTraining:  # what belongs to this step is told to its end
-                self.stopped = True
+            if not self.stopped:
+                try:
+                    self.on_event(event)
+                except StopTraining:
+                    self.stopped = True
 
     def _each(self, do: Callable[[Any], Any], lanes: Sequence[Any]) -> list[Any]:
         return list(self.pool.map(do, lanes) if self.pool else map(do, lanes))

@@ -14,6 +14,7 @@ from optimizers.training import (
     Evaluated,
     Kept,
     Point,
+    Progress,
     Started,
     StopTraining,
     TrainConfig,
@@ -50,14 +51,14 @@ DUE = checkpoint.Keeper.due
 
 
 class Stop:
-    """Ends a run at a step, as a press does; keeps what it was told."""
+    """Ends a run after a step, as a press does; keeps what it was told."""
 
     def __init__(self, step: int) -> None:
         self.step, self.told = step, []
 
     def __call__(self, event: object) -> None:
         self.told.append(event)
-        if isinstance(event, Point) and event.step == self.step:
+        if isinstance(event, Progress) and event.step == self.step:
             raise StopTraining
 
 
