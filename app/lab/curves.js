@@ -16,20 +16,21 @@ export function createRecord(racers) {
   const train = racers.map(series);
   const test = racers.map(series);
   const counts = [0, 0];
+  const width = [7, 5]; // columns
   const add = (into, rows, which) => {
-    for (let i = 0; i < rows.length; i += 4) {
+    for (let i = 0; i < rows.length; i += width[which]) {
       const line = into[rows[i]];
       if (!line) continue;
       line.step.push(rows[i + 1]);
       line.loss.push(rows[i + 2]);
       line.accuracy.push(100 * rows[i + 3]);
     }
-    counts[which] += rows.length / 4;
+    counts[which] += rows.length / width[which];
   };
   return {
     train,
     test,
-    /** Rows (racer, step, loss, accuracy) that follow on `before`; false where some are missing in between. */
+    /** Rows (racer, step, loss, accuracy, seed; of points examples and seconds as well) that follow on `before`; false where some are missing in between. */
     take(before, points, tests) {
       if (before[0] !== counts[0] || before[1] !== counts[1]) return false;
       add(train, points, 0);

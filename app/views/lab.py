@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.components import component, fill_window, pack
 from app.lab.board import board
 from app.lab.request import LabRequest, Message
+from app.lab.within import Seen
 from optimizers.training import jobs
 from optimizers.training.data import DATASETS, available
 from optimizers.training.store import Run, Store, default_url, open_store
@@ -46,6 +47,7 @@ class Session:
     notices: list[str] = field(default_factory=list)
     turn: int = 0  # of the last message that was answered
     sent: Sent = field(default_factory=Sent)
+    seen: Seen = field(default_factory=Seen)  # of the inside of that run
     links: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINKS))  # taken in, or given to write
 
     def show(self, request: LabRequest, notices: list[str] | None = None) -> None:
@@ -66,7 +68,7 @@ def page() -> None:
         return
     st.session_state["lab_session"] = session
     fill_window()
-    session.sent = Sent()  # the browser may have lost what it had: send every point again
+    session.sent, session.seen = Sent(), Seen()  # the browser may have lost what it had: send all again
     mount = component("lab", js="lab.js", css="lab.css", html="")
     active = run is not None and run.active
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, store, mount, active)
@@ -100,7 +102,7 @@ def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:
             session.notices = [fault(problem)]
         send(session, store, mount, was_active)
     except FAULTS as problem:
-        session.sent = Sent()  # without its component the browser loses all that it had
+        session.sent, session.seen = Sent(), Seen()  # without its component the browser loses all it had
         say(fault(problem))
 
 
@@ -118,8 +120,15 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
         arrays = {name: rows.astype("<f4").tobytes() for name, rows in fresh.items()}
         counts = (before.counts[0] + len(news.points), before.counts[1] + len(news.evaluations))
         session.sent = Sent(run.id, news.mark, counts)
+    told, more = session.seen.news(store, run, session.request.view)
+    arrays |= more
     shown = board(session.request, session.notices, run, store.recent())
-    extra = {"before": before.counts, "turn": session.turn, "address": session.request.query()}
+    extra = {
+        "within": told,
+        "before": before.counts,
+        "turn": session.turn,
+        "address": session.request.query(),
+    }
     data = pack(shown | extra, **arrays)
     mount(key=KEY, data=data, height="stretch", on_asked_change=lambda: None)
 
@@ -161,7 +170,7 @@ def answer(session: Session, store: Store) -> None:
         return
     session.turn = message.turn
     if message.press == "again":
-        session.sent = Sent()
+        session.sent, session.seen = Sent(), Seen()
         return
     if message.press == "stop" and session.request.run is not None:
         jobs.stop(session.request.run, store)
