@@ -58,7 +58,7 @@ export function createClasses() {
   const dots = element("div.dots");
   const table = element("div.looks");
   const note = element("p.hint.note");
-  const reading = element("p.hint.reading", { "aria-live": "polite" });
+  const reading = element("p.hint.spelled", { "aria-live": "polite" });
   const node = element("div.classes-view", {}, note, element("div.title.when", {}, when, said),
     element("section", {}, element("div.title", {}, element("h3", {}, "Class by class"), measures.node, explained), dots),
     element("section", {}, element("div.title", {}, element("h3", {}, "What it takes for what"), reading), table));
@@ -115,8 +115,8 @@ export function createClasses() {
         return element("i", { style: `left:${(100 * score).toFixed(2)}%;border-color:${color};background:${racer.hollow ? "var(--paper)" : color}` });
       });
       const told = run.racers.map((racer, k) => `${racer.label} ${percent(current(k)?.scores[c]?.[measure])}`).join("; ");
-      return element("div.row", { title: `${name}: ${told}`, "aria-label": `${name}: ${told}`, role: "img" }, element("span", {}, name), element("span.track", {}, ...marks));
-    }), element("div.row.axis", { "aria-hidden": "true" }, element("span"), element("span.track", {}, ...[0, 25, 50, 75, 100].map((value) =>
+      return element("div.row", { title: `${name}: ${told}`, "aria-label": `${name}: ${told}`, role: "img" }, element("span", {}, name), element("span.ruler", {}, ...marks));
+    }), element("div.row.axis", { "aria-hidden": "true" }, element("span"), element("span.ruler", {}, ...[0, 25, 50, 75, 100].map((value) =>
       element("small", { style: `left:${value}%` }, value === 100 ? "100 %" : String(value))))));
   }
 
@@ -166,7 +166,7 @@ export function createClasses() {
   }
 
   function drawLooks() {
-    table.replaceChildren(element("div.look.heads", {}, element("span"), element("span", {}, "rows: the truth"), element("span", {}, "filters of the first layer"), element("span", {}, "its surest mistakes, struck out what it says")),
+    table.replaceChildren(element("div.look.heads", {}, element("span", {}, "rows: the truth"), element("span", {}, "filters of the first layer"), element("span", {}, "its surest mistakes, struck out what it says")),
       ...run.racers.map((racer, k) => {
         const look = current(k);
         const name = element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label);

@@ -8,6 +8,7 @@ import { indexAt } from "./curves.js";
 const COLUMNS = 12; // of a row of Inside: racer, seed, step, layer, then the numbers below
 const SHARP_COLUMNS = 6; // racer, seed, step, raw, preconditioned, bound
 const OVERALL = -1;
+const MOST_DECADES = 1e6; // from the largest value down to where a logarithmic axis ends
 const LEFT = 46; // px for the numbers on the vertical axis
 
 // Of each: where it stands in a row, how its axis runs, what it says. `band` are the places of its 5 and 95 % quantiles.
@@ -44,7 +45,7 @@ export function createInside({ onSet, onLost }) {
   const when = element("span.hint");
   const grid = element("div.multiples");
   const note = element("p.hint.note");
-  const key = element("div.reading");
+  const key = element("div.spelled");
   const node = element("div.inside-view", {}, element("div.title", {}, quantity, layer, element("span.hint.word", {}, "steps"), scale.node, when), note, grid, key);
 
   function take(meta, arrays) {
@@ -159,6 +160,15 @@ export function createInside({ onSet, onLost }) {
     return ticks;
   }
 
+  /** The range of a logarithmic axis: what has all but died out leaves the chart, or it would flatten the others. */
+  function decades(drawn) {
+    const values = drawn.flatMap(({ y, band }) => [...y, ...(band?.low ?? []), ...(band?.high ?? [])]).filter((value) => value > 0 && Number.isFinite(value));
+    if (!values.length) return null;
+    const top = values.reduce((most, value) => Math.max(most, value), 0);
+    const low = values.reduce((least, value) => Math.min(least, value), Infinity);
+    return [Math.max(low, top / MOST_DECADES) / 1.3, 1.3 * top];
+  }
+
   function draw() {
     if (!run || !theme) return;
     const end = last();
@@ -179,9 +189,9 @@ export function createInside({ onSet, onLost }) {
       const known = drawn.some(({ y }) => y.some(Number.isFinite));
       chart.holder.querySelector(".absent").hidden = known;
       canvas.axes = drawLines(canvas, {
-        series: drawn, xRange: [logarithmic() ? 0 : 0, Math.max(logarithmic() ? 0.5 : 2, toX(end))], xTicks: logarithmic() ? logSteps(end) : undefined,
-        yRange: what.range ?? null, yLog: Boolean(what.log) && known, cursor: cursor === null ? null : toX(cursor), left: LEFT, right: 10,
-        xLabel: "step", gridColor: theme.line, textColor: theme.mute, cursorColor: theme.ink, background: theme.paper,
+        series: drawn, xRange: [0, Math.max(logarithmic() ? 0.5 : 2, toX(end))], xTicks: logarithmic() ? logSteps(end) : undefined,
+        yRange: what.range ?? (what.log ? decades(drawn) : null), yLog: Boolean(what.log) && known, cursor: cursor === null ? null : toX(cursor), left: LEFT, right: 10,
+        gridColor: theme.line, textColor: theme.mute, cursorColor: theme.ink, background: theme.paper,
         font: `${(theme.size * 0.85).toFixed(1)}px ${theme.family}`,
       });
       canvas.setAttribute("aria-valuemax", end);
