@@ -518,7 +518,9 @@ def train_command(
         str, typer.Option(help="Changes to training pictures: crop, flip, jitter, shear, zoom, joined by +.")
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the initial weights, the batches and what training draws.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the initial weights, the batches and what training draws.")
+    ] = 0,
     seeds: Annotated[
         int, typer.Option(help="Train with so many seeds, from --seed upwards, at the same time.")
     ] = 1,

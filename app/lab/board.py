@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from app.lab.request import SETTINGS, LabRequest
+from app.lab.request import LOOKS, SETTINGS, LabRequest
 from optimizers import OPTIMIZERS, Racer
 from optimizers.catalog import Look, distinct
 from optimizers.player import settings
@@ -89,8 +89,7 @@ def _asked(request: LabRequest) -> dict[str, Any]:
             }
             for racer, look in zip(racers, _looks(config.racers), strict=True)
         ],
-        "scale": request.scale,
-        "view": request.view,
+        **{name: getattr(request, name) for name in (*LOOKS, "layer")},
         "compare": ",".join(request.compare),
         "ready": available(config.data),
     }
@@ -106,6 +105,7 @@ def _run(run: Run) -> dict[str, Any]:
         "total_steps",
         "step",
         "seconds",
+        "memory",
     )
     more = ("seconds_left", "samples_per_second", "diverged", "message", "data_note")
     config = run.config
@@ -113,6 +113,8 @@ def _run(run: Run) -> dict[str, Any]:
     return {
         **_short(run),
         "classes": len(data.classes) if data else None,  # how many answers a guess has
+        "class_names": run.classes or [],
+        "layers": run.layers or [],
         **{name: getattr(run, name) for name in (*names, *more)},
         **{name: config.get(name) for name in SETTINGS},
         "model_title": _model(run),

@@ -9,7 +9,7 @@ import { marker, titleOf } from "./runs.js";
 const NAMES = 132; // px at most for a name at its line's end
 const LEFT = 44; // px for the numbers on the vertical axis
 const LINE = 1.15; // from one name to the next, in heights of their letters
-const COLUMNS = 5; // of a row: racer, step, loss, accuracy, seed
+const COLUMNS = [7, 5]; // of a point: racer, step, loss, accuracy, seed, examples, seconds; of a test
 const WINDOW = 1 / 30; // of the points so far, to either side, in the running mean
 
 /** The points of one run, as they come in: a line for each racer. Of several seeds it is their mean, with the least and the greatest. */
@@ -32,8 +32,8 @@ export function createRecord(racers) {
   }
 
   const add = (into, rows, which) => {
-    for (let i = 0; i < rows.length; i += COLUMNS) {
-      const [racer, step, loss, accuracy] = rows.subarray(i, i + COLUMNS);
+    for (let i = 0; i < rows.length; i += COLUMNS[which]) {
+      const [racer, step, loss, accuracy] = rows.subarray(i, i + 4);
       const line = into[racer];
       if (!line) continue;
       let place = line.step.length - 1;
@@ -48,12 +48,12 @@ export function createRecord(racers) {
       take(line, "loss", place, loss, line.seeds[place]);
       take(line, "accuracy", place, 100 * accuracy, line.seeds[place]);
     }
-    counts[which] += rows.length / COLUMNS;
+    counts[which] += rows.length / COLUMNS[which];
   };
   return {
     train,
     test,
-    /** Rows (racer, step, loss, accuracy, seed) that follow on `before`; false where some are missing in between. */
+    /** Rows (racer, step, loss, accuracy, seed; of points examples and seconds as well) that follow on `before`; false where some are missing in between. */
     take(before, points, tests) {
       if (before[0] !== counts[0] || before[1] !== counts[1]) return false;
       add(train, points, 0);

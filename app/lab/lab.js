@@ -4,7 +4,9 @@ import { writeAddress } from "../adamscope.player/address.js";
 import { element, write } from "../adamscope.player/dom.js";
 import { unpack } from "../adamscope.player/packet.js";
 import { readTheme, sameTheme } from "../adamscope.player/theme.js";
+import { createClasses } from "./classes.js";
 import { createCurves, createRecord } from "./curves.js";
+import { createInside } from "./inside.js";
 import { createSetup } from "./setup.js";
 import { createRuns, markOf } from "./runs.js";
 import { createStandings } from "./standings.js";
@@ -28,7 +30,16 @@ function createLab(parent, send) {
     onCursor: (step) => meta?.run && standings.fill(meta.run, record, theme, step),
     onScale: (scale) => setup.set("scale", scale),
   });
-  const views = createViews({ views: [{ name: "curves", title: "Curves", ...curves }], onShow: (view) => setup.set("view", view) });
+  const inside = createInside({ onSet: setup.set, onLost: () => setup.press("again") });
+  const classes = createClasses();
+  const views = createViews({
+    views: [
+      { name: "curves", title: "Curves", ...curves },
+      { name: "inside", title: "Inside", ...inside },
+      { name: "classes", title: "Classes", ...classes },
+    ],
+    onShow: (view) => setup.set("view", view),
+  });
   const runs = createRuns({ act: setup.press, onShow: (run) => setup.set("run", run), onCompare: (ids) => setup.set("compare", ids.join(",")) });
   const standings = createStandings({ onShow: (run) => setup.set("run", run), onAll: runs.open, act: setup.press });
 

@@ -20,6 +20,12 @@ LONGEST = 8_000  # characters of a query
 LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "scale": ("linear", "log"),  # of the loss axis
     "view": ("curves", "inside", "classes", "landscape"),  # of the centre
+    "axis": ("step", "examples", "seconds"),  # of the curves
+    "quantity": (
+        *("all", "effective", "ratio", "gradient", "cosine", "under_eps", "distance"),
+        *("sharpness", "preconditioned"),
+    ),  # of those inside
+    "steps": ("linear", "log"),  # scale of their steps
 }
 SETTINGS = (
     "data",
@@ -28,13 +34,18 @@ SETTINGS = (
     "batch_size",
     "seed",
     "limit",
+    "telemetry",
+    "sharpness",
 )  # of a TrainConfig, as the page offers them
 LIMITS = {  # of a run that a page starts, on a machine that others use too; the command line has wider ones
     "epochs": (1, 200),
     "batch_size": (1, 2_000),
     "seed": (0, 2**32 - 1),
     "limit": (1, 10**9),
+    "telemetry": (0, 10**9),
+    "sharpness": (0, 10**9),
 }
+OPTIONAL = ("limit", "telemetry")  # may be left out: all pictures; 25 times an epoch
 # again: the browser has lost points; list, unlist: of all runs, open or closed; saved: the file has arrived
 BUTTONS = ("start", "stop", "pause", "resume", "again")
 ACTS = ("list", "unlist", "name", "notes", "delete", "export", "saved")  # on a run, by its id
@@ -85,6 +96,10 @@ class LabRequest:
     config: TrainConfig = field(default_factory=first_config)
     scale: str = LOOKS["scale"][0]
     view: str = LOOKS["view"][0]
+    axis: str = LOOKS["axis"][0]
+    quantity: str = LOOKS["quantity"][0]
+    steps: str = LOOKS["steps"][0]
+    layer: str = ""  # the place of a layer, "each", or "" for all of them together
     run: str | None = None  # id of the run that is shown
     compare: tuple[str, ...] = ()  # ids of the runs beside it
 
@@ -98,9 +113,9 @@ class LabRequest:
         if len(query) > LONGEST:
             return request, [f"This link has {len(query):,} characters; at most {LONGEST:,} can be read."]
         try:
-            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=40)
+            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=60)
         except ValueError:
-            return request, ["This link has more than 40 parts, so none of it was read."]
+            return request, ["This link has more than 60 parts, so none of it was read."]
         notices: list[str] = []
         known = kept.config.racers if kept else ()
         for name, values in given.items():
@@ -127,6 +142,8 @@ class LabRequest:
         parts += [(name, str(value)) for name, value in settings if value is not None]
         looks = [(name, getattr(self, name)) for name in LOOKS]
         parts += [(name, value) for name, value in looks if value != LOOKS[name][0]]
+        if self.layer:
+            parts.append(("layer", self.layer))
         if self.run is not None:
             parts.append(("run", self.run))
         if self.compare:
@@ -140,8 +157,8 @@ def _read(
     if name == "o":
         racers = _racers(values, known, notices)
         return {"config": replace(request.config, racers=racers)} if racers else {}
-    if name not in (*SETTINGS, *LOOKS, "run", "compare"):
-        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "run", "compare"], "A link")
+    if name not in (*SETTINGS, *LOOKS, "layer", "run", "compare"):
+        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "layer", "run", "compare"], "A link")
     if len(values) != 1:
         raise ValueError(f"{name} is given {len(values)} times; give it once.")
     (text,) = values
@@ -154,13 +171,17 @@ def _read(
         if text and not RUN.fullmatch(text):
             raise ValueError(f"run is {text[:60]!r}, but takes the eight hexadecimal digits of a run.")
         return {"run": text or None}
+    if name == "layer":
+        if text and not re.fullmatch("each|[0-9]{1,3}", text):
+            raise ValueError(f"layer is {text[:60]!r}, but takes a layer's place, counted from 0, or each.")
+        return {"layer": text}
     if name in LOOKS:
         if text not in LOOKS[name]:
             raise ValueError(f"{name} is {text[:60]!r}, but takes {' or '.join(LOOKS[name])}.")
         return {name: text}
     change: dict[str, Any] = {name: text}
     if name in LIMITS:
-        change[name] = None if name == "limit" and not text else _whole(name, text)
+        change[name] = None if name in OPTIONAL and not text else _whole(name, text)
     return {"config": replace(request.config, **change)}
 
 

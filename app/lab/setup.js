@@ -8,11 +8,14 @@ import { createMessenger } from "../adamscope.player/request.js";
 import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
 
 const MOST_RACERS = 8;
+const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer"]; // how a run is looked at
 const NUMBERS = [
   { name: "epochs", label: "Epochs", hint: "Passes over the training pictures" },
   { name: "batch_size", label: "Batch", hint: "Pictures a step" },
   { name: "seed", label: "Seed", hint: "Of the first weights and of the order of the pictures" },
   { name: "limit", label: "Pictures", hint: "Train on the first so many; empty for all", empty: "all" },
+  { name: "telemetry", label: "Telemetry", hint: "Look inside the networks every so many steps; 0 is never, empty 25 times an epoch", empty: "auto" },
+  { name: "sharpness", label: "Sharpness", hint: "Measure the sharpness every so many steps, which takes as long as some hundred of them; 0 is never" },
 ];
 
 const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
@@ -50,7 +53,7 @@ export function createSetup({ send }) {
 
   const query = () => {
     const pairs = wanted.racers.map((racer) => ["o", racer.text ?? notation(racer)]);
-    for (const name of ["data", "model", "scale", "view", ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
+    for (const name of ["data", "model", ...LOOKS, ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
     if (wanted.run) pairs.push(["run", wanted.run]);
     pairs.push(["compare", wanted.compare]);
     return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");

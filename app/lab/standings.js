@@ -89,6 +89,7 @@ export function createStandings({ onShow, onAll, act }) {
       ["Pictures", run.limit ? `${run.data_title}, the first ${count(run.limit)}` : run.data_title],
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
       ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
+      ["Memory", run.memory ? `${(run.memory / 2 ** 30).toFixed(1)} GiB` : "—"],
       ["Speed, all together", speed],
     ];
     facts.replaceChildren(...pairs.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));

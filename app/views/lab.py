@@ -18,6 +18,7 @@ from app.components import component, fill_window, pack
 from app.lab.board import board, listing
 from app.lab.files import RunFile
 from app.lab.request import ACTS, LabRequest, Message
+from app.lab.within import Seen
 from optimizers.training import jobs
 from optimizers.training.data import DATASETS, available
 from optimizers.training.store import MOST_LISTED, Run, Store, default_url, open_store
@@ -54,12 +55,17 @@ class Session:
     listing: bool = False  # the list of all runs is open
     export: RunFile | None = None  # the file that is being made
     key: str = field(default_factory=lambda: secrets.token_hex(8))
+    seen: Seen = field(default_factory=Seen)  # of the inside of that run
     links: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINKS))  # taken in, or given to write
 
     def show(self, request: LabRequest, notices: list[str] | None = None) -> None:
         """Keep the request; the component writes it into the address."""
         self.request, self.notices = request, notices or []
         self.links.append(request.query())
+
+    def forget(self) -> None:
+        """Take the browser to have nothing."""
+        self.sent, self.seen = {}, Seen()
 
 
 def page() -> None:
@@ -74,7 +80,7 @@ def page() -> None:
         return
     st.session_state["lab_session"] = session
     fill_window()
-    session.sent.clear()  # the browser may have lost what it had: send every point again
+    session.forget()  # the browser may have lost what it had: send all again
     mount = component("lab", js="lab.js", css="lab.css", html="")
     active = busy(session, run)
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, store, mount, active)
@@ -108,7 +114,7 @@ def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:
             session.notices = [fault(problem)]
         send(session, store, mount, was_active)
     except FAULTS as problem:
-        session.sent.clear()  # without its component the browser loses all that it had
+        session.forget()  # without its component the browser loses all it had
         say(fault(problem))
 
 
@@ -132,6 +138,8 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
     data["before"] = before[run.id] if run else (0, 0)
     for one in data["beside"]:
         one["before"] = before[one["id"]]
+    data["within"], more = session.seen.news(store, run, session.request.view)
+    arrays |= more
     if session.listing:
         listed = store.recent(MOST_LISTED)
         data["runs"] = listing(listed, store.best(one.id for one in listed))
@@ -194,7 +202,7 @@ def answer(session: Session, store: Store) -> None:
     session.turn = message.turn
     session.notices = []
     if message.press == "again":
-        session.sent.clear()
+        session.forget()
         return
     if message.press in ACTS:
         act(session, store, message)
