@@ -482,7 +482,7 @@ def list_data() -> None:
 
     names = offered()
     for name in names:
-        there = "" if available(name) else f" (not here yet: adamscope data {name})"
+        there = "" if available(name) else f" (not here yet: {entry(name).command})"
         print(f"{name:{max(map(len, names))}}  {entry(name).note}{there}")
 
 
