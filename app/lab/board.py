@@ -105,7 +105,8 @@ def _about(data: str) -> dict[str, str]:
         return {"note": note, "command": "adamscope data cifar10"}
     if data not in DESCRIBED:
         return {"note": f"{', '.join(entry(data).classes)}."}
-    return {"note": f"{entry(data).note.partition(': ')[2]}."}
+    note = entry(data).note.partition(": ")[2]
+    return {"note": note[0].upper() + note[1:] + "." * (not note.endswith("?"))}
 
 
 def _asked(request: LabRequest) -> dict[str, Any]:

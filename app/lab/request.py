@@ -46,7 +46,7 @@ SETTINGS = (
     "augment",
 )  # of a TrainConfig, as the page offers them
 DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
-SHORT = SETTINGS[SETTINGS.index("seeds") :]  # left out of a link where they are at their default
+SHORT = SETTINGS[SETTINGS.index("telemetry") :]  # left out of a link where they are at their default
 NUMBERS = ("clip_norm", "clip_value", "weight_decay", "dropout", "label_smoothing")
 LIMITS = {  # of a run that a page starts, on a machine that others use too; the command line has wider ones
     "epochs": (1, 200),

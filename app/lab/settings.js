@@ -3,12 +3,11 @@
 
 import { element, icon, write } from "../adamscope.player/dom.js";
 
-const own = (text) => (text === "" || text === undefined ? "none" : `own: ${text}`);
 const FIELDS = [
   { name: "clip_norm", label: "Clip |g|", hint: "Greatest norm of the gradient over all weights", empty: () => "off", says: (value) => `|g| ≤ ${value}` },
   { name: "clip_value", label: "Clip each", hint: "Greatest size of each entry of the gradient", empty: () => "off", says: (value) => `each ≤ ${value}` },
-  { name: "weight_decay", label: "Decay λ", hint: "Of the penalty λ/2·‖w‖² on kernels and matrices; empty for the network's own", empty: ({ weight_decay }) => own(weight_decay || "none"), says: (value) => `λ ${value}` },
-  { name: "dropout", label: "Dropout", hint: "Share of its inputs that a dropout layer sets to zero, the same for all racers; empty for the network's own", empty: ({ dropout }) => own(dropout), says: (value) => `dropout ${value}` },
+  { name: "weight_decay", label: "Decay λ", hint: "Of the penalty λ/2·‖w‖² on kernels and matrices; empty for the network's own", empty: ({ weight_decay }) => String(weight_decay), says: (value) => `λ ${value}` },
+  { name: "dropout", label: "Dropout", hint: "Share of its inputs that a dropout layer sets to zero, the same for all racers; empty for the network's own", empty: ({ dropout }) => dropout, says: (value) => `dropout ${value}` },
   { name: "label_smoothing", label: "Smoothing", hint: "Share of each right answer that is spread over all classes", empty: () => "0", says: (value) => `smoothing ${value}` },
   { name: "seeds", label: "Seeds", hint: "Train with so many at once, from the seed upwards; they are drawn as bands", empty: () => "1", says: (value) => `${value} seeds` },
   { name: "telemetry", label: "Telemetry", hint: "Look inside the networks every so many steps; 0 is never, empty 25 times an epoch", empty: () => "auto", says: (value) => (value === 0 ? "no telemetry" : `telemetry every ${value}`) },
@@ -20,6 +19,15 @@ const AUGMENTATIONS = {
   shear: "Slant by up to 0.2", zoom: "Stretch or shrink by up to 0.2",
 };
 
+/** What of a run's settings is not at its default, in words. */
+export function described(settings) {
+  const said = [settings.schedule, settings.augment && settings.augment.replaceAll("+", " + ")];
+  for (const { name, says } of FIELDS) if (isSet(name, settings[name])) said.push(says(settings[name]));
+  return said.filter(Boolean).join(", ");
+}
+
+const isSet = (name, value) => value !== null && value !== undefined && value !== DEFAULTS[name];
+
 /** set(name, value) tells a change. Returns {node, names, update(asked, offer)}. */
 export function createSettings({ set }) {
   const summary = element("span");
@@ -27,9 +35,9 @@ export function createSettings({ set }) {
   const list = element("datalist", { id: "adamscope-schedules" });
   const schedule = element("input.value", { type: "text", list: list.id, placeholder: "constant", spellcheck: "false", autocomplete: "off",
     onchange: () => set("schedule", schedule.value.trim()) });
-  const inputs = FIELDS.map(({ name, label, hint, empty, says }) => {
+  const inputs = FIELDS.map(({ name, label, hint, empty }) => {
     const input = element("input.value", { type: "text", inputmode: "decimal", autocomplete: "off", onchange: () => set(name, input.value.trim()) });
-    return { name, empty, says, input, node: element("label.setting", { title: hint }, element("span", {}, label), input) };
+    return { name, empty, input, node: element("label.setting", { title: hint }, element("span", {}, label), input) };
   });
   const changes = element("div.changes", { role: "group", "aria-label": "Change training pictures at random" });
   const rows = element("div.augment", {}, element("span", {}, "Augment"), changes);
@@ -38,10 +46,19 @@ export function createSettings({ set }) {
     rows, element("div.settings", {}, ...inputs.map((one) => one.node)));
   const node = element("section.more-settings", { "aria-label": "More settings" }, button, body);
 
+  let words = ""; // what is not at its default
+
   function toggle() {
     body.hidden = !body.hidden;
     button.setAttribute("aria-expanded", String(!body.hidden));
+    tell();
     if (!body.hidden) body.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Closed, the line says what is set. */
+  function tell() {
+    write(summary, words && body.hidden ? `More settings: ${words}` : "More settings");
+    button.title = body.hidden ? words : "";
   }
 
   function buildChanges(names) {
@@ -71,17 +88,13 @@ export function createSettings({ set }) {
       buildChanges(offer.augmentations);
       const chosen = asked.augment ? asked.augment.split("+") : [];
       for (const one of changes.children) one.setAttribute("aria-pressed", String(chosen.includes(one.dataset.name)));
-      const said = [asked.schedule, asked.augment && asked.augment.replaceAll("+", " + ")];
-      for (const { name, input, empty, says } of inputs) {
-        const value = asked[name] ?? null;
-        const set = value !== null && value !== DEFAULTS[name];
-        input.placeholder = empty(model ?? {});
-        if (!edited.has(input)) input.value = set ? value : "";
-        if (set) said.push(says(value));
+      for (const { name, input, empty } of inputs) {
+        input.placeholder = empty(model);
+        if (!edited.has(input)) input.value = isSet(name, asked[name]) ? asked[name] : "";
       }
-      const words = said.filter(Boolean).join(", ");
-      write(summary, words ? `More settings: ${words}` : "More settings");
-      button.title = words;
+      schedule.title = asked.schedule ?? "";
+      words = described(asked);
+      tell();
     },
   };
 }

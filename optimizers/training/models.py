@@ -32,7 +32,7 @@ class Model:
     takes: str = "pictures"  # or "texts"
     smallest: int = 1  # height and width of the smallest picture it takes
     weight_decay: float = 0.0  # λ of the penalty λ/2·‖w‖² on matrices and kernels
-    dropout: str = "none"  # its own, in words
+    dropout: str = "0"  # its own rates, in words
     standardise: bool = False  # each picture to mean 0 and standard deviation 1 before the first layer
 
     def misfit(self, kind: str, shape: tuple[int, ...]) -> str:
