@@ -228,8 +228,9 @@ def _changed(config: TrainConfig, settings: dict[str, Any], notices: list[str]) 
     try:
         return replace(config, **settings)
     except ValueError:
-        together = [{name: settings.pop(name) for name in ("data", "model") if name in settings}]
-        for change in (*together, *({name: value} for name, value in settings.items())):
+        pair: dict[str, Any] = {name: settings[name] for name in ("data", "model") if name in settings}
+        rest: list[dict[str, Any]] = [{name: value} for name, value in settings.items() if name not in pair]
+        for change in (pair, *rest):
             try:
                 config = replace(config, **change)
             except ValueError as problem:
