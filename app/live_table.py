@@ -13,7 +13,7 @@ from rich.text import Text
 
 from optimizers import Racer
 from optimizers.catalog import distinct
-from optimizers.training import Diverged, Evaluated, Point, Started, TrainConfig
+from optimizers.training import Diverged, Evaluated, Kept, Point, Started, TrainConfig
 from optimizers.training import Progress as Pace
 
 
@@ -73,6 +73,8 @@ class LiveTable:
                 if event.epoch:  # before the first step a network only guesses
                     best = self.rows[event.racer]["best"]
                     self.rows[event.racer]["best"] = max(event.accuracy, -math.inf if best != best else best)
+            case Kept(problem=problem) if problem:
+                self.console.print(problem)
             case Diverged():
                 self.diverged[event.racer] = event.step
             case Pace():
