@@ -4,6 +4,7 @@ import { formatNumber } from "../adamscope.player/chart.js";
 import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { indexAt } from "./curves.js";
+import { described } from "./settings.js";
 import { createKeep } from "./keep.js";
 import { titleOf } from "./runs.js";
 import { STATES } from "./states.js";
@@ -88,6 +89,7 @@ export function createStandings({ onShow, onAll, act }) {
       ["Network", run.parameters ? `${run.model_title}, ${count(run.parameters)} weights` : run.model_title],
       ["Pictures", run.limit ? `${run.data_title}, the first ${count(run.limit)}` : run.data_title],
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
+      ...(described(run) ? [["Under", described(run)]] : []),
       ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
       ["Memory", run.memory ? `${(run.memory / 2 ** 30).toFixed(1)} GiB` : "—"],
       ["Speed, all together", speed],
