@@ -3,6 +3,7 @@
 import { drawLines, formatNumber, linearTicks } from "../adamscope.player/chart.js";
 import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
+import { choice } from "./choice.js";
 import { indexAt } from "./curves.js";
 
 const COLUMNS = 12; // of a row of Inside: racer, seed, step, layer, then the numbers below
@@ -247,29 +248,5 @@ export function createInside({ onSet, onLost }) {
       draw();
     },
     stop: () => observer.disconnect(),
-  };
-}
-
-/** A few words to choose from, side by side. */
-export function choice(label, values, onChoose) {
-  const buttons = values.map((value) => element("button", { type: "button", role: "radio", onclick: () => onChoose(value), onkeydown: move }, value));
-  const node = element("div.segments", { role: "radiogroup", "aria-label": label }, ...buttons);
-
-  function move(event) {
-    const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const next = buttons[(buttons.indexOf(event.currentTarget) + step + buttons.length) % buttons.length];
-    next.focus();
-    next.click();
-  }
-
-  return {
-    node,
-    show: (value) => buttons.forEach((button, place) => {
-      const on = values[place] === value;
-      button.setAttribute("aria-checked", String(on));
-      button.tabIndex = on ? 0 : -1;
-    }),
   };
 }

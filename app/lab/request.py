@@ -46,8 +46,13 @@ LIMITS = {  # of a run that a page starts, on a machine that others use too; the
     "sharpness": (0, 10**9),
 }
 OPTIONAL = ("limit", "telemetry")  # may be left out: all pictures; 25 times an epoch
-BUTTONS = ("start", "stop", "again")  # again: the browser has lost points
+# again: the browser has lost points; list, unlist: of all runs, open or closed; saved: the file has arrived
+BUTTONS = ("start", "stop", "pause", "resume", "again")
+ACTS = ("list", "unlist", "name", "notes", "delete", "export", "saved")  # on a run, by its id
+MOST_COMPARED = 3  # runs beside the one that is shown
+MOST_TEXT = 2_000  # characters of a run's notes
 MOST_TURNS = 10**9
+RUN = re.compile("[0-9a-f]{8}")  # id of a run
 FIRST_RACERS = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
 
 
@@ -62,7 +67,9 @@ class Message:
 
     query: str
     turn: int  # counts its messages, so that it knows which one is answered
-    press: str | None  # start | stop | again
+    press: str | None  # one of BUTTONS or ACTS
+    run: str | None = None  # id of the run an act is on
+    text: str = ""  # its new name or notes, or the kind of file
 
     @classmethod
     def read(cls, sent: object) -> Self | None:
@@ -72,9 +79,14 @@ class Message:
         query, turn, press = (sent.get(name) for name in ("query", "turn", "press"))
         if not isinstance(query, str) or type(turn) is not int or not 0 < turn < MOST_TURNS:
             return None
-        if press is not None and (not isinstance(press, str) or press not in BUTTONS):
+        if press is not None and (not isinstance(press, str) or press not in (*BUTTONS, *ACTS)):
             return None
-        return cls(query, turn, press)
+        run, text = sent.get("on"), sent.get("text") or ""
+        if run is not None and (not isinstance(run, str) or not RUN.fullmatch(run)):
+            return None
+        if not isinstance(text, str) or len(text) > MOST_TEXT:
+            return None
+        return cls(query, turn, press, run, text)
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,7 @@ class LabRequest:
     steps: str = LOOKS["steps"][0]
     layer: str = ""  # the place of a layer, "each", or "" for all of them together
     run: str | None = None  # id of the run that is shown
+    compare: tuple[str, ...] = ()  # ids of the runs beside it
 
     @classmethod
     def parse(cls, query: str, kept: "LabRequest | None" = None) -> tuple["LabRequest", list[str]]:
@@ -133,6 +146,8 @@ class LabRequest:
             parts.append(("layer", self.layer))
         if self.run is not None:
             parts.append(("run", self.run))
+        if self.compare:
+            parts.append(("compare", ",".join(self.compare)))
         return urlencode(parts)
 
 
@@ -142,13 +157,18 @@ def _read(
     if name == "o":
         racers = _racers(values, known, notices)
         return {"config": replace(request.config, racers=racers)} if racers else {}
-    if name not in (*SETTINGS, *LOOKS, "layer", "run"):
-        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "layer", "run"], "A link")
+    if name not in (*SETTINGS, *LOOKS, "layer", "run", "compare"):
+        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "layer", "run", "compare"], "A link")
     if len(values) != 1:
         raise ValueError(f"{name} is given {len(values)} times; give it once.")
     (text,) = values
+    if name == "compare":
+        ids = tuple(dict.fromkeys(filter(None, text.split(","))))
+        if len(ids) > MOST_COMPARED or not all(map(RUN.fullmatch, ids)):
+            raise ValueError(f"compare is {text[:60]!r}, but takes the ids of at most {MOST_COMPARED} runs.")
+        return {"compare": ids}
     if name == "run":
-        if text and not re.fullmatch("[0-9a-f]{8}", text):
+        if text and not RUN.fullmatch(text):
             raise ValueError(f"run is {text[:60]!r}, but takes the eight hexadecimal digits of a run.")
         return {"run": text or None}
     if name == "layer":

@@ -20,13 +20,10 @@ const NUMBERS = [
 
 const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
 
-/** send(message) hands a change to Python. Returns {node, update, set(name, value), press("start", "stop" or "again")}. */
+/** send(message) hands a change to Python. Returns {node, update, set(name, value), press(button, run id, text)}. */
 export function createSetup({ send }) {
-  let pressed = null; // a button, until its message is on its way
-  const messenger = createMessenger((message) => {
-    send({ ...message, press: pressed });
-    pressed = null;
-  });
+  const pressed = []; // buttons, until each one's message is on its way
+  const messenger = createMessenger((message) => send({ ...message, ...(pressed.shift() ?? { press: null }) }));
   let asked = null; // what Python last answered
   let wanted = null; // what the hand wants; ahead of it while an answer is under way
   let offer = null;
@@ -58,6 +55,7 @@ export function createSetup({ send }) {
     const pairs = wanted.racers.map((racer) => ["o", racer.text ?? notation(racer)]);
     for (const name of ["data", "model", ...LOOKS, ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
     if (wanted.run) pairs.push(["run", wanted.run]);
+    pairs.push(["compare", wanted.compare]);
     return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   };
 
@@ -68,8 +66,8 @@ export function createSetup({ send }) {
 
   const set = (name, value) => change((question) => (question[name] = value));
 
-  function press(button) {
-    pressed = button;
+  function press(button, on = null, text = "") {
+    pressed.push({ press: button, on, text });
     messenger.ask({ query: query() });
   }
 
@@ -159,6 +157,7 @@ export function createSetup({ send }) {
     update(meta, newTheme) {
       messenger.startAt(meta.turn);
       messenger.answered(meta.turn);
+      if (messenger.idle && pressed.length) messenger.ask({ query: query() });
       if (!messenger.idle) return;
       [asked, offer, theme] = [meta.asked, meta.offer, newTheme];
       wanted = structuredClone(asked);
