@@ -1,6 +1,6 @@
 // What a step does inside the networks: small charts over the steps, of one layer's quantities, or of one quantity in every layer.
 
-import { drawLines, formatNumber, linearTicks } from "../adamscope.player/chart.js";
+import { drawLines, formatNumber } from "../adamscope.player/chart.js";
 import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { choice } from "./choice.js";
@@ -188,10 +188,13 @@ export function createInside({ onSet, onLost }) {
         drawn.push({ x, y: line.y, color, dash: racer.dash, width: 2, band: line.band, marker: few ? 2.6 : 0, hollow: racer.hollow });
       }
       const known = drawn.some(({ y }) => y.some(Number.isFinite));
+      const yRange = what.range ?? (what.log ? decades(drawn) : null);
+      // A band whose lower edge is 0, as of units that are silent, goes down to the end of a logarithmic axis.
+      if (what.log && yRange) for (const { band } of drawn) if (band) band.low = band.low.map((value) => Math.max(value, yRange[0] / 10));
       chart.holder.querySelector(".absent").hidden = known;
       canvas.axes = drawLines(canvas, {
         series: drawn, xRange: [0, Math.max(logarithmic() ? 0.5 : 2, toX(end))], xTicks: logarithmic() ? logSteps(end) : undefined,
-        yRange: what.range ?? (what.log ? decades(drawn) : null), yLog: Boolean(what.log) && known, cursor: cursor === null ? null : toX(cursor), left: LEFT, right: 10,
+        yRange, yLog: Boolean(what.log) && known, cursor: cursor === null ? null : toX(cursor), left: LEFT, right: 10,
         gridColor: theme.line, textColor: theme.mute, cursorColor: theme.ink, background: theme.paper,
         font: `${(theme.size * 0.85).toFixed(1)}px ${theme.family}`,
       });
