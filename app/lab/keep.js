@@ -18,7 +18,7 @@ export function createKeep({ act }) {
   const button = element("button.quiet", { type: "button", "aria-haspopup": "menu", title: "Save this run as a file", onclick: () =>
     openMenu(button, FILES.map(({ kind, title, note }) => ({ title, note, action: () => begin(kind) })), "Save this run") }, "save as …");
   const words = element("span", { role: "status" });
-  const node = element("span.keep", {}, button, words);
+  const node = element("span.saving", {}, button, words);
   let run = null;
   let link = null;
   let saved = null; // id of the newest file

@@ -30,10 +30,10 @@ export function createRuns({ act, onShow, onCompare }) {
   const close = element("button.close", { type: "button", "aria-label": "Close", onclick: () => node.close() }, icon("close"));
   const rows = element("tbody");
   const count = element("p.hint");
-  const table = element("table.list", {}, element("thead", {}, element("tr", {},
+  const table = element("table.runlist", {}, element("thead", {}, element("tr", {},
     ...["Compare", "Run", "Racers", "Begun", "State", "Best test %", ""].map((text) => element("th", { scope: "col" }, text)))), rows);
-  const node = element("dialog.sheet", { "aria-labelledby": "runs-title" },
-    element("div.head", {}, element("h2", { id: "runs-title" }, "All runs"), count, close), element("div.scroll", {}, table));
+  const node = element("dialog.runsheet", { "aria-labelledby": "runs-title" },
+    element("div.runhead", {}, element("h2", { id: "runs-title" }, "All runs"), count, close), element("div.scroller", {}, table));
   let sure = null; // id of the run whose deletion waits for a second press
   let news = null;
   let built = "";
@@ -54,13 +54,13 @@ export function createRuns({ act, onShow, onCompare }) {
       onchange: () => onCompare(beside < 0 ? [...compared, run.id] : compared.filter((id) => id !== run.id)) });
     tick.checked = here || beside >= 0;
     const mark = here && compared.length ? [marker("circle"), "A"] : beside >= 0 ? [marker(markOf(beside).shape), markOf(beside).letter] : [];
-    const show = element("button.title", { type: "button", title: "Look at this run", "data-focus": `show ${run.id}`, onclick: () => {
+    const show = element("button.runname", { type: "button", title: "Look at this run", "data-focus": `show ${run.id}`, onclick: () => {
       onShow(run.id);
       node.close();
     } }, title);
     const about = [run.data_title, run.model_title, `${run.epochs} epochs`].filter(Boolean).join(" · ");
     const name = element("th", { scope: "row" }, show, element("span", {}, about), ...(run.notes ? [element("span.notes", {}, run.notes)] : []));
-    const racers = element("span.lines", {}, ...run.racers.map((racer) => swatch(racer, colorOf(racer, theme), 18)));
+    const racers = element("span.swatches", {}, ...run.racers.map((racer) => swatch(racer, colorOf(racer, theme), 18)));
     const far = run.total_steps && run.step < run.total_steps ? `, ${Math.floor((100 * run.step) / run.total_steps)} %` : "";
     return element(here ? "tr.on" : "tr", {},
       element("td", {}, element("label.tick", {}, tick, ...mark)), name, element("td", { title: run.racers.map(({ label }) => label).join(", ") }, racers),
@@ -73,11 +73,11 @@ export function createRuns({ act, onShow, onCompare }) {
       return element("button.quiet", { type: "button", disabled: run.active, title: run.active ? "Stop it first" : "Delete this run", "aria-label": `Delete ${title}`,
         "data-focus": `delete ${run.id}`, onclick: () => ask(run.id) }, "delete");
     }
-    return element("span.sure", { role: "group", "aria-label": `Delete ${title}, its points and its files?` }, "With its points and files?",
+    return element("span.sure", { role: "group", "aria-label": `Delete ${title}, its points and its files?` },
       element("button.do", { type: "button", "data-focus": `sure ${run.id}`, onclick: () => {
         sure = null;
         act("delete", run.id);
-      } }, "Delete"),
+      }, title: "Its points, its notes and its files" }, "Delete for good"),
       element("button.quiet", { type: "button", onclick: () => ask(null, run.id) }, "keep"));
   }
 

@@ -60,9 +60,9 @@ export function createStandings({ onShow, onAll, act }) {
   const notes = element("textarea.called", { rows: 1, maxlength: 2000, placeholder: "Notes", "aria-label": "Notes on this run", onchange: () => act("notes", named, notes.value) });
   let named = null; // id of the run whose name and notes they are
   const keep = createKeep({ act });
-  const present = element("div.present", {}, heading, table, words, element("div.head", {}, element("h3", {}, "This run"), keep.node), name, notes, facts);
+  const present = element("div.present", {}, heading, table, words, element("div.runhead", {}, element("h3", {}, "This run"), keep.node), name, notes, facts);
   const all = element("button.quiet", { type: "button", "aria-haspopup": "dialog", onclick: onAll }, "all runs");
-  const past = element("div.past", {}, element("div.head", {}, element("h3", {}, "Recent runs"), all), runs);
+  const past = element("div.past", {}, element("div.runhead", {}, element("h3", {}, "Recent runs"), all), runs);
   const node = element("section.inside", { "aria-label": "Where they stand" }, present, past);
   let built = "";
 
@@ -104,7 +104,7 @@ export function createStandings({ onShow, onAll, act }) {
     runs.replaceChildren(...recent.slice(0, MOST_RECENT).map((run) => {
       return element(run.id === shown ? "button.run.on" : "button.run", { type: "button", "aria-pressed": String(run.id === shown), "data-run": run.id,
         title: run.racers.map(({ label }) => label).join(", "), "aria-label": `${titleOf(run)}, ${when(run.created)}, ${run.state}`, onclick: () => onShow(run.id) },
-        element("time", {}, when(run.created)), run.name ? element("span.title", {}, run.name) : element("span.lines", {}, ...run.racers.map((racer) => swatch(racer, colorOf(racer, theme), 18))),
+        element("time", {}, when(run.created)), run.name ? element("span.runname", {}, run.name) : element("span.swatches", {}, ...run.racers.map((racer) => swatch(racer, colorOf(racer, theme), 18))),
         element("span", {}, STATES[run.state].toLowerCase()));
     }));
     if (focused) runs.querySelector(`[data-run="${focused}"]`)?.focus();
