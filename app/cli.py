@@ -529,6 +529,13 @@ def train_command(
         int | None, typer.Option(help="CPU threads of each racer; shared out by default.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use only the first N training pictures.")] = None,
+    telemetry: Annotated[
+        int | None,
+        typer.Option(help="Look inside the networks every N steps, 0 never; 25 times an epoch by default."),
+    ] = None,
+    sharpness: Annotated[
+        int, typer.Option(help="Measure the sharpness every N steps, which is slow; 0 never.")
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for metrics, summary and curves.")] = None,
 ) -> None:
     """Train a small network with each optimizer, side by side, from the same weights on the same batches."""
@@ -554,6 +561,8 @@ def train_command(
         precision=precision,
         threads=threads,
         limit=limit,
+        telemetry=telemetry,
+        sharpness=sharpness,
     )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
