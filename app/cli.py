@@ -527,6 +527,13 @@ def train_command(
         int | None, typer.Option(help="CPU threads of each racer; shared out by default.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use only the first N training pictures.")] = None,
+    telemetry: Annotated[
+        int | None,
+        typer.Option(help="Look inside the networks every N steps, 0 never; 25 times an epoch by default."),
+    ] = None,
+    sharpness: Annotated[
+        int, typer.Option(help="Measure the sharpness every N steps, which is slow; 0 never.")
+    ] = 0,
     start_from: Annotated[
         str | None,
         typer.Option(help="Train on from the weights of a kept run: its id or folder; :2 is its third."),
@@ -561,6 +568,8 @@ def train_command(
         precision=precision,
         threads=threads,
         limit=limit,
+        telemetry=telemetry,
+        sharpness=sharpness,
         start_from=start_from,
     )
     if resume and out is None:
