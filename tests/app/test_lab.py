@@ -288,6 +288,10 @@ def test_pictures_that_are_not_there_are_said_before_a_run_is_made(store: Store)
         ),
         ("epochs=²", "epochs is '²', but takes a whole number from 1 to 200."),
         ("&".join(["o=adam"] * 9), "9 racers are given; the first 8 train."),
+        (
+            "start_from=../../etc",
+            "start_from is '../../etc', but takes the id of a run, with :2 of its third network.",
+        ),
         ("run=../../etc", "run is '../../etc', but takes the eight hexadecimal digits of a run."),
     ],
 )
