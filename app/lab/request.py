@@ -234,9 +234,11 @@ def _changed(config: TrainConfig, settings: dict[str, Any], notices: list[str]) 
     try:
         return replace(config, **settings)
     except ValueError:
-        together = [{name: settings.pop(name) for name in ("data", "model") if name in settings}]
-        alone: list[dict[str, Any]] = [{name: value} for name, value in settings.items()]
-        for change in (*together, *alone):
+        together: list[dict[str, Any]] = [
+            {name: settings.pop(name) for name in ("data", "model") if name in settings}
+        ]
+        alone = [{name: value} for name, value in settings.items()]
+        for change in together + alone:
             try:
                 config = replace(config, **change)
             except ValueError as problem:
