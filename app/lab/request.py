@@ -44,6 +44,7 @@ SETTINGS = (
     "dropout",
     "label_smoothing",
     "augment",
+    "start_from",
 )  # of a TrainConfig, as the page offers them
 DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
 SHORT = SETTINGS[SETTINGS.index("telemetry") :]  # left out of a link where they are at their default
@@ -65,6 +66,7 @@ MOST_COMPARED = 3  # runs beside the one that is shown
 MOST_TEXT = 2_000  # characters of a run's notes
 MOST_TURNS = 10**9
 RUN = re.compile("[0-9a-f]{8}")  # id of a run
+NETWORK = re.compile("[0-9a-f]{8}(:[0-9]{1,3})?")  # one of its networks; the command line takes folders, too
 FIRST_RACERS = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
 
 
@@ -213,6 +215,10 @@ def _setting(name: str, text: str) -> Any:
             f"data is {text[:60]!r}, but a page trains on folders in $ADAMSCOPE_HOME/pictures, by name; the "
             "command adamscope train takes any folder."
         )
+    if name == "start_from" and not NETWORK.fullmatch(text):
+        raise ValueError(
+            f"start_from is {text[:60]!r}, but takes the id of a run, with :2 of its third network."
+        )
     if name in LIMITS:
         return _whole(name, text)
     if name in NUMBERS:
@@ -228,9 +234,11 @@ def _changed(config: TrainConfig, settings: dict[str, Any], notices: list[str]) 
     try:
         return replace(config, **settings)
     except ValueError:
-        pair: dict[str, Any] = {name: settings[name] for name in ("data", "model") if name in settings}
-        rest: list[dict[str, Any]] = [{name: value} for name, value in settings.items() if name not in pair]
-        for change in (pair, *rest):
+        together: list[dict[str, Any]] = [
+            {name: settings.pop(name) for name in ("data", "model") if name in settings}
+        ]
+        alone = [{name: value} for name, value in settings.items()]
+        for change in together + alone:
             try:
                 config = replace(config, **change)
             except ValueError as problem:
@@ -263,6 +271,8 @@ def _whole(name: str, text: str) -> int:
 def _within_limits(config: TrainConfig) -> bool:
     given = {name: getattr(config, name) for name in LIMITS}
     if config.data.startswith(FOLDERS) and config.data not in offered():
+        return False
+    if config.start_from is not None and not NETWORK.fullmatch(config.start_from):
         return False
     return len(config.racers) <= MOST_RACERS and all(
         value is None or LIMITS[name][0] <= value <= LIMITS[name][1] for name, value in given.items()

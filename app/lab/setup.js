@@ -42,6 +42,9 @@ export function createSetup({ send }) {
     return { name, input, node: element("label.setting", { title: hint }, element("span", {}, label), input) };
   });
   const more = createSettings({ set: (name, value) => set(name, value) });
+  const origin = element("span");
+  const from = element("p.hint", {}, "Starts from the weights of run ", origin, ". ",
+    element("button.quiet", { type: "button", title: "Draw the first weights from the seed", onclick: () => set("start_from", "") }, "from scratch"));
   const begin = element("button.start", { type: "button", onclick: start }, "Start");
   const node = element("section.question", { "aria-label": "What trains on what" },
     element("h3", {}, "Racers"), racers, element("div.more", {}, add),
@@ -49,6 +52,7 @@ export function createSetup({ send }) {
     element("label.choices", {}, element("span", {}, "Network"), model),
     element("div.settings", {}, ...numbers.map((one) => one.node)),
     more.node,
+    from,
     element("div.begin", {}, begin),
   );
 
@@ -56,7 +60,7 @@ export function createSetup({ send }) {
     const pairs = wanted.racers.map((racer) => ["o", racer.text ?? notation(racer)]);
     for (const name of ["data", "model", ...LOOKS, ...NUMBERS.map((number) => number.name), ...more.names]) pairs.push([name, wanted[name] ?? ""]);
     if (wanted.run) pairs.push(["run", wanted.run]);
-    pairs.push(["compare", wanted.compare]);
+    pairs.push(["compare", wanted.compare], ["start_from", wanted.start_from ?? ""]);
     return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   };
 
@@ -180,6 +184,8 @@ export function createSetup({ send }) {
       const { note, command } = chosen ?? { note: "This folder is not there any more." };
       about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
       add.disabled = asked.racers.length >= MOST_RACERS;
+      from.hidden = !asked.start_from;
+      origin.textContent = (asked.start_from ?? "").replace(":", ", network ");
       begin.disabled = false; // its message is answered, by a run or by a notice
       // Cards are rebuilt only when other ones are needed, never under a hand that drags a slider.
       const key = JSON.stringify([theme.dark, asked.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow])]);
