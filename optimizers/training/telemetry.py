@@ -29,6 +29,17 @@ class Started:
     steps_per_epoch: int
     parameters: int  # of one network
     data_note: str
+    layers: tuple[str, ...] = ()  # names of the network's, in order
+    classes: tuple[str, ...] = ()
+    resumed_at: int | None = None  # the step of the checkpoint it goes on from; None: it begins
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The run's state is in its folder, up to this step."""
+
+    step: int | None  # None: no checkpoint could be written yet
+    problem: str = ""  # one sentence where the newest could not be written or read
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Point:
     seconds: float  # since the run began
     loss: float  # cross-entropy in nats; NaN: it diverged at this step
     accuracy: float  # 0 to 1
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,57 @@ class Evaluated:
     epoch: int
     loss: float
     accuracy: float
+    seed: int = 0  # its place among the run's seeds
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a step did inside a network, in one layer or in all; see `inside.Gauge`. NaN: there is none."""
+
+    racer: int
+    step: int  # this step, counted from 1
+    layer: int  # its place in Started.layers; −1: over all
+    effective_low: float  # |Δθ|/lr, without decoupled decay: the 5 % quantile of its coordinates
+    effective_median: float
+    effective_high: float  # 95 %
+    ratio: float  # ‖Δθ‖/‖θ‖
+    gradient: float  # ‖g‖
+    cosine: float  # of Δθ and −g
+    under_eps: float  # share of coordinates whose √v̂ is below ε, 0 to 1
+    distance: float  # ‖θ − θ₀‖
+    seed: int = 0  # its place among the run's seeds
+
+
+@dataclass(frozen=True)
+class Sharpness:
+    """The largest eigenvalue of the Hessian of the training loss, on fixed pictures; see `sharpness`."""
+
+    racer: int
+    step: int  # steps taken
+    raw: float
+    preconditioned: float  # as the rule's factors see it; NaN: they are the same for all coordinates
+    bound: (
+        float  # up to which the rule is stable: of the preconditioned one, or else of the raw; NaN: unknown
+    )
+    seed: int = 0  # its place among the run's seeds
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a network of the first seed makes of the test pictures, at an evaluation; see `classes`."""
+
+    racer: int
+    step: int
+    epoch: int
+    # (K, K) int32: pictures of a class (row) that are taken for a class (column); empty: of too many classes
+    confusion: np.ndarray
+    filters: np.ndarray  # (n, H, W, C) int8: weights of the first layer, 127 is the largest in size
+    largest: float  # what that is
+    positions: np.ndarray  # (k,) of its surest mistakes in the test set
+    labels: np.ndarray  # (k,) what they are
+    predictions: np.ndarray  # (k,) what it takes them for
+    confidence: np.ndarray  # (k,) how sure it is, 0 to 1
+    pictures: np.ndarray  # (k, H, W, C) uint8; none of them where the data are texts
 
 
 @dataclass(frozen=True)
@@ -71,9 +134,10 @@ class Diverged:
 
     racer: int
     step: int
+    seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Point | Evaluated | Progress | Diverged
+Event = Started | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +159,7 @@ class RacerResult:
     weights: np.ndarray  # (P,) float32, parameter after parameter as the network lists them
     initial_weights_sha256: str  # of the weights before the first step, in the same order
     batches_sha256: str  # of the positions of all training pictures it saw (int64), in that order
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +167,12 @@ class TrainResult:
     """A finished or stopped run. `config` has what was found for each "auto", so that it repeats the run."""
 
     config: TrainConfig
-    racers: tuple[RacerResult, ...]
+    racers: tuple[RacerResult, ...]  # all of the first seed, then all of the next
     points: tuple[Point, ...]
     evaluations: tuple[Evaluated, ...]
+    insides: tuple[Inside, ...]
+    sharpnesses: tuple[Sharpness, ...]
+    layers: tuple[str, ...]  # names of the network's, which an Inside counts
     classes: tuple[str, ...]
     test_labels: np.ndarray  # (M,) int64
     data_note: str
