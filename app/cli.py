@@ -211,7 +211,7 @@ def _film(result: Race, out: Path, dark: bool) -> str:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show a bar; yield what moves it on, to be called with how much is done of how much."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -482,7 +482,7 @@ def list_data() -> None:
 
     names = offered()
     for name in names:
-        there = "" if available(name) else f" (not here yet: adamscope data {name})"
+        there = "" if available(name) else f" (not here yet: {entry(name).command})"
         print(f"{name:{max(map(len, names))}}  {entry(name).note}{there}")
 
 
@@ -518,9 +518,7 @@ def train_command(
         str, typer.Option(help="Changes to training pictures: crop, flip, jitter, shear, zoom, joined by +.")
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[
-        int, typer.Option(help="Of the initial weights, the batches and what training draws.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of initial weights, batches and what training draws.")] = 0,
     seeds: Annotated[
         int, typer.Option(help="Train with so many seeds, from --seed upwards, at the same time.")
     ] = 1,
@@ -536,7 +534,16 @@ def train_command(
     sharpness: Annotated[
         int, typer.Option(help="Measure the sharpness every N steps, which is slow; 0 never.")
     ] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for metrics, summary and curves.")] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(help="Train on from the weights of a kept run: its id or folder; :2 is its third."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for metrics, curves, TensorBoard, program and checkpoints.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in --out, with the same options.")
+    ] = False,
 ) -> None:
     """Train a small network with each optimizer, side by side, from the same weights on the same batches."""
     from app.live_table import LiveTable
@@ -563,7 +570,10 @@ def train_command(
         limit=limit,
         telemetry=telemetry,
         sharpness=sharpness,
+        start_from=start_from,
     )
+    if resume and out is None:
+        raise ValueError("--resume goes on from a checkpoint in --out: name the run's folder.")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
     with LiveTable(config) as table, _stop_on_ctrl_c() as stopping:
@@ -573,14 +583,15 @@ def train_command(
             if stopping.is_set():
                 raise StopTraining
 
-        result = train(config, on_event=on_event)
+        result = train(config, on_event=on_event, folder=out, resume=resume)
     if result.stopped:
-        print("Stopped; what was trained until then is kept.")
+        more = " The same command with --resume goes on." if out else ""
+        print(f"Stopped; what was trained until then is kept.{more}")
     if out is not None:
         from optimizers.training.report import write_report
 
-        write_report(result, out)
-        print(f"Wrote metrics.csv, config.json, summary.json and curves.png to {out}")
+        *most, last = write_report(result, out)
+        print(f"Wrote {', '.join(most)} and {last} to {out}")
 
 
 @contextmanager

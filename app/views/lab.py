@@ -20,7 +20,7 @@ from app.lab.files import RunFile
 from app.lab.request import ACTS, LabRequest, Message
 from app.lab.within import Seen
 from optimizers.training import jobs
-from optimizers.training.data import DATASETS, available
+from optimizers.training.data import available, entry
 from optimizers.training.store import MOST_LISTED, Run, Store, default_url, open_store
 
 KEY = "lab"
@@ -255,7 +255,8 @@ def obstacles(data: str, store: Store) -> list[str]:
     """Return a sentence for each thing that keeps a run on this data set from being started."""
     found = []
     if not available(data):
-        found.append(f"{DATASETS[data].title} is not on this machine: get it with adamscope data {data}.")
+        get = f": get it with {entry(data).command}" if entry(data).command else ""
+        found.append(f"{entry(data).title} is not on this machine{get}.")
     return found + too_many(store)
 
 

@@ -347,8 +347,14 @@ def test_what_lies_inside_is_read_once_thinned_by_layer_and_forgotten_beyond_a_c
 def test_looks_and_their_pictures_are_read_once_and_a_picture_is_kept_once(store: Store) -> None:
     run_id, other = store.create(CONFIG), store.create(CONFIG)
     look = {
-        "racer": 0, "step": 5, "epoch": 1, "confusion": [[3, 1], [0, 4]], "filters": b"ab",
-        "shape": [2, 1, 1, 1], "largest": 0.5, "mistakes": [[7, 0, 1, 0.75]],
+        "racer": 0,
+        "step": 5,
+        "epoch": 1,
+        "confusion": [[3, 1], [0, 4]],
+        "filters": b"ab",
+        "shape": [2, 1, 1, 1],
+        "largest": 0.5,
+        "mistakes": [[7, 0, 1, 0.75]],
     }
     picture = {"position": 7, "shape": [1, 1, 3], "data": b"rgb"}
     for run in (run_id, other, run_id):
