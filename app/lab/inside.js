@@ -217,7 +217,8 @@ export function createInside({ onSet, onLost }) {
         const place = line ? indexAt(line.step, at) : -1;
         const value = place < 0 ? NaN : line.y[place];
         const band = what.band && place >= 0 && charts.length === 1 ? ` (${formatNumber(line.band.low[place], 3)} to ${formatNumber(line.band.high[place], 3)})` : "";
-        return element("td", {}, formatNumber(value, 3) + band);
+        const bound = charts.length === 1 && Number.isFinite(line?.bound?.[place]) ? `, stable up to ${formatNumber(line.bound[place], 3)}` : "";
+        return element("td", {}, formatNumber(value, 3) + band + bound);
       });
       return element("tr", {}, element("th", { scope: "row" }, element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label)), ...cells);
     });

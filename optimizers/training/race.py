@@ -658,8 +658,7 @@ class _Race:
                 lane.diverged_at = self.step
             evaluations.append(Evaluated(lane.index, self.step, epoch, loss, accuracy, lane.seed.place))
         self.evaluations += evaluations
-        self._tell(evaluations)
-        self._tell(looks)
+        self._tell([*looks, *evaluations])
         self._tell(_diverged(running))
 
     def _look(self, lane: _Lane, confidence: np.ndarray, epoch: int) -> Look:
