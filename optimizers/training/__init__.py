@@ -8,6 +8,7 @@ torch is imported when `train` runs, not before: pages and command line stay lig
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from optimizers.training.config import TrainConfig
 from optimizers.training.telemetry import (
@@ -37,13 +38,16 @@ __all__ = [
 ]
 
 
-def train(config: TrainConfig, on_event: Callable[[Event], None] | None = None) -> TrainResult:
+def train(
+    config: TrainConfig, on_event: Callable[[Event], None] | None = None, *, folder: Path | None = None
+) -> TrainResult:
     """Train every racer of `config` and return how they did.
 
     Args:
         config: the recipe.
         on_event: is called with each event of `telemetry` as it happens, in the caller's thread. It may raise
             StopTraining, which ends the run after the step under way and keeps what was trained.
+        folder: the run's own, for what it keeps on the way (`config.snapshots`); None keeps nothing.
 
     Raises:
         ValueError: a device that is not there, in one sentence.
@@ -51,4 +55,4 @@ def train(config: TrainConfig, on_event: Callable[[Event], None] | None = None) 
     """
     from optimizers.training import race
 
-    return race.train(config, on_event)
+    return race.train(config, on_event, folder=folder)

@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -32,6 +33,7 @@ from optimizers.torch_rules import apply_rule, initial_state
 from optimizers.training import data
 from optimizers.training.config import TrainConfig
 from optimizers.training.models import MODELS, build
+from optimizers.training.snapshots import Keeper
 from optimizers.training.telemetry import (
     Diverged,
     Evaluated,
@@ -50,16 +52,19 @@ TEST_BATCH = 500  # pictures
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def train(config: TrainConfig, on_event: Callable[[Event], None] | None = None) -> TrainResult:
+def train(
+    config: TrainConfig, on_event: Callable[[Event], None] | None = None, *, folder: Path | None = None
+) -> TrainResult:
     """Run the race; see `optimizers.training.train`."""
     config = _resolve(config)
     dataset = data.load(config.data)
     with _ieee_fp32(), _crew(config) as pool:
-        race = _Race(config, dataset, pool, on_event or (lambda event: None))
+        race = _Race(config, dataset, pool, on_event or (lambda event: None), folder)
         try:
             race.run()
         except StopTraining:
             race.stopped = True
+        race.keep(race.step, last=True)
         return race.result()
 
 
@@ -307,6 +312,7 @@ class _Race:
         dataset: data.Dataset,
         pool: ThreadPoolExecutor | None,
         on_event: Callable[[Event], None],
+        folder: Path | None = None,
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
         self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
@@ -320,6 +326,7 @@ class _Race:
         self.data_note = dataset.note
         if len(self.pictures) < len(dataset.train_labels):
             self.data_note += f"; trained on the first {len(self.pictures):,}"
+        self.keeper = Keeper(folder, config, self.total_steps) if folder and config.snapshots else None
         self.step = 0
         self.points: list[Point] = []
         self.evaluations: list[Evaluated] = []
@@ -350,6 +357,7 @@ class _Race:
     def run(self) -> None:
         self._tell([self._started()])
         self._evaluate(epoch=0)
+        self.keep(0)
         self.ready = self.seconds
         stride = max(1, self.steps_per_epoch // POINTS_PER_EPOCH) * self.config.batch_size
         for epoch in range(1, self.config.epochs + 1):
@@ -364,7 +372,7 @@ class _Race:
 
     def _advance(self, batches: list[list[_Batch]]) -> None:
         """Train every lane on the batches of its seed, then tell how it went."""
-        running = self.running
+        running, before = self.running, self.step
         if self.pool is None:
             _in_turns(running, batches)
         else:
@@ -378,6 +386,12 @@ class _Race:
         training, examples = seconds - self.ready, sum(lane.examples for lane in self.lanes)
         left = training / self.step * (self.total_steps - self.step)
         self._tell([Progress(self.step, self.total_steps, seconds, examples / training, left)])
+        self.keep(before)
+
+    def keep(self, before: int, *, last: bool = False) -> None:
+        """Keep the weights where a snapshot became due since step `before`, and where the run ends."""
+        if self.keeper:
+            self.keeper.keep(self.lanes, before, self.step, last=last)
 
     def _evaluate(self, epoch: int) -> None:
         """Look at the test pictures with every lane."""
