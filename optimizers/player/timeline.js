@@ -104,6 +104,7 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
     update(race, theme, newPace, by) {
       pace = newPace;
       common.value = by;
+      common.hidden = Boolean(race.measured); // a snapshot is of one step of training, the same for all
       const color = ({ racer }) => (race.racers[racer] ? colorOf(race.racers[racer], theme) : theme.mute);
       landmarks = race.landmarks.filter(({ quiet }) => !quiet).map((mark) => ({ ...mark, at: pace.positionOf(mark.racer, mark.step), color: color(mark) }));
       range.max = clock.length;
@@ -117,8 +118,8 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
       const step = clock.whole;
       if (range.value !== String(step)) range.value = step;
       range.style.setProperty("--filled", clock.length ? clock.step / clock.length : 0);
-      range.setAttribute("aria-valuetext", `step ${step} of ${clock.length}`);
       const [reading, of] = pace.reading(clock.step);
+      range.setAttribute("aria-valuetext", `step ${common.hidden ? reading : step} of ${common.hidden ? of : clock.length}`);
       write(now, reading);
       write(total, of ?? "");
       length.hidden = of !== null; // a path's length is no number of steps
