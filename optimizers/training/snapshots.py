@@ -67,19 +67,15 @@ class Keeper:
     """Writes a run's snapshots into its folder."""
 
     def __init__(self, folder: Path, config: TrainConfig, total_steps: int) -> None:
-        """Keep `config.snapshots` sets of a run of so many steps; what an earlier run left here goes.
+        """Keep `config.snapshots` sets of a run of so many steps.
 
         Raises:
             OSError: the folder can't be written.
         """
         self.folder, self.count, self.total = folder / FOLDER, config.snapshots, total_steps
         self.folder.mkdir(parents=True, exist_ok=True)
-        recipe = self.folder / RECIPE
-        if not recipe.exists() or recipe.read_text("utf-8") != config.to_json():
-            for file in self.folder.glob("*.npy"):
-                file.unlink()
-            with whole(recipe) as temporary:
-                temporary.write_text(config.to_json(), "utf-8")
+        with whole(self.folder / RECIPE) as temporary:
+            temporary.write_text(config.to_json(), "utf-8")
 
     def keep(self, lanes: Iterable[Lane], before: int, step: int, *, last: bool = False) -> None:
         """Keep the weights after `step` where a set became due since step `before`, or it is the last."""
@@ -87,6 +83,9 @@ class Keeper:
         due = mark(step, self.total, self.count) > mark(before, self.total, self.count)
         if not (first or last or due):
             return
+        if first:
+            for file in self.folder.glob("*.npy"):  # an earlier run's
+                file.unlink()
         exact = first or last or step == self.total
         for lane in lanes:
             if lane.diverged_at is None:
