@@ -51,6 +51,10 @@ class TrainConfig:
         start_from: where the weights before the first step are from, a run that was kept; None draws them.
         threads: CPU threads for each racer; None shares torch's out among the racers. Another number adds in
             another order: results then agree to rounding, not to the bit.
+        telemetry: look inside the networks every so many steps, see `inside.Gauge`; 0 is never, None 25 times
+            an epoch. It changes nothing in what is trained.
+        sharpness: measure the largest eigenvalue of the Hessian every so many steps, see `sharpness`; 0 is
+            never. One measurement takes as long as some hundred steps, and changes nothing either.
 
     Raises:
         ValueError: names the setting, the value and what it takes, in one sentence.
@@ -78,6 +82,8 @@ class TrainConfig:
     augment: str = ""
     seeds: int = 1
     start_from: str | None = None
+    telemetry: int | None = None
+    sharpness: int = 0
     snapshots: int = 0
 
     def __post_init__(self) -> None:
@@ -99,6 +105,9 @@ class TrainConfig:
             _whole("limit", self.limit, 1, 10**9)
         if self.threads is not None:
             _whole("threads", self.threads, 1, 1024)
+        if self.telemetry is not None:
+            _whole("telemetry", self.telemetry, 0, 10**9)
+        _whole("sharpness", self.sharpness, 0, 10**9)
         if self.schedule is not None:
             object.__setattr__(self, "schedule", str(Schedule.parse(self.schedule)))
         for name in ("clip_norm", "clip_value", "weight_decay"):

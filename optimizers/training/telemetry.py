@@ -29,6 +29,7 @@ class Started:
     steps_per_epoch: int
     parameters: int  # of one network
     data_note: str
+    layers: tuple[str, ...] = ()  # names of the network's, in order
     resumed_at: int | None = None  # the step of the checkpoint it goes on from; None: it begins
 
 
@@ -66,6 +67,38 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What a step did inside a network, in one layer or in all; see `inside.Gauge`. NaN: there is none."""
+
+    racer: int
+    step: int  # this step, counted from 1
+    layer: int  # its place in Started.layers; −1: over all
+    effective_low: float  # |Δθ|/lr, without decoupled decay: the 5 % quantile of its coordinates
+    effective_median: float
+    effective_high: float  # 95 %
+    ratio: float  # ‖Δθ‖/‖θ‖
+    gradient: float  # ‖g‖
+    cosine: float  # of Δθ and −g
+    under_eps: float  # share of coordinates whose √v̂ is below ε, 0 to 1
+    distance: float  # ‖θ − θ₀‖
+    seed: int = 0  # its place among the run's seeds
+
+
+@dataclass(frozen=True)
+class Sharpness:
+    """The largest eigenvalue of the Hessian of the training loss, on fixed pictures; see `sharpness`."""
+
+    racer: int
+    step: int  # steps taken
+    raw: float
+    preconditioned: float  # as the rule's factors see it; NaN: they are the same for all coordinates
+    bound: (
+        float  # up to which the rule is stable: of the preconditioned one, or else of the raw; NaN: unknown
+    )
+    seed: int = 0  # its place among the run's seeds
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the run is."""
 
@@ -85,7 +118,7 @@ class Diverged:
     seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Kept | Point | Evaluated | Progress | Diverged
+Event = Started | Kept | Point | Evaluated | Inside | Sharpness | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +151,9 @@ class TrainResult:
     racers: tuple[RacerResult, ...]  # all of the first seed, then all of the next
     points: tuple[Point, ...]
     evaluations: tuple[Evaluated, ...]
+    insides: tuple[Inside, ...]
+    sharpnesses: tuple[Sharpness, ...]
+    layers: tuple[str, ...]  # names of the network's, which an Inside counts
     classes: tuple[str, ...]
     test_labels: np.ndarray  # (M,) int64
     data_note: str
