@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from app.lab.request import SETTINGS, LabRequest
+from app.lab.request import LOOKS, SETTINGS, LabRequest
 from optimizers import OPTIMIZERS, Racer
 from optimizers.catalog import Look, distinct
 from optimizers.player import settings
@@ -61,8 +61,7 @@ def _asked(request: LabRequest) -> dict[str, Any]:
             }
             for racer, look in zip(racers, _looks(config.racers), strict=True)
         ],
-        "scale": request.scale,
-        "view": request.view,
+        **{name: getattr(request, name) for name in LOOKS},
         "ready": available(config.data),
     }
 

@@ -5,6 +5,7 @@ import { element, write } from "../adamscope.player/dom.js";
 import { unpack } from "../adamscope.player/packet.js";
 import { readTheme, sameTheme } from "../adamscope.player/theme.js";
 import { createCurves, createRecord } from "./curves.js";
+import { createLandscape } from "./landscape.js";
 import { createSetup } from "./setup.js";
 import { createStandings, duration } from "./standings.js";
 import { createViews } from "./views.js";
@@ -28,7 +29,8 @@ function createLab(parent, send) {
     onCursor: (step) => meta?.run && standings.fill(meta.run, record, theme, step),
     onScale: (scale) => setup.set("scale", scale),
   });
-  const views = createViews({ views: [{ name: "curves", title: "Curves", ...curves }], onShow: (view) => setup.set("view", view) });
+  const landscape = createLandscape({ set: (name, value) => setup.set(name, value), press: (button) => setup.press(button) });
+  const views = createViews({ views: [{ name: "curves", title: "Curves", ...curves }, { name: "landscape", title: "Landscape", ...landscape }], onShow: (view) => setup.set("view", view) });
   const standings = createStandings({ onShow: (run) => setup.set("run", run) });
 
   const notice = element("p.notice", { role: "status" });

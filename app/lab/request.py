@@ -6,6 +6,7 @@
 import json
 import re
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
@@ -14,12 +15,17 @@ from optimizers import Racer
 from optimizers.notation import unknown
 from optimizers.training import TrainConfig
 from optimizers.training.data import available
+from optimizers.training.landscape import PLANES
 from optimizers.training.store import Run
 
+DETAILS = {"quick": (25, 1_000), "fine": (51, 5_000)}  # of a landscape: points a side, pictures
 LONGEST = 8_000  # characters of a query
 LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "scale": ("linear", "log"),  # of the loss axis
     "view": ("curves", "inside", "classes", "landscape"),  # of the centre
+    "plane": PLANES,  # of the landscape …
+    "ends": ("1-2", *(f"{a}-{b}" for a, b in permutations(range(1, MOST_RACERS + 1), 2) if (a, b) != (1, 2))),
+    "detail": tuple(DETAILS),  # … whose line is between two ends, and whose random plane about the first
 }
 SETTINGS = (
     "data",
@@ -35,7 +41,7 @@ LIMITS = {  # of a run that a page starts, on a machine that others use too; the
     "seed": (0, 2**32 - 1),
     "limit": (1, 10**9),
 }
-BUTTONS = ("start", "stop", "again")  # again: the browser has lost points
+BUTTONS = ("start", "stop", "again", "measure", "halt")  # again: the browser has lost points
 MOST_TURNS = 10**9
 FIRST_RACERS = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
 
@@ -73,6 +79,9 @@ class LabRequest:
     config: TrainConfig = field(default_factory=first_config)
     scale: str = LOOKS["scale"][0]
     view: str = LOOKS["view"][0]
+    plane: str = LOOKS["plane"][0]
+    ends: str = LOOKS["ends"][0]
+    detail: str = LOOKS["detail"][0]
     run: str | None = None  # id of the run that is shown
 
     @classmethod
@@ -136,7 +145,7 @@ def _read(
         return {"run": text or None}
     if name in LOOKS:
         if text not in LOOKS[name]:
-            raise ValueError(f"{name} is {text[:60]!r}, but takes {' or '.join(LOOKS[name])}.")
+            raise ValueError(f"{name} is {text[:60]!r}, but takes {_listed(LOOKS[name])}.")
         return {name: text}
     change: dict[str, Any] = {name: text}
     if name in LIMITS:
@@ -157,6 +166,10 @@ def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tu
     if len(racers) > MOST_RACERS:
         notices.append(f"{len(racers)} racers are given; the first {MOST_RACERS} train.")
     return tuple(racers[:MOST_RACERS])
+
+
+def _listed(choices: tuple[str, ...]) -> str:
+    return " or ".join(choices) if len(choices) < 10 else f"e.g. {' or '.join(choices[:2])}"
 
 
 def _whole(name: str, text: str) -> int:

@@ -13,9 +13,10 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.components import component, fill_window, pack
+from app.lab import landscapes
 from app.lab.board import board
 from app.lab.request import LabRequest, Message
-from optimizers.training import jobs
+from optimizers.training import jobs, landscape_jobs
 from optimizers.training.data import DATASETS, available
 from optimizers.training.store import Run, Store, default_url, open_store
 
@@ -36,6 +37,7 @@ class Sent:
     run: str | None = None
     mark: tuple[int, int] = (0, 0)  # of the store
     counts: tuple[int, int] = (0, 0)  # rows: points, evaluations
+    landscape: str = ""  # which
 
 
 @dataclass
@@ -111,15 +113,19 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
         st.rerun()  # to look more or less often
     if run is None or session.sent.run != run.id:
         session.sent = Sent(run.id if run else None)
-    before, arrays = session.sent, {}
+    before, arrays, landscape = session.sent, {}, None
     if run is not None:
         news = store.news(run.id, before.mark)
         fresh = {"points": news.points, "tests": news.evaluations}
         arrays = {name: rows.astype("<f4").tobytes() for name, rows in fresh.items()}
         counts = (before.counts[0] + len(news.points), before.counts[1] + len(news.evaluations))
-        session.sent = Sent(run.id, news.mark, counts)
+        seen = before.landscape
+        if session.request.view == "landscape":
+            landscape, ground, seen = landscapes.news(session.request, run, seen)
+            arrays |= ground
+        session.sent = Sent(run.id, news.mark, counts, seen)
     shown = board(session.request, session.notices, run, store.recent())
-    extra = {"before": before.counts, "turn": session.turn, "address": session.request.query()}
+    extra = {"landscape": landscape, "before": before.counts, "turn": session.turn, "address": session.request.query()}
     data = pack(shown | extra, **arrays)
     mount(key=KEY, data=data, height="stretch", on_asked_change=lambda: None)
 
@@ -166,6 +172,9 @@ def answer(session: Session, store: Store) -> None:
     if message.press == "stop" and session.request.run is not None:
         jobs.stop(session.request.run, store)
         return
+    if message.press == "halt" and session.request.run is not None:
+        landscape_jobs.stop(session.request.run)
+        return
     shown = session.request.run
     request, notices = LabRequest.parse(message.query, session.request)
     chosen = store.get(request.run) if request.run not in (None, shown) else None
@@ -173,7 +182,9 @@ def answer(session: Session, store: Store) -> None:
     if message.press == "start":
         notices += obstacles(request.config.data, store)
         if not notices:
-            request = replace(request, run=jobs.start(request.config, store))
+            request = replace(request, run=jobs.start(landscapes.keeping(request.config), store))
+    if message.press == "measure" and request.run is not None:
+        landscape_jobs.start(request.run, landscapes.order(request))
     session.show(request, notices)
 
 

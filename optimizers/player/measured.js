@@ -29,10 +29,9 @@ export function createMeasured({ fieldOf }) {
       element("th", { scope: "col", title: "Distance of the racer's weights from the plane" }, "off plane"))), body);
   const canvas = element("canvas", { role: "img" });
   const chart = element("div.plot", {}, canvas);
-  const words = element("p.sentence");
   const recipe = element("p.hint");
   const node = element("div.panel.measured", {},
-    element("div.heading", {}, element("h3", {}, where)), table, words,
+    element("div.heading", {}, element("h3", {}, where)), table,
     element("h3.off", {}, "Distance off the plane"), chart, recipe);
 
   let race = null;
@@ -48,7 +47,6 @@ export function createMeasured({ fieldOf }) {
     rows = race.racers.map((racer) => [0, 1, 2].map(() => element("td")));
     body.replaceChildren(...race.racers.map((racer, k) => element(k === chosen ? "tr.result" : "tr", { hidden: look.off.includes(k) },
       element("th", { scope: "row", title: racer.notation }, swatch(racer, colorOf(racer, theme), 24), " ", racer.label), ...rows[k])));
-    write(words, bound(race.measured.words));
     write(recipe, bound(race.measured.recipe));
     lines = race.racers.flatMap((racer, k) => {
       if (look.off.includes(k)) return [];

@@ -1,4 +1,4 @@
-"""A measured landscape as the player takes it: its grid is the ground, and each snapshot a point of a track."""
+"""A measured landscape as the player takes it: a grid for its ground, a snapshot for each point of a track."""
 
 from __future__ import annotations
 
@@ -87,9 +87,10 @@ def recipe(found: Landscape) -> str:
         "" if found.error is None else f", off from fp32 by at most {100 * found.error:.2g} % at nine points"
     )
     about = f"{found.about[0].upper()}{found.about[1:]}"
+    size = f"{len(found.x)} × {len(found.y)}" if len(found.y) > 1 else f"{len(found.x)}"
     return (
-        f"{about}. The loss is the mean over {found.pictures:,} training pictures at {len(found.x)} × "
-        f"{len(found.y)} points, in {found.order.precision}{off}; {found.seconds:.0f} s on {found.device_name}."
+        f"{about}. The loss is the mean over {found.pictures:,} training pictures at {size} points, in "
+        f"{found.order.precision}{off}; {found.seconds:.0f} s on {found.device_name or found.order.device}."
     )
 
 

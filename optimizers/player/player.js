@@ -233,7 +233,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
       race.landmarks = veiled || measured ? [] : landmarks(race, chosen, { off: look.off, field });
       timeline.update(race, theme, pace, look.by);
     }
-    if (!full) tell(veiled || measured ? "" : summarize(race, { off: look.off, field }));
+    if (!full) tell(veiled ? "" : (race.measured?.words ?? summarize(race, { off: look.off, field })));
     explanation.draw(pace.at(clock.step)); // before the charts: they take the room the numbers leave
     if (rests) explanation.charts(context());
   }
