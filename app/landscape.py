@@ -47,22 +47,8 @@ def summary(found: Landscape) -> list[str]:
     import numpy as np
 
     known = np.where(np.isfinite(found.loss), found.loss, np.nan)
-    across, up = (f"{len(side)}" for side in (found.x, found.y))
-    size = across if found.kind == "line" else f"{across} × {up}"
-    each = found.seconds / (found.loss.size + len(found.off) + len(found.tests))
-    return [
-        f"{found.about[0].upper()}{found.about[1:]}.",
-        found.words,
-        f"Loss over {found.pictures:,} training pictures from {np.nanmin(known):.4g} to "
-        f"{np.nanmax(known):.4g} on {size} points.",
-        f"{found.seconds:.1f} s on {found.device_name or found.order.device} in {found.order.precision}, "
-        f"{1e3 * each:.0f} ms a point"
-        + (
-            "."
-            if found.error is None
-            else f"; off from fp32 by at most {found.error:.2g} of the loss at nine points."
-        ),
-    ]
+    lowest, highest = float(np.nanmin(known)), float(np.nanmax(known))
+    return [found.recipe, found.words, f"The loss here runs from {lowest:.4g} to {highest:.4g}."]
 
 
 def writers(plane: str, dark: bool) -> dict[str, Writer]:

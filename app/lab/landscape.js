@@ -159,7 +159,7 @@ function createLine() {
         ({ x: [x[near(at)]], y: [scaled[0][near(at)]], color: colorOf(racer, theme), width: 2, marker: 4.5, hollow: racer.hollow }));
       drawLines(canvas, {
         series: [{ x, y: scaled[1], color: theme.mute, width: 1.5, dash: [5, 4] }, { x, y: scaled[0], color: theme.ink, width: 2 }, ...ends],
-        xRange: [x[0], x.at(-1)], yRange: null, xTicks: [{ value: 0, label: one.label }, { value: 1, label: other.label }],
+        xRange: [x[0], x.at(-1)], yRange: null, yLog: !k && Math.max(...scaled[0]) > 10 * Math.min(...scaled[0]), xTicks: [{ value: 0, label: one.label }, { value: 1, label: other.label }],
         gridColor: theme.line, textColor: theme.mute, background: theme.paper, left: 44, right: 60,
         font: `${(theme.size * 0.85).toFixed(1)}px ${theme.family}`,
       });

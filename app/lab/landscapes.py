@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.lab.request import DETAILS, LabRequest
-from optimizers.player.measured import measured, recipe
+from optimizers.player.measured import measured
 from optimizers.training import TrainConfig, landscape_jobs
 from optimizers.training.data import DataError
 from optimizers.training.landscape import Landscape, Order, open_landscape
@@ -69,4 +69,4 @@ def _line(found: Landscape) -> bytes:
 
 def _line_words(found: Landscape) -> dict[str, Any]:
     assert found.order.racers is not None
-    return {"words": found.words, "recipe": recipe(found), "racers": list(found.order.racers)}
+    return {"words": found.words, "recipe": found.recipe, "racers": list(found.order.racers)}

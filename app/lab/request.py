@@ -79,10 +79,10 @@ class LabRequest:
     config: TrainConfig = field(default_factory=first_config)
     scale: str = LOOKS["scale"][0]
     view: str = LOOKS["view"][0]
+    run: str | None = None  # id of the run that is shown
     plane: str = LOOKS["plane"][0]
     ends: str = LOOKS["ends"][0]
     detail: str = LOOKS["detail"][0]
-    run: str | None = None  # id of the run that is shown
 
     @classmethod
     def parse(cls, query: str, kept: "LabRequest | None" = None) -> tuple["LabRequest", list[str]]:

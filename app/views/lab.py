@@ -125,7 +125,12 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
             arrays |= ground
         session.sent = Sent(run.id, news.mark, counts, seen)
     shown = board(session.request, session.notices, run, store.recent())
-    extra = {"landscape": landscape, "before": before.counts, "turn": session.turn, "address": session.request.query()}
+    extra = {
+        "landscape": landscape,
+        "before": before.counts,
+        "turn": session.turn,
+        "address": session.request.query(),
+    }
     data = pack(shown | extra, **arrays)
     mount(key=KEY, data=data, height="stretch", on_asked_change=lambda: None)
 

@@ -1,4 +1,4 @@
-"""A measured landscape as the player takes it: a grid for its ground, a snapshot for each point of a track."""
+"""A measured landscape as the player takes it: its grid is the ground, a snapshot a point of a track."""
 
 from __future__ import annotations
 
@@ -73,25 +73,12 @@ def measured(found: Landscape) -> tuple[dict[str, Any], bytes, bytes]:
         "grid": {"id": name, "nx": len(found.x), "ny": len(found.y), "bounds": bounds},
         "racers": shown,
         "conditions": {"schedule": "", "noise": 0.0, "cyclic": False, **dict.fromkeys(CONDITIONS)},
-        "measured": {"steps": steps.tolist(), "words": found.words, "recipe": recipe(found)},
+        "measured": {"steps": steps.tolist(), "words": found.words, "recipe": found.recipe},
     }
     factors = np.ones(len(steps) - 1)
     with np.errstate(over="ignore"):  # beyond 3·10³⁸ float32 has inf, which the player draws as very high
         packed = np.concatenate([*tracks, factors]).astype("<f4").tobytes()
         return meta, packed, found.loss.astype("<f4").tobytes()
-
-
-def recipe(found: Landscape) -> str:
-    """Return how the picture was made, in one sentence."""
-    off = (
-        "" if found.error is None else f", off from fp32 by at most {100 * found.error:.2g} % at nine points"
-    )
-    about = f"{found.about[0].upper()}{found.about[1:]}"
-    size = f"{len(found.x)} × {len(found.y)}" if len(found.y) > 1 else f"{len(found.x)}"
-    return (
-        f"{about}. The loss is the mean over {found.pictures:,} training pictures at {size} points, in "
-        f"{found.order.precision}{off}; {found.seconds:.0f} s on {found.device_name or found.order.device}."
-    )
 
 
 def page(found: Landscape) -> str:

@@ -208,9 +208,7 @@ def serve() -> None:
     os._exit(0)
 
 
-def _watch(
-    placed: "dict[str, tuple[Future, str, Store]]", maps: "dict[str, tuple[Future, str]]"
-) -> None:
+def _watch(placed: "dict[str, tuple[Future, str, Store]]", maps: "dict[str, tuple[Future, str]]") -> None:
     """Beat for the runs and landscapes that wait, and tell of runs whose task ended without a word."""
     while True:
         time.sleep(WATCH)

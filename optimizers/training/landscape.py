@@ -239,7 +239,7 @@ class Landscape:
     pictures: int  # the loss is the mean over
     device_name: str
     seconds: float  # to measure it
-    error: float | None  # greatest relative error of the loss in bf16, measured at nine points; None in fp32
+    error: float | None  # greatest relative error of the loss in bf16 at nine points (three); None in fp32
     x: Floats  # (nx,)
     y: Floats  # (ny,); (1,) of a line
     loss: Floats  # (ny, nx), inf where it overflows
@@ -272,10 +272,43 @@ class Landscape:
                 "A random plane shows the shape of the loss near its middle, and next to nothing of the paths"
             )
         else:
-            said.append("A line shows the loss between two ends, and nothing beside it")
+            said.append(self._hump())
         if self.kind != "line":
             said.append(f"a racer stands up to {off:.3g} off it, where the loss is its own, not the map's")
         return f"{'; '.join(said)}."
+
+    def _hump(self) -> str:
+        """Say how high the loss rises between the two ends of a line."""
+        between = (self.x >= 0) & (self.x <= 1)
+        x, loss = self.x[between], self.loss[0, between]
+        ends = float(self.own[self._ends()[0], 0]), float(self.own[self._ends()[1], 0])
+        top = int(np.argmax(loss))
+        if not loss[top] > 1.02 * max(ends):
+            return f"Nothing between the two ends is higher than the higher of them, {max(ends):.3g}"
+        return (
+            f"Between the two ends, of loss {ends[0]:.3g} and {ends[1]:.3g}, the loss rises to "
+            f"{float(loss[top]):.3g}, at {float(x[top]):.2g} of the way"
+        )
+
+    def _ends(self) -> tuple[int, int]:
+        """Return the places of the snapshots between which a line leads."""
+        assert self.order.racers is not None
+        first, last = (int(np.flatnonzero(self.racer == self.order.racers[k])[-1]) for k in (0, -1))
+        return first, last
+
+    @property
+    def recipe(self) -> str:
+        """How the picture was made, in two sentences."""
+        size = f"{len(self.x)} × {len(self.y)}" if self.kind != "line" else f"{len(self.x)}"
+        off = ""
+        if self.error is not None:
+            where = "three" if self.kind == "line" else "nine"
+            off = f", off from fp32 by at most {100 * self.error:.2g} % at {where} points"
+        return (
+            f"{self.about[0].upper()}{self.about[1:]}. The loss is the mean over {self.pictures:,} training "
+            f"pictures at {size} points, in {self.order.precision}{off}; {self.seconds:.0f} s on "
+            f"{self.device_name or self.order.device}."
+        )
 
     def head(self) -> dict[str, Any]:
         """All but the arrays, as JSON."""
@@ -347,6 +380,8 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
     training = Pictures("training", dataset.train_images[chosen], dataset.train_labels[chosen], classes)
     names = [one.label for one in distinct([Racer.parse(racer) for racer in config.racers])]
     racers = list(np.unique(snapshots.racer)) if order.racers is None else list(order.racers)
+    if strangers := [racer + 1 for racer in racers if racer not in snapshots.racer]:
+        raise ValueError(f"racers names number {strangers[0]}, of which there are no snapshots.")
     if order.plane == "pca":
         plane = pca_plane(snapshots)
     elif order.plane == "random":
@@ -355,6 +390,7 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
     else:
         if len(racers) < 2:
             raise ValueError("A line leads from the end of one racer to another's: name two of them.")
+        order = replace(order, racers=tuple(int(place) for place in racers))
         ends = snapshots.end(racers[0]), snapshots.end(racers[-1])
         plane = line(*ends, (names[racers[0]], names[racers[-1]]))
     shadow, off = plane.shadows(snapshots.weights)

@@ -1,8 +1,8 @@
-"""Landscapes of the store's runs: asked for by a page, measured by the worker process, kept in the run's folder.
+"""Landscapes of the store's runs: asked for by a page, measured by the worker process, kept with the run.
 
-Whoever asks and whoever measures share that folder, and nothing else: `landscape.json` there says what was last
-asked for and how far it is, and is the worker's heartbeat; `landscape-stop` names an order that is to end; and
-the newest of each plane stays, as `landscape-pca.npz` and so on. Nothing here imports torch before a worker
+Whoever asks and whoever measures share the run's folder, and nothing else: `landscape.json` there says what
+was last asked for and how far it is, and is the worker's heartbeat; `landscape-stop` names an order that is to
+end; and the newest of each plane stays, as `landscape-pca.npz` and so on. torch is imported where a worker
 measures.
 """
 
@@ -121,7 +121,9 @@ def measure_run(run_id: str, order_id: str) -> None:
             return
         told = now
         left = (now - began[0]) / (done - began[1]) * (of - done) if done > began[1] else None
-        if not _change(folder, order_id, state="measuring", done=done, of=of, left=left) or _stopped(folder, order_id):
+        if not _change(folder, order_id, state="measuring", done=done, of=of, left=left) or _stopped(
+            folder, order_id
+        ):
             raise _StopMeasuring
 
     try:
@@ -135,7 +137,10 @@ def measure_run(run_id: str, order_id: str) -> None:
         end = {"state": "failed", "message": str(problem)}
     except Exception as problem:
         _log.exception("The landscape of run %s failed.", run_id)
-        end = {"state": "failed", "message": str(problem).strip().partition("\n")[0] or type(problem).__name__}
+        end = {
+            "state": "failed",
+            "message": str(problem).strip().partition("\n")[0] or type(problem).__name__,
+        }
     _change(folder, order_id, **end, left=None)
 
 
