@@ -1,9 +1,9 @@
 """Landscapes of the store's runs: asked for by a page, measured by the worker process, kept with the run.
 
 Whoever asks and whoever measures share the run's folder, and nothing else: `landscape.json` there says what
-was last asked for and how far it is, and is the worker's heartbeat; `landscape-stop` names an order that is to
-end; and the newest of each plane stays, as `landscape-pca.npz` and so on. torch is imported where a worker
-measures.
+was last asked for and how far it is, and is the worker's heartbeat; `landscape-stop` names an order that is
+to end; and the newest of each plane stays, as `landscape-pca.npz` and so on. torch is imported where a
+worker measures.
 """
 
 from __future__ import annotations

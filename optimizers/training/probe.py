@@ -142,12 +142,12 @@ class _Probe:
         self.model, self.classes, self.device, self.dtype = model, pictures.classes, device, DTYPES[precision]
         self._build()
         self.base, self.directions = self._laid_out(base[None])[0], self._laid_out(directions)
-        labels = torch.from_numpy(np.ascontiguousarray(pictures.labels)).to(device)
+        self.labels = torch.from_numpy(np.ascontiguousarray(pictures.labels)).to(device)
         images = torch.from_numpy(np.ascontiguousarray(pictures.images)).to(device)
         images = images.to(self.dtype).div_(255).contiguous(memory_format=torch.channels_last)
-        size = BATCH[device]
-        self.batches = list(zip(images.split(size), labels.split(size), strict=True))
-        self.forward: Callable[[Tensor], Tensor] = self.network
+        self.batches = list(images.split(BATCH[device]))
+        self.trunk: Callable[[Tensor], Tensor] = self.network  # of a batch …
+        self.head: Callable[[Tensor], Tensor] = nn.Identity()  # … and of all pictures at once
 
     def _build(self) -> None:
         self.network = build(self.model, self.classes, torch.Generator()).to(self.device).eval()
@@ -179,20 +179,17 @@ class _Probe:
         other: _Probe = object.__new__(_Probe)
         other.__dict__.update(self.__dict__)
         other._build()
-        other.forward = other.network
-        if self.forward is not self.network:
+        other.trunk = other.network
+        if self.trunk is not self.network:
             other._chain()
         return other
 
     def look(self, scale: Tensor) -> Tensor:
         """Return the sums of loss and of right answers over the pictures, (2,) float64."""
         self.weights.copy_(torch.addmv(self.base, self.directions.t(), scale))
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for images, labels in self.batches:
-            logits = self.forward(images).float()
-            sums[0] += cross_entropy(logits, labels, reduction="sum").double()
-            sums[1] += (logits.argmax(1) == labels).sum()
-        return sums
+        logits = self.head(torch.cat([self.trunk(images) for images in self.batches])).float()
+        loss = cross_entropy(logits, self.labels, reduction="none").double().sum()
+        return torch.stack([loss, (logits.argmax(1) == self.labels).sum().double()])
 
     def bound(self, coefficients: NDArray[np.float64]) -> float:
         """Return what no number in a plain network exceeds, with any of these coefficients."""
@@ -209,17 +206,23 @@ class _Probe:
 
     def take_apart(self) -> None:
         """Do what the module's first lines say, as far as the network is made so."""
-        images, _ = self.batches[0]
-        if cut := _unseen(self.model, self.classes, images.shape[1:]):
-            self.batches = [(images[:, :, :-cut, :-cut], labels) for images, labels in self.batches]
+        if cut := _unseen(self.model, self.classes, self.batches[0].shape[1:]):
+            self.batches = [images[:, :, :-cut, :-cut] for images in self.batches]
         self._chain()
         if _is_patched(layers := list(self.network)):
             kernel: Any = layers[0].kernel_size
-            self.batches = [(_patches(images, kernel), labels) for images, labels in self.batches]
+            self.batches = [_patches(images, kernel) for images in self.batches]
 
     def _chain(self) -> None:
-        """Let `forward` be the network's layers one after the other, a pool and its ReLU in one."""
+        """Let trunk and head be the network's layers, a pool and its ReLU in one.
+
+        The head is what comes after all is flat: small products, quicker all at once.
+        """
         layers = list(self.network)
+        flat = next((place for place, layer in enumerate(layers) if isinstance(layer, nn.Flatten)), None)
+        if flat is not None:
+            self.head = nn.Sequential(*layers[flat + 1 :])
+            layers = layers[: flat + 1]
         chain: list[Callable[[Tensor], Tensor]] = []
         if _is_patched(layers):
             chain.append(_PatchedLayer(layers[0]))
@@ -231,12 +234,12 @@ class _Probe:
             else:
                 chain.append(layers.pop(0))
 
-        def forward(x: Tensor) -> Tensor:
+        def trunk(x: Tensor) -> Tensor:
             for layer in chain:
                 x = layer(x)
             return x
 
-        self.forward = forward
+        self.trunk = trunk
 
 
 def _is_patched(layers: Sequence[nn.Module]) -> bool:

@@ -8,7 +8,8 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-SHORT = "/lab?o=adam&o=adam(bias_correction=False)&data=shapes10&epochs=1&batch_size=50&seed=0&limit=200&view=landscape"
+RACERS = "o=adam&o=adam(bias_correction=False)"
+SHORT = f"/lab?{RACERS}&data=shapes10&epochs=1&batch_size=50&seed=0&limit=200&view=landscape"
 
 
 def wait_for(page: Page, condition: str, seconds: float = 90) -> None:
@@ -29,7 +30,7 @@ def test_a_landscape_is_measured_played_and_there_again(open_page: Any) -> None:
     page.get_by_role("button", name="Measure", exact=True).click()
     wait_for(page, "all.landscape?.shown && all.player?.counts.draws > 0")
 
-    race = player(page, "{ steps: player.race.steps, at: player.race.measured.steps, words: player.words }")
+    race = player(page, "({ steps: player.race.steps, at: player.race.measured.steps, words: player.words })")
     assert race["at"][0] == 0
     assert race["at"][-1] == 4  # steps of training
     assert race["steps"] == len(race["at"]) - 1
@@ -46,7 +47,7 @@ def test_a_landscape_is_measured_played_and_there_again(open_page: Any) -> None:
     page.get_by_label("Which plane").select_option("line")
     expect(page.get_by_text("Straight from one racer's end")).to_be_visible()
     expect(page.locator(".landscape-stage")).to_be_hidden()
-    assert "plane=line" in page.url
+    page.wait_for_url(re.compile("plane=line"))
     page.get_by_label("Which plane").select_option("pca")
     wait_for(page, "all.landscape.shown && all.landscape.plane === 'pca'")
     expect(table).to_be_visible()
