@@ -4,7 +4,7 @@ import { drawLines, formatNumber } from "../adamscope.player/chart.js";
 import { bound, element, write } from "../adamscope.player/dom.js";
 import { mount } from "../adamscope.player/player.js";
 import { colorOf } from "../adamscope.player/race.js";
-import { duration } from "./standings.js";
+import { duration } from "./words.js";
 
 const PLANES = [
   ["pca", "Plane of the paths"],

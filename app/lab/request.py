@@ -5,7 +5,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import permutations
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
@@ -14,7 +14,7 @@ from app.request import MOST_RACERS
 from optimizers import Racer
 from optimizers.notation import unknown
 from optimizers.training import TrainConfig
-from optimizers.training.data import available
+from optimizers.training.data import FOLDERS, available, offered
 from optimizers.training.landscape import PLANES
 from optimizers.training.store import Run
 
@@ -23,6 +23,12 @@ LONGEST = 8_000  # characters of a query
 LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "scale": ("linear", "log"),  # of the loss axis
     "view": ("curves", "inside", "classes", "landscape"),  # of the centre
+    "axis": ("step", "examples", "seconds"),  # of the curves
+    "quantity": (
+        *("all", "effective", "ratio", "gradient", "cosine", "under_eps", "distance"),
+        *("sharpness", "preconditioned"),
+    ),  # of those inside
+    "steps": ("linear", "log"),  # scale of their steps
     "plane": PLANES,  # of the landscape …
     "ends": ("1-2", *(f"{a}-{b}" for a, b in permutations(range(1, MOST_RACERS + 1), 2) if (a, b) != (1, 2))),
     "detail": tuple(DETAILS),  # … whose line is between two ends, and whose random plane about the first
@@ -34,15 +40,37 @@ SETTINGS = (
     "batch_size",
     "seed",
     "limit",
+    "telemetry",
+    "sharpness",
+    "seeds",
+    "schedule",
+    "clip_norm",
+    "clip_value",
+    "weight_decay",
+    "dropout",
+    "label_smoothing",
+    "augment",
 )  # of a TrainConfig, as the page offers them
+DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
+SHORT = SETTINGS[SETTINGS.index("telemetry") :]  # left out of a link where they are at their default
+NUMBERS = ("clip_norm", "clip_value", "weight_decay", "dropout", "label_smoothing")
 LIMITS = {  # of a run that a page starts, on a machine that others use too; the command line has wider ones
     "epochs": (1, 200),
     "batch_size": (1, 2_000),
     "seed": (0, 2**32 - 1),
     "limit": (1, 10**9),
+    "telemetry": (0, 10**9),
+    "sharpness": (0, 10**9),
+    "seeds": (1, 5),
 }
-BUTTONS = ("start", "stop", "again", "measure", "halt")  # again: the browser has lost points
+OPTIONAL = ("limit", "telemetry")  # may be left out: all pictures; 25 times an epoch
+# again: the browser has lost points; list, unlist: of all runs, open or closed; saved: the file has arrived
+BUTTONS = ("start", "stop", "pause", "resume", "again", "measure", "halt")
+ACTS = ("list", "unlist", "name", "notes", "delete", "export", "saved")  # on a run, by its id
+MOST_COMPARED = 3  # runs beside the one that is shown
+MOST_TEXT = 2_000  # characters of a run's notes
 MOST_TURNS = 10**9
+RUN = re.compile("[0-9a-f]{8}")  # id of a run
 FIRST_RACERS = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
 
 
@@ -57,7 +85,9 @@ class Message:
 
     query: str
     turn: int  # counts its messages, so that it knows which one is answered
-    press: str | None  # start | stop | again
+    press: str | None  # one of BUTTONS or ACTS
+    run: str | None = None  # id of the run an act is on
+    text: str = ""  # its new name or notes, or the kind of file
 
     @classmethod
     def read(cls, sent: object) -> Self | None:
@@ -67,9 +97,14 @@ class Message:
         query, turn, press = (sent.get(name) for name in ("query", "turn", "press"))
         if not isinstance(query, str) or type(turn) is not int or not 0 < turn < MOST_TURNS:
             return None
-        if press is not None and (not isinstance(press, str) or press not in BUTTONS):
+        if press is not None and (not isinstance(press, str) or press not in (*BUTTONS, *ACTS)):
             return None
-        return cls(query, turn, press)
+        run, text = sent.get("on"), sent.get("text") or ""
+        if run is not None and (not isinstance(run, str) or not RUN.fullmatch(run)):
+            return None
+        if not isinstance(text, str) or len(text) > MOST_TEXT:
+            return None
+        return cls(query, turn, press, run, text)
 
 
 @dataclass(frozen=True)
@@ -79,7 +114,12 @@ class LabRequest:
     config: TrainConfig = field(default_factory=first_config)
     scale: str = LOOKS["scale"][0]
     view: str = LOOKS["view"][0]
+    axis: str = LOOKS["axis"][0]
+    quantity: str = LOOKS["quantity"][0]
+    steps: str = LOOKS["steps"][0]
+    layer: str = ""  # the place of a layer, "each", or "" for all of them together
     run: str | None = None  # id of the run that is shown
+    compare: tuple[str, ...] = ()  # ids of the runs beside it
     plane: str = LOOKS["plane"][0]
     ends: str = LOOKS["ends"][0]
     detail: str = LOOKS["detail"][0]
@@ -94,17 +134,21 @@ class LabRequest:
         if len(query) > LONGEST:
             return request, [f"This link has {len(query):,} characters; at most {LONGEST:,} can be read."]
         try:
-            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=40)
+            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=60)
         except ValueError:
-            return request, ["This link has more than 40 parts, so none of it was read."]
+            return request, ["This link has more than 60 parts, so none of it was read."]
         notices: list[str] = []
         known = kept.config.racers if kept else ()
+        settings: dict[str, Any] = {}
         for name, values in given.items():
             try:
-                request = replace(request, **_read(request, name, values, known, notices))
+                if name in SETTINGS:
+                    settings[name] = _setting(name, *_one(name, values))
+                else:
+                    request = replace(request, **_read(request, name, values, known, notices))
             except ValueError as problem:
                 notices.append(str(problem))
-        return request, notices
+        return replace(request, config=_changed(request.config, settings, notices)), notices
 
     def of(self, run: Run) -> "LabRequest":
         """Return the request that looks at `run` and offers its settings for the next one."""
@@ -119,12 +163,20 @@ class LabRequest:
     def query(self) -> str:
         """Write the request as a query string that `parse` reads back."""
         parts = [("o", notation.replace(" ", "")) for notation in self.config.racers]
-        settings = [(name, getattr(self.config, name)) for name in SETTINGS]
-        parts += [(name, str(value)) for name, value in settings if value is not None]
+        settings = {name: getattr(self.config, name) for name in SETTINGS}
+        parts += [
+            (name, str(value))
+            for name, value in settings.items()
+            if value is not None and not (name in SHORT and value == DEFAULTS[name])
+        ]
         looks = [(name, getattr(self, name)) for name in LOOKS]
         parts += [(name, value) for name, value in looks if value != LOOKS[name][0]]
+        if self.layer:
+            parts.append(("layer", self.layer))
         if self.run is not None:
             parts.append(("run", self.run))
+        if self.compare:
+            parts.append(("compare", ",".join(self.compare)))
         return urlencode(parts)
 
 
@@ -134,23 +186,68 @@ def _read(
     if name == "o":
         racers = _racers(values, known, notices)
         return {"config": replace(request.config, racers=racers)} if racers else {}
-    if name not in (*SETTINGS, *LOOKS, "run"):
-        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "run"], "A link")
-    if len(values) != 1:
-        raise ValueError(f"{name} is given {len(values)} times; give it once.")
-    (text,) = values
+    if name not in (*SETTINGS, *LOOKS, "layer", "run", "compare"):
+        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "layer", "run", "compare"], "A link")
+    (text,) = _one(name, values)
+    if name == "compare":
+        ids = tuple(dict.fromkeys(filter(None, text.split(","))))
+        if len(ids) > MOST_COMPARED or not all(map(RUN.fullmatch, ids)):
+            raise ValueError(f"compare is {text[:60]!r}, but takes the ids of at most {MOST_COMPARED} runs.")
+        return {"compare": ids}
     if name == "run":
-        if text and not re.fullmatch("[0-9a-f]{8}", text):
+        if text and not RUN.fullmatch(text):
             raise ValueError(f"run is {text[:60]!r}, but takes the eight hexadecimal digits of a run.")
         return {"run": text or None}
-    if name in LOOKS:
-        if text not in LOOKS[name]:
-            raise ValueError(f"{name} is {text[:60]!r}, but takes {_listed(LOOKS[name])}.")
-        return {name: text}
-    change: dict[str, Any] = {name: text}
+    if name == "layer":
+        if text and not re.fullmatch("each|[0-9]{1,3}", text):
+            raise ValueError(f"layer is {text[:60]!r}, but takes a layer's place, counted from 0, or each.")
+        return {"layer": text}
+    if text not in LOOKS[name]:
+        raise ValueError(f"{name} is {text[:60]!r}, but takes {_listed(LOOKS[name])}.")
+    return {name: text}
+
+
+def _listed(choices: tuple[str, ...]) -> str:
+    return " or ".join(choices) if len(choices) < 10 else f"e.g. {' or '.join(choices[:2])}"
+
+
+def _one(name: str, values: list[str]) -> list[str]:
+    if len(values) != 1:
+        raise ValueError(f"{name} is given {len(values)} times; give it once.")
+    return values
+
+
+def _setting(name: str, text: str) -> Any:
+    """Read a setting of a TrainConfig, which checks its value; an empty one is its default."""
+    if not text and (name in OPTIONAL or name in SHORT):
+        return DEFAULTS[name]
+    if name == "data" and text.startswith(FOLDERS) and text not in offered():
+        raise ValueError(
+            f"data is {text[:60]!r}, but a page trains on folders in $ADAMSCOPE_HOME/pictures, by name; the "
+            "command adamscope train takes any folder."
+        )
     if name in LIMITS:
-        change[name] = None if name == "limit" and not text else _whole(name, text)
-    return {"config": replace(request.config, **change)}
+        return _whole(name, text)
+    if name in NUMBERS:
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"{name} is {text[:60]!r}, but takes a number.") from None
+    return text
+
+
+def _changed(config: TrainConfig, settings: dict[str, Any], notices: list[str]) -> TrainConfig:
+    """Change settings: all together, as network and data must fit, or else each that can be."""
+    try:
+        return replace(config, **settings)
+    except ValueError:
+        together = [{name: settings.pop(name) for name in ("data", "model") if name in settings}]
+        for change in (*together, *({name: value} for name, value in settings.items())):
+            try:
+                config = replace(config, **change)
+            except ValueError as problem:
+                notices.append(str(problem))
+    return config
 
 
 def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tuple[str, ...]:
@@ -168,10 +265,6 @@ def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tu
     return tuple(racers[:MOST_RACERS])
 
 
-def _listed(choices: tuple[str, ...]) -> str:
-    return " or ".join(choices) if len(choices) < 10 else f"e.g. {' or '.join(choices[:2])}"
-
-
 def _whole(name: str, text: str) -> int:
     low, high = LIMITS[name]
     if not (re.fullmatch("[0-9]{1,10}", text) and low <= int(text) <= high):
@@ -181,6 +274,8 @@ def _whole(name: str, text: str) -> int:
 
 def _within_limits(config: TrainConfig) -> bool:
     given = {name: getattr(config, name) for name in LIMITS}
+    if config.data.startswith(FOLDERS) and config.data not in offered():
+        return False
     return len(config.racers) <= MOST_RACERS and all(
         value is None or LIMITS[name][0] <= value <= LIMITS[name][1] for name, value in given.items()
     )

@@ -6,8 +6,10 @@ import { openMenu } from "../adamscope.player/menu.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { createMessenger } from "../adamscope.player/request.js";
 import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
+import { createSettings } from "./settings.js";
 
 const MOST_RACERS = 8;
+const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer", "plane", "ends", "detail"]; // how a run is looked at
 const NUMBERS = [
   { name: "epochs", label: "Epochs", hint: "Passes over the training pictures" },
   { name: "batch_size", label: "Batch", hint: "Pictures a step" },
@@ -17,13 +19,10 @@ const NUMBERS = [
 
 const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
 
-/** send(message) hands a change to Python. Returns {node, update, set(name, value), press("start", "stop" or "again")}. */
+/** send(message) hands a change to Python. Returns {node, update, set(name, value), press(button, run id, text)}. */
 export function createSetup({ send }) {
-  let pressed = null; // a button, until its message is on its way
-  const messenger = createMessenger((message) => {
-    send({ ...message, press: pressed });
-    pressed = null;
-  });
+  const pressed = []; // buttons, until each one's message is on its way
+  const messenger = createMessenger((message) => send({ ...message, ...(pressed.shift() ?? { press: null }) }));
   let asked = null; // what Python last answered
   let wanted = null; // what the hand wants; ahead of it while an answer is under way
   let offer = null;
@@ -35,26 +34,29 @@ export function createSetup({ send }) {
 
   const racers = element("div.racers");
   const add = element("button.quiet", { type: "button", "aria-haspopup": "menu", onclick: () => openMenu(add, additions(), "Add a racer") }, "+ add a racer");
-  const data = element("select", { "aria-label": "Pictures to train on", onchange: () => set("data", data.value) });
+  const data = element("select", { "aria-label": "Pictures or texts to train on", onchange: () => choose(data.value) });
   const about = element("p.hint");
   const model = element("select", { onchange: () => set("model", model.value) });
   const numbers = NUMBERS.map(({ name, label, hint, empty = "" }) => {
     const input = element("input.value", { type: "text", inputmode: "numeric", placeholder: empty, autocomplete: "off", onchange: () => set(name, input.value.trim()) });
     return { name, input, node: element("label.setting", { title: hint }, element("span", {}, label), input) };
   });
+  const more = createSettings({ set: (name, value) => set(name, value) });
   const begin = element("button.start", { type: "button", onclick: start }, "Start");
   const node = element("section.question", { "aria-label": "What trains on what" },
     element("h3", {}, "Racers"), racers, element("div.more", {}, add),
     data, about,
     element("label.choices", {}, element("span", {}, "Network"), model),
     element("div.settings", {}, ...numbers.map((one) => one.node)),
+    more.node,
     element("div.begin", {}, begin),
   );
 
   const query = () => {
     const pairs = wanted.racers.map((racer) => ["o", racer.text ?? notation(racer)]);
-    for (const name of ["data", "model", "scale", "view", "plane", "ends", "detail", ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
+    for (const name of ["data", "model", ...LOOKS, ...NUMBERS.map((number) => number.name), ...more.names]) pairs.push([name, wanted[name] ?? ""]);
     if (wanted.run) pairs.push(["run", wanted.run]);
+    pairs.push(["compare", wanted.compare]);
     return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   };
 
@@ -65,8 +67,16 @@ export function createSetup({ send }) {
 
   const set = (name, value) => change((question) => (question[name] = value));
 
-  function press(button) {
-    pressed = button;
+  /** Other data: where the network does not take them, the first that does. */
+  const choose = (name) => change((question) => {
+    const { kind, models } = offer.data.find((one) => one.name === name);
+    question.data = name;
+    if (!models.includes(question.model)) question.model = models[0];
+    if (kind === "texts") question.augment = "";
+  });
+
+  function press(button, on = null, text = "") {
+    pressed.push({ press: button, on, text });
     messenger.ask({ query: query() });
   }
 
@@ -145,7 +155,9 @@ export function createSetup({ send }) {
   }
 
   function options(select, list, value) {
-    if (select.length !== list.length) select.replaceChildren(...list.map(({ name, title }) => element("option", { value: name }, title)));
+    const names = list.map(({ name }) => name).join();
+    if (select.dataset.names !== names) select.replaceChildren(...list.map(({ name, title, citation }) => element("option", { value: name, title: citation }, title)));
+    select.dataset.names = names;
     select.value = value;
   }
 
@@ -156,12 +168,16 @@ export function createSetup({ send }) {
     update(meta, newTheme) {
       messenger.startAt(meta.turn);
       messenger.answered(meta.turn);
+      if (messenger.idle && pressed.length) messenger.ask({ query: query() });
       if (!messenger.idle) return;
       [asked, offer, theme] = [meta.asked, meta.offer, newTheme];
       wanted = structuredClone(asked);
       options(data, offer.data, asked.data);
-      options(model, offer.models, asked.model);
-      const { note, command } = offer.data.find(({ name }) => name === asked.data);
+      const chosen = offer.data.find(({ name }) => name === asked.data);
+      options(model, offer.models.filter(({ name }) => !chosen || chosen.models.includes(name)), asked.model);
+      model.title = offer.models.find(({ name }) => name === asked.model).citation;
+      more.update(asked, offer);
+      const { note, command } = chosen ?? { note: "This folder is not there any more." };
       about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
       add.disabled = asked.racers.length >= MOST_RACERS;
       begin.disabled = false; // its message is answered, by a run or by a notice

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from optimizers.catalog import Racer
 from optimizers.notation import unknown
 from optimizers.schedules import Schedule
-from optimizers.training.data import DATASETS, DatasetEntry
+from optimizers.training.data import DatasetEntry, entry
 from optimizers.training.models import MODELS
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -25,7 +25,7 @@ class TrainConfig:
 
     Args:
         racers: optimizers in the catalogue's notation; kept in canonical form.
-        data: a name of `data.DATASETS`.
+        data: a name of `data.DATASETS`, or `folder:DIR`, a folder of pictures for each class.
         model: a name of `models.MODELS`.
         epochs: passes over the training pictures.
         batch_size: pictures a step.
@@ -91,11 +91,10 @@ class TrainConfig:
         if isinstance(self.racers, str) or not isinstance(self.racers, list | tuple) or not self.racers:
             raise ValueError(f"racers is {self.racers!r}, but takes at least one optimizer, as in ('adam',).")
         object.__setattr__(self, "racers", tuple(str(Racer.parse(racer)) for racer in self.racers))
-        if self.data not in DATASETS:
-            raise unknown("data set", str(self.data), DATASETS)
+        kind = entry(self.data)
         if self.model not in MODELS:
             raise unknown("model", str(self.model), MODELS)
-        _fit(self.model, self.data, DATASETS[self.data])
+        _fit(self.model, self.data, kind)
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         _whole("epochs", self.epochs, 1, 100_000)
@@ -117,7 +116,7 @@ class TrainConfig:
             _share("dropout", self.dropout)
         _share("label_smoothing", self.label_smoothing)
         object.__setattr__(self, "augment", _augmentations(self.augment))
-        if self.augment and DATASETS[self.data].kind != "pictures":
+        if self.augment and kind.kind != "pictures":
             raise ValueError(
                 f"augment is {self.augment!r}, but it changes pictures, and {self.data} has none."
             )
@@ -147,11 +146,11 @@ class TrainConfig:
         return cls(**given)
 
 
-def _fit(model: str, data: str, entry: DatasetEntry) -> None:
+def _fit(model: str, data: str, of: DatasetEntry) -> None:
     """Check that a network takes what a data set has."""
-    misfit = MODELS[model].misfit(entry.kind, entry.shape)
+    misfit = MODELS[model].misfit(of.kind, of.shape)
     if misfit:
-        fitting = [name for name, other in MODELS.items() if not other.misfit(entry.kind, entry.shape)]
+        fitting = [name for name, other in MODELS.items() if not other.misfit(of.kind, of.shape)]
         raise ValueError(f"{model} {misfit}: train {' or '.join(fitting)} on {data}.")
 
 

@@ -32,6 +32,7 @@ class Model:
     takes: str = "pictures"  # or "texts"
     smallest: int = 1  # height and width of the smallest picture it takes
     weight_decay: float = 0.0  # λ of the penalty λ/2·‖w‖² on matrices and kernels
+    dropout: str = "0"  # its own rates, in words
     standardise: bool = False  # each picture to mean 0 and standard deviation 1 before the first layer
 
     def misfit(self, kind: str, shape: tuple[int, ...]) -> str:
@@ -333,7 +334,7 @@ MODELS: dict[str, Model] = {
         citation="cifar10_3c3d of Schneider, Balles, Hennig, DeepOBS, arXiv:1903.05499",
         layers=cnn_3c3d,
         initialise=glorot,
-        smallest=15,
+        smallest=16,
         weight_decay=0.002,
         standardise=True,
     ),
@@ -342,7 +343,8 @@ MODELS: dict[str, Model] = {
         citation="Kingma, Ba, arXiv:1412.6980, section 6.3",
         layers=adam_paper_cnn,
         initialise=glorot,
-        smallest=15,
+        smallest=8,
+        dropout="0.2, 0.5",
         standardise=True,
     ),
     "resnet_small": Model(
@@ -350,7 +352,6 @@ MODELS: dict[str, Model] = {
         citation="He et al., arXiv:1512.03385, section 4.2 with n = 1; GroupNorm: Wu, He, arXiv:1803.08494",
         layers=resnet_small,
         initialise=he,
-        smallest=4,
     ),
     "image_mlp": Model(
         title="Dense network",
@@ -364,5 +365,6 @@ MODELS: dict[str, Model] = {
         layers=text_cnn,
         initialise=glorot,
         takes="texts",
+        dropout="0.5",
     ),
 }

@@ -32,6 +32,7 @@ from optimizers.schedules import Schedule
 from optimizers.torch_rules import apply_rule, initial_state
 from optimizers.training import checkpoint, data, snapshots
 from optimizers.training.augment import augment
+from optimizers.training.classes import look_at
 from optimizers.training.config import TrainConfig
 from optimizers.training.inside import Gauge, layers_of, stride
 from optimizers.training.layers import Dropout
@@ -43,6 +44,7 @@ from optimizers.training.telemetry import (
     Event,
     Inside,
     Kept,
+    Look,
     Point,
     Progress,
     RacerResult,
@@ -420,19 +422,20 @@ class _Lane:
         return Sharpness(self.index, self.steps, raw, preconditioned, bound, self.seed.place)
 
     @torch.no_grad()
-    def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray]:
-        """Return loss, accuracy and each picture's predicted class, in the run's precision."""
+    def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray, np.ndarray]:
+        """Return loss, accuracy, each picture's predicted class and how sure that is, in the run's dtype."""
         self.network.eval()
-        loss, classes, labels = 0.0, [], []
+        loss, classes, sure, labels = 0.0, [], [], []
         for batch in batches:
             logits = self.network(batch.images).float()
             loss += cross_entropy(logits, batch.labels, reduction="sum").item()
             classes.append(logits.argmax(1))
+            sure.append(logits.softmax(1).amax(1))
             labels.append(batch.labels)
         self.network.train()
         predictions, truth = torch.cat(classes), torch.cat(labels)
         accuracy = (predictions == truth).double().mean().item()
-        return loss / len(truth), accuracy, predictions.cpu().numpy()
+        return loss / len(truth), accuracy, predictions.cpu().numpy(), torch.cat(sure).cpu().numpy()
 
 
 # All of them ------------------------------------------------------------------------------------------------
@@ -655,17 +658,28 @@ class _Race:
             found = [one for one in first for _ in range(every)]
         else:
             found = self._each(lambda lane: lane.test(self.tests), running)
-        evaluations = []
-        for lane, (loss, accuracy, predictions) in zip(running, found, strict=True):
+        evaluations, looks = [], []
+        for lane, (loss, accuracy, predictions, sure) in zip(running, found, strict=True):
             if math.isfinite(loss):
                 lane.predictions = predictions
+                if lane.seed.place == 0:
+                    looks.append(self._look(lane, sure, epoch))
             else:  # the last step took it where no finite loss is
                 loss = accuracy = math.nan
                 lane.diverged_at = self.step
             evaluations.append(Evaluated(lane.index, self.step, epoch, loss, accuracy, lane.seed.place))
         self.evaluations += evaluations
         self._tell(evaluations)
+        self._tell(looks)
         self._tell(_diverged(running))
+
+    def _look(self, lane: _Lane, confidence: np.ndarray, epoch: int) -> Look:
+        tests, classes = self.dataset, len(self.dataset.classes)
+        assert lane.predictions is not None
+        return look_at(
+            *(lane.network, tests.shape, tests.test_images, tests.test_labels, lane.predictions, confidence),
+            *(classes, lane.index, self.step, epoch),
+        )
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -692,6 +706,7 @@ class _Race:
             parameters=len(self.lanes[0].theta),
             data_note=self.data_note,
             layers=self.layers,
+            classes=self.dataset.classes,
             resumed_at=self.resumed_at,
         )
 

@@ -30,6 +30,7 @@ class Started:
     parameters: int  # of one network
     data_note: str
     layers: tuple[str, ...] = ()  # names of the network's, in order
+    classes: tuple[str, ...] = ()
     resumed_at: int | None = None  # the step of the checkpoint it goes on from; None: it begins
 
 
@@ -98,6 +99,24 @@ class Sharpness:
     seed: int = 0  # its place among the run's seeds
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a network of the first seed makes of the test pictures, at an evaluation; see `classes`."""
+
+    racer: int
+    step: int
+    epoch: int
+    # (K, K) int32: pictures of a class (row) that are taken for a class (column); empty: of too many classes
+    confusion: np.ndarray
+    filters: np.ndarray  # (n, H, W, C) int8: weights of the first layer, 127 is the largest in size
+    largest: float  # what that is
+    positions: np.ndarray  # (k,) of its surest mistakes in the test set
+    labels: np.ndarray  # (k,) what they are
+    predictions: np.ndarray  # (k,) what it takes them for
+    confidence: np.ndarray  # (k,) how sure it is, 0 to 1
+    pictures: np.ndarray  # (k, H, W, C) uint8; none of them where the data are texts
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far the run is."""
@@ -118,7 +137,7 @@ class Diverged:
     seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Kept | Point | Evaluated | Inside | Sharpness | Progress | Diverged
+Event = Started | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,8 +114,8 @@ def test_start_writes_a_run_and_a_second_page_shows_it(store: Store) -> None:
         assert meta["run"]["classes"] == 10  # so that chance is 10 %
         assert [racer["label"] for racer in meta["run"]["racers"]] == ["Adam", "gradient descent"]
         assert meta["asked"]["epochs"] == 3  # its settings are offered for the next one
-        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5]))
-        np.testing.assert_array_equal(arrays["tests"], np.float32([0, 0, 2.5, 0.125]))
+        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5, 0]))
+        np.testing.assert_array_equal(arrays["tests"], np.float32([0, 0, 2.5, 0.125, 0]))
 
 
 def test_the_start_of_another_learner_leaves_a_page_alone(store: Store) -> None:
@@ -336,8 +336,85 @@ def test_a_start_that_fails_is_said_and_leaves_no_run_waiting(
 
 def test_a_request_reads_back_what_it_writes() -> None:
     config = TrainConfig(("adam(lr=0.5)", "gd"), data="cifar10", epochs=2, batch_size=8, seed=5, limit=99)
-    request = LabRequest(config, "log", "classes", "1f2e3d4c")
+    request = LabRequest(config, "log", "classes", run="1f2e3d4c")
     assert LabRequest.parse(request.query(), LabRequest(TrainConfig(("adagrad",)))) == (request, [])
+
+
+def test_every_setting_is_in_the_address_and_reads_back() -> None:
+    config = TrainConfig(
+        ("adam",),
+        data="shapes10",
+        model="cnn_3c3d",
+        schedule="warmup(total_iters=10)+cosine",
+        clip_norm=1.5,
+        clip_value=0.25,
+        weight_decay=0.0,
+        dropout=0.3,
+        label_smoothing=0.1,
+        augment="crop+flip",
+        seeds=3,
+    )
+    request = LabRequest(config)
+    assert LabRequest.parse(request.query(), LabRequest(TrainConfig(("adagrad",)))) == (
+        request,
+        [],
+    )
+    plain = parse_qs(LabRequest(TrainConfig(("adam",))).query())
+    assert set(plain) == {"o", "data", "model", "epochs", "batch_size", "seed"}  # defaults are left out
+    emptied, notices = LabRequest.parse(
+        "weight_decay=&dropout=&schedule=&clip_norm=&seeds=&augment=", request
+    )
+    assert notices == []
+    assert (emptied.config.weight_decay, emptied.config.schedule, emptied.config.seeds) == (None, None, 1)
+
+
+def test_data_and_network_change_together() -> None:
+    """One after the other, digits would not fit the network of before."""
+    kept = LabRequest(TrainConfig(("adam",), data="shapes10"))
+    for query in ("data=digits&model=image_mlp&epochs=3", "model=image_mlp&epochs=3&data=digits"):
+        request, notices = LabRequest.parse(query, kept)
+        assert notices == []
+        assert (request.config.data, request.config.model, request.config.epochs) == (
+            "digits",
+            "image_mlp",
+            3,
+        )
+    request, notices = LabRequest.parse("data=docs8&model=keras_cnn&epochs=4&dropout=2&clip_norm=x", kept)
+    assert (request.config.data, request.config.model, request.config.epochs) == ("shapes10", "keras_cnn", 4)
+    assert notices == [
+        "clip_norm is 'x', but takes a number.",
+        "keras_cnn takes pictures, not texts: train text_cnn on docs8.",
+        "dropout is 2.0, but takes a number from 0 to below 1.",
+    ]
+
+
+def test_a_page_trains_on_no_folder_but_those_put_up(store: Store, tmp_path: Path) -> None:
+    """Or a visitor could look about on the machine that serves it."""
+    (tmp_path / "pictures" / "pets" / "cat").mkdir(parents=True)
+    (tmp_path / "private").mkdir()
+    page = new_page()
+    meta, _ = look(page)
+    assert [one["name"] for one in meta["offer"]["data"]][-1] == "folder:pets"
+    for turn, place in enumerate((tmp_path / "private", "../private", "pictures/pets", ""), 1):
+        meta = send(page, f"o=adam&data=folder:{place}", "start", turn)
+        assert "a page trains on folders in $ADAMSCOPE_HOME/pictures" in meta["notices"][0]
+        assert meta["asked"]["data"] == "shapes10"
+    assert not store.recent()
+    meta = send(page, "o=adam&data=folder:pets", "start", 9)
+    assert (meta["notices"], meta["asked"]["data"]) == ([], "folder:pets")
+    assert store.recent()[0].config["data"] == "folder:pets"
+
+
+def test_the_offer_says_which_networks_take_which_data(store: Store) -> None:
+    meta, _ = look(new_page())
+    offer = {one["name"]: one for one in meta["offer"]["data"]}
+    assert offer["docs8"]["models"] == ["text_cnn"]
+    assert "image_mlp" in offer["digits"]["models"]
+    assert "keras_cnn" not in offer["digits"]["models"]
+    assert offer["reviews"]["command"] == "adamscope data reviews"
+    for name, one in offer.items():
+        for model in one["models"]:
+            TrainConfig(("adam",), data=name, model=model)
 
 
 def test_the_lab_needs_no_torch_in_the_server() -> None:

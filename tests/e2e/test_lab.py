@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -163,3 +164,37 @@ def test_what_is_asked_for_is_in_the_address_and_by_keyboard(open_page: Any) -> 
     expect(page.get_by_role("status")).to_contain_text("epochs is 'zero', but takes a whole number")
     expect(page.get_by_label("Epochs")).to_have_value("10")
     assert "epochs=10" in page.url
+
+
+def test_more_settings_are_a_line_until_opened_and_stand_in_the_address(open_page: Any) -> None:
+    page = open_page(SHORT)
+    wait_for(page, "lab.updates > 0")
+    line = page.get_by_role("button", name="More settings")
+    schedule = page.get_by_label("Schedule")
+    expect(schedule).to_be_hidden()
+    line.click()
+    schedule.fill("warmup(total_iters=5)+cosine")
+    schedule.press("Enter")
+    page.get_by_role("button", name="flip", exact=True).click()
+    expect(page.get_by_role("button", name="flip", exact=True)).to_have_attribute("aria-pressed", "true")
+    page.get_by_label("Dropout").fill("2")
+    page.get_by_label("Dropout").press("Enter")
+    expect(page.get_by_text("dropout is 2.0, but takes a number from 0 to below 1.")).to_be_visible()
+    expect(page.get_by_label("Dropout")).to_have_value("")
+    page.get_by_label("Dropout").fill("0.25")
+    page.get_by_label("Dropout").press("Enter")
+    page.wait_for_function("() => location.search.includes('dropout=0.25')")
+    assert {"augment": "flip", "schedule": "warmup+cosine"}.items() <= {
+        name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()
+    }.items()
+    line.click()
+    expect(line).to_have_text("More settings: warmup+cosine, flip, dropout 0.25")
+
+    page.get_by_label("Pictures or texts to train on").select_option("docs8")
+    expect(page.get_by_label("Network")).to_have_value("text_cnn")  # the one that takes texts
+    expect(page.get_by_role("button", name="flip", exact=True)).to_be_hidden()
+    page.wait_for_function("() => location.search.includes('model=text_cnn')")
+    page.reload()
+    wait_for(page, "lab.updates > 0")
+    expect(page.get_by_label("Network")).to_have_value("text_cnn")
+    expect(line).to_have_text("More settings: warmup+cosine, dropout 0.25")
