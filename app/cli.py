@@ -527,6 +527,13 @@ def train_command(
         int | None, typer.Option(help="CPU threads of each racer; shared out by default.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use only the first N training pictures.")] = None,
+    telemetry: Annotated[
+        int | None,
+        typer.Option(help="Look inside the networks every N steps, 0 never; 25 times an epoch by default."),
+    ] = None,
+    sharpness: Annotated[
+        int, typer.Option(help="Measure the sharpness every N steps, which is slow; 0 never.")
+    ] = 0,
     snapshots: Annotated[
         int, typer.Option(help="Sets of weights to keep of each racer, for `adamscope landscape`.")
     ] = 0,
@@ -556,6 +563,8 @@ def train_command(
         threads=threads,
         limit=limit,
         snapshots=snapshots,
+        telemetry=telemetry,
+        sharpness=sharpness,
     )
     if snapshots and out is None:
         raise ValueError("--snapshots keeps weights in the run's folder: name one with --out DIR.")

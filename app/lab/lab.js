@@ -29,7 +29,7 @@ function createLab(parent, send) {
   const setup = createSetup({ send });
   const curves = createCurves({
     onCursor: (step) => meta?.run && standings.fill(meta.run, record, theme, step),
-    onScale: (scale) => setup.set("scale", scale),
+    onSet: setup.set,
   });
   const inside = createInside({ onSet: setup.set, onLost: () => setup.press("again") });
   const classes = createClasses();

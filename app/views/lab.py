@@ -53,21 +53,21 @@ class Session:
     notices: list[str] = field(default_factory=list)
     turn: int = 0  # of the last message that was answered
     sent: dict[str, Sent] = field(default_factory=dict)  # by run
+    seen: Seen = field(default_factory=Seen)  # of the inside of the run that is shown
     listing: bool = False  # the list of all runs is open
     export: RunFile | None = None  # the file that is being made
     key: str = field(default_factory=lambda: secrets.token_hex(8))
-    seen: Seen = field(default_factory=Seen)  # of the inside of that run
     landscape: str = ""  # which the browser has
     links: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINKS))  # taken in, or given to write
+
+    def forget(self) -> None:
+        """Take it that this browser has nothing of any run."""
+        self.sent, self.seen, self.landscape = {}, Seen(), ""
 
     def show(self, request: LabRequest, notices: list[str] | None = None) -> None:
         """Keep the request; the component writes it into the address."""
         self.request, self.notices = request, notices or []
         self.links.append(request.query())
-
-    def forget(self) -> None:
-        """Take the browser to have nothing."""
-        self.sent, self.seen, self.landscape = {}, Seen(), ""
 
 
 def page() -> None:
@@ -116,7 +116,7 @@ def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:
             session.notices = [fault(problem)]
         send(session, store, mount, was_active)
     except FAULTS as problem:
-        session.forget()  # without its component the browser loses all it had
+        session.forget()  # without its component the browser loses all that it had
         say(fault(problem))
 
 
@@ -138,6 +138,8 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
     data = board(session.request, session.notices, run, store.recent(), beside)
     data |= {"turn": session.turn, "address": session.request.query()}
     data["before"] = before[run.id] if run else (0, 0)
+    data["within"], within = session.seen.news(store, run, session.request.view)
+    arrays |= within
     for one in data["beside"]:
         one["before"] = before[one["id"]]
     if run is not None and session.request.view == "landscape":
@@ -145,8 +147,6 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
             session.request, run, session.landscape
         )
         arrays |= ground
-    data["within"], more = session.seen.news(store, run, session.request.view)
-    arrays |= more
     if session.listing:
         listed = store.recent(MOST_LISTED)
         data["runs"] = listing(listed, store.best(one.id for one in listed))

@@ -93,6 +93,10 @@ def _arguments() -> argparse.Namespace:
     add("--precision", default="auto", help=", ".join(PRECISIONS))
     add("--limit", type=int, help="train on the first LIMIT pictures only")
     add("--threads", type=int, help="CPU threads for each racer")
+    add(
+        "--telemetry", type=int, help="look inside every so many steps; 0 never, 25 times an epoch by default"
+    )
+    add("--sharpness", type=int, default=0, help="measure the sharpness every so many steps; 0 never")
     add("--out", type=Path, metavar="DIR", help="for metrics.csv, config.json, summary.json, curves.png")
     return parser.parse_args()
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from optimizers.catalog import Look, Racer, distinct
 from optimizers.training.config import TrainConfig
+from optimizers.training.inside_csv import write_inside
 from optimizers.training.telemetry import Evaluated, Point, RacerResult, TrainResult
 
 if TYPE_CHECKING:
@@ -89,13 +90,27 @@ def write_report(result: TrainResult, folder: Path | str) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     write_metrics(result, folder / "metrics.csv")
     write_config(result, folder / "config.json")
+    more = []
+    if result.insides or result.sharpnesses:
+        more = ["inside.csv"]
+        measured = (result.steps_per_epoch, result.insides, result.sharpnesses)
+        write_inside(folder / "inside.csv", result.config, result.layers, *measured)
     (folder / "summary.json").write_text(json.dumps(result.summary, indent=2) + "\n", "utf-8")
     figure = draw_curves(result)
     for name in ("curves.png", "curves.svg"):
         figure.savefig(folder / name, dpi=160)
     write_events(result, folder / "events")
     (folder / "program.py").write_text(program(result.config), "utf-8")
-    return ["metrics.csv", "config.json", "summary.json", "curves.png", "curves.svg", "events", "program.py"]
+    return [
+        "metrics.csv",
+        *more,
+        "config.json",
+        "summary.json",
+        "curves.png",
+        "curves.svg",
+        "events",
+        "program.py",
+    ]
 
 
 def write_config(run: Measured, path: Path) -> None:

@@ -114,7 +114,7 @@ def test_start_writes_a_run_and_a_second_page_shows_it(store: Store) -> None:
         assert meta["run"]["classes"] == 10  # so that chance is 10 %
         assert [racer["label"] for racer in meta["run"]["racers"]] == ["Adam", "gradient descent"]
         assert meta["asked"]["epochs"] == 3  # its settings are offered for the next one
-        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5, 0]))
+        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5, 0, 320, 1]))
         np.testing.assert_array_equal(arrays["tests"], np.float32([0, 0, 2.5, 0.125, 0]))
 
 
@@ -336,7 +336,7 @@ def test_a_start_that_fails_is_said_and_leaves_no_run_waiting(
 
 def test_a_request_reads_back_what_it_writes() -> None:
     config = TrainConfig(("adam(lr=0.5)", "gd"), data="cifar10", epochs=2, batch_size=8, seed=5, limit=99)
-    request = LabRequest(config, "log", "classes", run="1f2e3d4c")
+    request = LabRequest(config, "log", "classes", "seconds", "ratio", "log", "each", "1f2e3d4c")
     assert LabRequest.parse(request.query(), LabRequest(TrainConfig(("adagrad",)))) == (request, [])
 
 
