@@ -11,6 +11,7 @@ const PLANES = [
   ["random", "Random plane"],
   ["line", "Line between two ends"],
 ];
+const AGAIN = 3000; // ms between two askings for what the browser lacks
 const SAYS = {
   pca: "The two directions along which the racers' weights spread most, by principal components of their snapshots; the loss is measured all over it, and the paths are drawn on it.",
   random: "Two random directions about one racer's end, each filter as long as the network's own (Li et al. 2018).",
@@ -45,6 +46,7 @@ export function createLandscape({ set, press }) {
   let kept = ""; // id of what is shown
   let waiting = null; // a landscape that came while the tab was not seen
   let built = "";
+  let lost = -Infinity; // when it was asked for again, ms
 
   function setEnds(event) {
     let [a, b] = [from.value, to.value];
@@ -124,6 +126,11 @@ export function createLandscape({ set, press }) {
       const fresh = waiting?.landscape.shown === landscape.shown ? waiting : { landscape, arrays: {} };
       waiting = null;
       show({ ...fresh.landscape, shown: landscape.shown }, fresh.arrays, { run, theme });
+      const now = performance.now();
+      if (landscape.shown && landscape.shown !== kept && now - lost > AGAIN) { // an update that another overtook had it
+        lost = now;
+        press("again");
+      }
       (window.__adamscope ??= {}).landscape = { shown: kept, state: landscape.status?.state ?? null, plane: asked.plane };
       player?.retheme();
     },

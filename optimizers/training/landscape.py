@@ -377,7 +377,7 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
     dataset = data.load(config.data)
     classes = len(dataset.classes)
     chosen = slice(min(order.pictures, config.limit or order.pictures))
-    training = Pictures("training", dataset.train_images[chosen], dataset.train_labels[chosen], classes)
+    training = Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], classes, dataset.shape)
     names = [one.label for one in distinct([Racer.parse(racer) for racer in config.racers])]
     racers = list(np.unique(snapshots.racer)) if order.racers is None else list(order.racers)
     if strangers := [racer + 1 for racer in racers if racer not in snapshots.racer]:
@@ -386,7 +386,7 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
         plane = pca_plane(snapshots)
     elif order.plane == "random":
         middle = snapshots.end(racers[0])
-        plane = random_plane(middle, shapes(config.model, classes), order.seed, names[racers[0]])
+        plane = random_plane(middle, shapes(config.model, training), order.seed, names[racers[0]])
     else:
         if len(racers) < 2:
             raise ValueError("A line leads from the end of one racer to another's: name two of them.")
@@ -410,7 +410,7 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
     tests = np.zeros((0, 2))
     if order.plane == "line":
         chosen = slice(order.pictures)
-        test = Pictures("test", dataset.test_images[chosen], dataset.test_labels[chosen], classes)
+        test = Pictures(dataset.test_images[chosen], dataset.test_labels[chosen], classes, dataset.shape)
         tests = np.concatenate(loss_grid(config.model, plane, x, y, test, **under)).T
         done += loss.size
     nothing, each = np.zeros_like(plane.origin), np.eye(len(off))

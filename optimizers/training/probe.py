@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from optimizers.training.models import build
-from optimizers.training.race import DTYPES, _ieee_fp32
+from optimizers.training.models import CIFAR, MODELS, build
+from optimizers.training.race import DTYPES, _ieee_fp32, _standardised
 
 BATCH = {"cpu": 100, "cuda": 2_500}  # pictures
 LARGEST = 1e37  # of what a network computes with: beyond it bf16 may overflow
@@ -41,10 +41,10 @@ Progress = Callable[[int, int], None]  # told how many of how many are done; may
 class Pictures:
     """What is looked at."""
 
-    name: str  # "training" or "test"
-    images: NDArray[np.uint8]  # (N, 3, H, W)
+    images: NDArray[Any]  # (N, C, H, W) uint8, or texts, (N, tokens) int64
     labels: NDArray[np.int64]  # (N,)
     classes: int
+    shape: tuple[int, ...] = CIFAR  # of an example, as `Dataset.shape`
 
 
 class Looks(NamedTuple):
@@ -54,9 +54,10 @@ class Looks(NamedTuple):
     accuracy: NDArray[np.float64]  # (N,) 0 to 1
 
 
-def shapes(model: str, classes: int) -> list[torch.Size]:
+def shapes(model: str, pictures: Pictures) -> list[torch.Size]:
     """Return the shapes of a network's parameters, in its own order."""
-    return [parameter.shape for parameter in build(model, classes, torch.Generator()).parameters()]
+    network = build(model, pictures.classes, torch.Generator(), pictures.shape)
+    return [parameter.shape for parameter in network.parameters()]
 
 
 def look(
@@ -139,18 +140,29 @@ class _Probe:
         base: NDArray[np.float32],
         directions: NDArray[np.float32],
     ) -> None:
-        self.model, self.classes, self.device, self.dtype = model, pictures.classes, device, DTYPES[precision]
+        self.model, self.pictures, self.device, self.dtype = model, pictures, device, DTYPES[precision]
         self._build()
         self.base, self.directions = self._laid_out(base[None])[0], self._laid_out(directions)
         self.labels = torch.from_numpy(np.ascontiguousarray(pictures.labels)).to(device)
         images = torch.from_numpy(np.ascontiguousarray(pictures.images)).to(device)
-        images = images.to(self.dtype).div_(255).contiguous(memory_format=torch.channels_last)
-        self.batches = list(images.split(BATCH[device]))
+        self.batches = [self._prepared(batch) for batch in images.split(BATCH[device])]
         self.trunk: Callable[[Tensor], Tensor] = self.network  # of a batch …
         self.head: Callable[[Tensor], Tensor] = nn.Identity()  # … and of all pictures at once
 
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Return a batch as the race hands it to the network."""
+        if images.dim() == 2:  # texts
+            return images
+        if MODELS[self.model].standardise:
+            images = _standardised(images.float().div_(255)).to(self.dtype)
+        else:
+            images = images.to(self.dtype).div_(255)
+        return images.contiguous(memory_format=torch.channels_last)
+
     def _build(self) -> None:
-        self.network = build(self.model, self.classes, torch.Generator()).to(self.device).eval()
+        pictures = self.pictures
+        network = build(self.model, pictures.classes, torch.Generator(), pictures.shape)
+        self.network = network.to(self.device).eval()
         self.parameters = list(self.network.parameters())
         sizes = [parameter.numel() for parameter in self.parameters]
         self.weights = torch.zeros(sum(sizes), dtype=self.dtype, device=self.device)
@@ -206,7 +218,7 @@ class _Probe:
 
     def take_apart(self) -> None:
         """Do what the module's first lines say, as far as the network is made so."""
-        if cut := _unseen(self.model, self.classes, self.batches[0].shape[1:]):
+        if cut := _unseen(self.model, self.pictures):
             self.batches = [images[:, :, :-cut, :-cut] for images in self.batches]
         self._chain()
         if _is_patched(layers := list(self.network)):
@@ -259,9 +271,10 @@ def _is_halving(layers: Sequence[nn.Module]) -> bool:
     return settings == (2, 2, 0, 1, False) and isinstance(layers[1], nn.ReLU)
 
 
-def _unseen(model: str, classes: int, shape: torch.Size) -> int:
+def _unseen(model: str, pictures: Pictures) -> int:
     """Return how many of a picture's last rows and columns no output depends on, if it works without them."""
-    network = build(model, classes, torch.Generator().manual_seed(0)).eval()
+    shape = pictures.shape
+    network = build(model, pictures.classes, torch.Generator().manual_seed(0), shape).eval()
     picture = torch.rand(8, *shape, generator=torch.Generator().manual_seed(1)).requires_grad_()
     with torch.enable_grad():
         answers = network(picture)

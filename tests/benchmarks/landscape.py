@@ -74,7 +74,7 @@ def main() -> None:
     )
     network = build(MODEL, pictures.classes, torch.Generator().manual_seed(0))
     weights = nn.utils.parameters_to_vector(network.parameters()).detach().numpy()
-    plane = random_plane(weights, shapes(MODEL, pictures.classes), seed=0)
+    plane = random_plane(weights, shapes(MODEL, pictures), seed=0)
     precision = "bf16" if _computes_in_bf16(args.device) else "fp32"
     side = np.linspace(-0.5, 0.5, SIZE)
 
@@ -86,7 +86,7 @@ def main() -> None:
 
     points = min(args.points, SIZE)
     spots = np.stack([side[: args.plain], np.full(args.plain, side[0])], axis=1)
-    few_pictures = Pictures("training", pictures.images[:500], pictures.labels[:500], pictures.classes)
+    few_pictures = Pictures(pictures.images[:500], pictures.labels[:500], pictures.classes)
     obvious(plane, spots[:1], few_pictures, args.device)  # warm both
     lab(2)
     rounds = []

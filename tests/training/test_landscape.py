@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from app.cli import run
 from optimizers.training import StopTraining, TrainConfig, train
 from optimizers.training import probe as probing
+from optimizers.training import race as racing
 from optimizers.training.data import DataError
 from optimizers.training.landscape import (
     Order,
@@ -48,7 +50,7 @@ def plainly(weights: np.ndarray, images: np.ndarray, labels: np.ndarray) -> tupl
 def pictures():
     random = np.random.default_rng(1)
     images = random.integers(0, 256, (130, 3, 32, 32), dtype=np.uint8)
-    return Pictures("training", images, random.integers(0, 10, 130), 10)
+    return Pictures(images, random.integers(0, 10, 130), 10)
 
 
 @pytest.fixture(scope="module")
@@ -225,9 +227,9 @@ def test_a_path_on_a_plane_has_no_distance_from_it_and_one_on_a_line_has_no_plan
         pca_plane(few)
 
 
-def test_random_directions_are_as_long_as_the_networks_filters_and_leave_biases(corner):
+def test_random_directions_are_as_long_as_the_networks_filters_and_leave_biases(corner, pictures):
     weights, _ = corner
-    sizes = shapes("keras_cnn", 10)
+    sizes = shapes("keras_cnn", pictures)
     plane = random_plane(weights, sizes, seed=7)
     again, other = random_plane(weights, sizes, seed=7), random_plane(weights, sizes, seed=8)
     assert np.array_equal(plane.axes, again.axes)
@@ -248,6 +250,39 @@ def test_random_directions_are_as_long_as_the_networks_filters_and_leave_biases(
     assert filters == 2 * (32 + 64 + 64 + 64 + 10)
     cosine = plane.axes[0] @ plane.axes[1] / np.prod(np.linalg.norm(plane.axes, axis=1))
     assert abs(cosine) < 0.02
+
+
+def test_every_network_is_looked_at_as_its_race_looks(pictures, tmp_path):
+    """Other shapes, a network of blocks, texts: the loss of the weights is what a race's own network has."""
+    random = np.random.default_rng(0)
+    texts = Pictures(random.integers(0, 50, (12, 20)), random.integers(0, 3, 12), 3, (20, 50))
+    grey = Pictures(
+        random.integers(0, 256, (12, 1, 8, 8), dtype=np.uint8), random.integers(0, 10, 12), 10, (1, 8, 8)
+    )
+    few = replace(pictures, images=pictures.images[:12], labels=pictures.labels[:12])
+    for model, of in (
+        ("text_cnn", texts),
+        ("image_mlp", grey),
+        ("resnet_small", few),
+        ("adam_paper_cnn", few),
+    ):
+        network = build(model, of.classes, torch.Generator().manual_seed(1), of.shape)
+        weights = weights_of(network)
+        for precision in ("fp32", "bf16"):
+            seen = look(model, weights, weights[None], np.array([[0.0], [0.5]]), of, precision=precision)
+            assert np.isfinite(seen.loss).all()
+            assert seen.loss[0] != seen.loss[1]
+        config = TrainConfig(("gd",), data="shapes10", model="keras_cnn", precision="fp32", device="cpu")
+        race = racing._Pictures(of.images, of.labels, replace(config, **fitting(model)))
+        (batch,) = race.batches(torch.arange(len(of.labels)), 12)
+        with torch.no_grad():
+            expected = nn.functional.cross_entropy(network.eval()(batch.images), batch.labels).item()
+        exact = look(model, weights, weights[None], np.zeros((1, 1)), of)
+        assert exact.loss[0] == pytest.approx(expected, rel=1e-5)
+
+
+def fitting(model):
+    return {"model": model, "data": {"text_cnn": "docs8", "image_mlp": "digits"}.get(model, "shapes10")}
 
 
 def test_a_shadow_is_the_nearest_point_of_a_slanted_plane():
@@ -275,7 +310,7 @@ def test_a_line_has_its_ends_at_0_and_1(corner):
 
 def test_the_grid_is_the_networks_own_loss(corner, pictures, two_threads):
     weights, _ = corner
-    plane = random_plane(weights, shapes("keras_cnn", 10), seed=0)
+    plane = random_plane(weights, shapes("keras_cnn", pictures), seed=0)
     x, y = np.array([-0.5, 0.25, 1.0]), np.array([-1.0, 0.5])
     loss, accuracy = loss_grid("keras_cnn", plane, x, y, pictures)
     assert loss.shape == accuracy.shape == (2, 3)
@@ -309,10 +344,10 @@ def test_pool_and_relu_over_whole_numbers_are_exact():
         assert torch.equal(probing._largest_of_four(numbers), expected)
 
 
-def test_only_what_no_output_sees_is_cut_off(corner):
+def test_only_what_no_output_sees_is_cut_off(pictures):
     """keras_cnn drops the last row and column of 15 × 15 and of 13 × 13: two of 32, and none of 30."""
-    assert probing._unseen("keras_cnn", 10, torch.Size((3, 32, 32))) == 2
-    assert probing._unseen("keras_cnn", 10, torch.Size((3, 30, 30))) == 0
+    assert probing._unseen("keras_cnn", pictures) == 2
+    assert probing._unseen("keras_cnn", replace(pictures, shape=(3, 30, 30))) == 0
 
 
 def test_weights_that_could_overflow_are_looked_at_whole(corner, pictures, monkeypatch):
@@ -333,7 +368,7 @@ def test_progress_counts_and_what_it_raises_ends_the_work(corner, pictures, two_
         if done == 5:
             raise StopTraining
 
-    few = Pictures("training", pictures.images[:2], pictures.labels[:2], 10)
+    few = Pictures(pictures.images[:2], pictures.labels[:2], 10)
     with pytest.raises(StopTraining):
         look("keras_cnn", weights, axes, spots, few, progress=stop_at_five)
     assert told == [(k, 40) for k in range(1, 6)]
