@@ -52,6 +52,7 @@ def test_a_landscape_is_measured_played_and_there_again(open_page: Any) -> None:
     wait_for(page, "all.landscape.shown && all.landscape.plane === 'pca'")
     expect(table).to_be_visible()
 
+    page.wait_for_url(lambda url: "plane=line" not in url)
     page.reload()
     wait_for(page, "all?.landscape?.shown && all.player?.counts.draws > 0")
     assert player(page, "player.race.measured.steps") == race["at"]
