@@ -538,6 +538,9 @@ def train_command(
         str | None,
         typer.Option(help="Train on from the weights of a kept run: its id or folder; :2 is its third."),
     ] = None,
+    snapshots: Annotated[
+        int, typer.Option(help="Sets of weights to keep of each racer, for `adamscope landscape`.")
+    ] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for metrics, curves, TensorBoard, program and checkpoints.")
     ] = None,
@@ -568,12 +571,15 @@ def train_command(
         precision=precision,
         threads=threads,
         limit=limit,
+        snapshots=snapshots,
         telemetry=telemetry,
         sharpness=sharpness,
         start_from=start_from,
     )
     if resume and out is None:
         raise ValueError("--resume goes on from a checkpoint in --out: name the run's folder.")
+    if snapshots and out is None:
+        raise ValueError("--snapshots keeps weights in the run's folder: name one with --out DIR.")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
     with LiveTable(config) as table, _stop_on_ctrl_c() as stopping:
@@ -608,6 +614,54 @@ def _stop_on_ctrl_c() -> Iterator[Event]:
         yield stopping
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@app.command(name="landscape")
+def landscape_command(
+    run: Annotated[str, typer.Argument(help="The folder of `train --snapshots --out`, or a run's id.")],
+    plane: Annotated[
+        str, typer.Option(help="pca (of the paths), random, or line (between two ends).")
+    ] = "pca",
+    racers: Annotated[
+        str | None, typer.Option(help="Whose paths, by name or number, as in 1,3; all by default.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Points along each side.")] = 51,
+    pictures: Annotated[int, typer.Option(help="Training pictures the loss is the mean over.")] = 5_000,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of a random plane's directions.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write .png, .svg, .pdf, .html, .csv, .json or .npz.")
+    ] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="A picture on a dark page.")] = False,
+) -> None:
+    """Measure the loss around a run's weights, on a plane or a line, with the racers' paths on it."""
+    from app.landscape import folder_of, split, summary, writers
+    from optimizers.training import StopTraining
+    from optimizers.training.landscape import Order, measure, places
+    from optimizers.training.snapshots import load, read_recipe
+
+    write = None if out is None else _writer(out, writers(plane, dark))
+    folder = folder_of(run)
+    config = read_recipe(folder)
+    chosen = None if racers is None else places(split(racers), config)
+    order = Order(plane, chosen, size, pictures, device, precision, seed)
+    snapshots = load(folder, chosen)
+    with _progress("landscape") as progress, _stop_on_ctrl_c() as stopping:
+
+        def report(done: int, of: int) -> None:
+            progress(done, of)
+            if stopping.is_set():
+                raise StopTraining
+
+        try:
+            found = measure(snapshots, order, report)
+        except StopTraining:
+            raise KeyboardInterrupt from None
+    for words in summary(found):
+        print(words)
+    if out is not None and write is not None:
+        _write(out, write, found)
 
 
 @app.command(name="lesson")

@@ -7,6 +7,7 @@ import { readTheme, sameTheme } from "../adamscope.player/theme.js";
 import { createClasses } from "./classes.js";
 import { createCurves, createRecord } from "./curves.js";
 import { createInside } from "./inside.js";
+import { createLandscape } from "./landscape.js";
 import { createSetup } from "./setup.js";
 import { createRuns, markOf } from "./runs.js";
 import { createStandings } from "./standings.js";
@@ -32,11 +33,13 @@ function createLab(parent, send) {
   });
   const inside = createInside({ onSet: setup.set, onLost: () => setup.press("again") });
   const classes = createClasses();
+  const landscape = createLandscape({ set: setup.set, press: setup.press });
   const views = createViews({
     views: [
       { name: "curves", title: "Curves", ...curves },
       { name: "inside", title: "Inside", ...inside },
       { name: "classes", title: "Classes", ...classes },
+      { name: "landscape", title: "Landscape", ...landscape },
     ],
     onShow: (view) => setup.set("view", view),
   });

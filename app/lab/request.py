@@ -6,6 +6,7 @@
 import json
 import re
 from dataclasses import dataclass, field, fields, replace
+from itertools import permutations
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
@@ -14,8 +15,10 @@ from optimizers import Racer
 from optimizers.notation import unknown
 from optimizers.training import TrainConfig
 from optimizers.training.data import FOLDERS, available, offered
+from optimizers.training.landscape import PLANES
 from optimizers.training.store import Run
 
+DETAILS = {"quick": (25, 1_000), "fine": (51, 5_000)}  # of a landscape: points a side, pictures
 LONGEST = 8_000  # characters of a query
 LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "scale": ("linear", "log"),  # of the loss axis
@@ -26,6 +29,9 @@ LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
         *("sharpness", "preconditioned"),
     ),  # of those inside
     "steps": ("linear", "log"),  # scale of their steps
+    "plane": PLANES,  # of the landscape …
+    "ends": ("1-2", *(f"{a}-{b}" for a, b in permutations(range(1, MOST_RACERS + 1), 2) if (a, b) != (1, 2))),
+    "detail": tuple(DETAILS),  # … whose line is between two ends, and whose random plane about the first
 }
 SETTINGS = (
     "data",
@@ -60,7 +66,7 @@ LIMITS = {  # of a run that a page starts, on a machine that others use too; the
 }
 OPTIONAL = ("limit", "telemetry")  # may be left out: all pictures; 25 times an epoch
 # again: the browser has lost points; list, unlist: of all runs, open or closed; saved: the file has arrived
-BUTTONS = ("start", "stop", "pause", "resume", "again")
+BUTTONS = ("start", "stop", "pause", "resume", "again", "measure", "halt")
 ACTS = ("list", "unlist", "name", "notes", "delete", "export", "saved")  # on a run, by its id
 MOST_COMPARED = 3  # runs beside the one that is shown
 MOST_TEXT = 2_000  # characters of a run's notes
@@ -116,6 +122,9 @@ class LabRequest:
     layer: str = ""  # the place of a layer, "each", or "" for all of them together
     run: str | None = None  # id of the run that is shown
     compare: tuple[str, ...] = ()  # ids of the runs beside it
+    plane: str = LOOKS["plane"][0]
+    ends: str = LOOKS["ends"][0]
+    detail: str = LOOKS["detail"][0]
 
     @classmethod
     def parse(cls, query: str, kept: "LabRequest | None" = None) -> tuple["LabRequest", list[str]]:
@@ -196,8 +205,12 @@ def _read(
             raise ValueError(f"layer is {text[:60]!r}, but takes a layer's place, counted from 0, or each.")
         return {"layer": text}
     if text not in LOOKS[name]:
-        raise ValueError(f"{name} is {text[:60]!r}, but takes {' or '.join(LOOKS[name])}.")
+        raise ValueError(f"{name} is {text[:60]!r}, but takes {_listed(LOOKS[name])}.")
     return {name: text}
+
+
+def _listed(choices: tuple[str, ...]) -> str:
+    return " or ".join(choices) if len(choices) < 10 else f"e.g. {' or '.join(choices[:2])}"
 
 
 def _one(name: str, values: list[str]) -> list[str]:

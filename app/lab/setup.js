@@ -9,7 +9,7 @@ import { createChoice, createSlider, notationOf } from "../adamscope.player/slid
 import { createSettings } from "./settings.js";
 
 const MOST_RACERS = 8;
-const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer"]; // how a run is looked at
+const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer", "plane", "ends", "detail"]; // how a run is looked at
 const NUMBERS = [
   { name: "epochs", label: "Epochs", hint: "Passes over the training pictures" },
   { name: "batch_size", label: "Batch", hint: "Pictures a step" },

@@ -15,11 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import exports
 from app.components import component, fill_window, pack
+from app.lab import landscapes
 from app.lab.board import board, listing
 from app.lab.files import RunFile
 from app.lab.request import ACTS, LabRequest, Message
 from app.lab.within import Seen
-from optimizers.training import jobs
+from optimizers.training import jobs, landscape_jobs
 from optimizers.training.data import available, entry
 from optimizers.training.store import MOST_LISTED, Run, Store, default_url, open_store
 
@@ -56,11 +57,12 @@ class Session:
     listing: bool = False  # the list of all runs is open
     export: RunFile | None = None  # the file that is being made
     key: str = field(default_factory=lambda: secrets.token_hex(8))
+    landscape: str = ""  # which the browser has
     links: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINKS))  # taken in, or given to write
 
     def forget(self) -> None:
         """Take it that this browser has nothing of any run."""
-        self.sent, self.seen = {}, Seen()
+        self.sent, self.seen, self.landscape = {}, Seen(), ""
 
     def show(self, request: LabRequest, notices: list[str] | None = None) -> None:
         """Keep the request; the component writes it into the address."""
@@ -140,6 +142,11 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
     arrays |= within
     for one in data["beside"]:
         one["before"] = before[one["id"]]
+    if run is not None and session.request.view == "landscape":
+        data["landscape"], ground, session.landscape = landscapes.news(
+            session.request, run, session.landscape
+        )
+        arrays |= ground
     if session.listing:
         listed = store.recent(MOST_LISTED)
         data["runs"] = listing(listed, store.best(one.id for one in listed))
@@ -207,6 +214,9 @@ def answer(session: Session, store: Store) -> None:
     if message.press in ACTS:
         act(session, store, message)
         return
+    if message.press == "halt" and session.request.run is not None:
+        landscape_jobs.stop(session.request.run)
+        return
     shown = session.request.run
     if message.press in ("stop", "pause") and shown is not None:
         (jobs.stop if message.press == "stop" else jobs.pause)(shown, store)
@@ -222,7 +232,9 @@ def answer(session: Session, store: Store) -> None:
     if message.press == "start":
         notices += obstacles(request.config.data, store)
         if not notices:
-            request = replace(request, run=jobs.start(request.config, store))
+            request = replace(request, run=jobs.start(landscapes.keeping(request.config), store))
+    if message.press == "measure" and request.run is not None:
+        landscape_jobs.start(request.run, landscapes.order(request))
     session.show(request, notices)
 
 

@@ -9,6 +9,7 @@ Every function takes `dark=True` for a dark page, and returns a figure but for `
 from optimizers.figures.charts import basin, basin_words, sweep, sweep_words
 from optimizers.figures.film import FILMS, Film, animate
 from optimizers.figures.inside import stages
+from optimizers.figures.landscape import landscape
 from optimizers.figures.racing import losses, panels, paths
 from optimizers.figures.style import FORMATS, STYLE, as_png, line, save
 
@@ -21,6 +22,7 @@ __all__ = [
     "as_png",
     "basin",
     "basin_words",
+    "landscape",
     "line",
     "losses",
     "panels",

@@ -66,7 +66,29 @@ def draw(axes: Axes, surface: Surface, bounds: Bounds, page: Page, *, tones: boo
     columns = round(LATTICE * (x1 - x0) / longer) if one_scale else LATTICE
     rows = round(LATTICE * (y1 - y0) / longer) if one_scale else LATTICE
     x, y = np.linspace(x0, x1, columns), np.linspace(y0, y1, rows)
-    height, bottom, top = heights(surface.value(x[None, :], y[:, None]), surface.entry.lowest)
+    undefined = lay(
+        axes, x, y, surface.value(x[None, :], y[:, None]), surface.entry.lowest, page, tones=tones
+    )
+    if surface.entry.box:
+        (left, right), (low, high) = surface.entry.box
+        frame = Rectangle((left, low), right - left, high - low, fill=False, edgecolor=page.mute, zorder=0.7)
+        axes.add_patch(frame)
+    dress(axes, bounds)
+    return undefined
+
+
+def lay(
+    axes: Axes,
+    x: FloatArray,  # (nx,)
+    y: FloatArray,  # (ny,)
+    values: FloatArray,  # (ny, nx)
+    lowest: float,
+    page: Page,
+    *,
+    tones: bool = True,
+) -> bool:
+    """Draw the tones and contour lines of values on a lattice; tell whether they are undefined somewhere."""
+    height, bottom, top = heights(values, lowest)
     undefined = np.isnan(height)
     if tones:
         axes.imshow(
@@ -100,17 +122,19 @@ def draw(axes: Axes, surface: Surface, bounds: Bounds, page: Page, *, tones: boo
         axes.contourf(
             x, y, undefined.astype(float), levels=[0.5, 1.5], colors="none", hatches=["////"], zorder=0.6
         ).set_edgecolor(page.edge)
-    if surface.entry.box:
-        (left, right), (low, high) = surface.entry.box
-        frame = Rectangle((left, low), right - left, high - low, fill=False, edgecolor=page.mute, zorder=0.7)
-        axes.add_patch(frame)
+    return bool(undefined.any())
+
+
+def dress(axes: Axes, bounds: Bounds) -> None:
+    """Give a map its limits, at one scale where it is not too long for that, and quiet ticks."""
+    (x0, x1), (y0, y1) = bounds
+    one_scale = 1 / LONG < (x1 - x0) / (y1 - y0) < LONG
     axes.set(xlim=(x0, x1), ylim=(y0, y1), aspect="equal" if one_scale else "auto")
     axes.grid(False)
     axes.tick_params(length=3, labelsize=9)
     axes.spines[:].set_visible(False)
     axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.yaxis.set_major_formatter(lambda value, _: short(value))
-    return bool(undefined.any())
 
 
 def mark(axes: Axes, surface: Surface, page: Page) -> list[Artist]:

@@ -89,13 +89,18 @@ def pack(meta: Mapping[str, Any], **arrays: bytes) -> bytes:
 
 
 def page(race: Race) -> str:
-    """Return a race as one HTML page that needs neither Python nor a network.
+    """Return a race as one HTML page that needs neither Python nor a network."""
+    meta, tracks = payload(race)
+    meta["grid"], field = grid(race.surface)
+    return page_of(meta, tracks, field)
+
+
+def page_of(meta: Mapping[str, Any], tracks: bytes, field: bytes) -> str:
+    """Return what the player is given (`payload`, with a `grid`) as one HTML page.
 
     The player's modules travel in an import map of data: addresses, so the files are the ones the app serves.
     """
     folder = Path(__file__).parent
-    meta, tracks = payload(race)
-    meta["grid"], field = grid(race.surface)
     modules = _modules(folder, "player.js", "packet.js")
     addresses = {
         name: _data_address("text/javascript", _import_by_name(text).encode())

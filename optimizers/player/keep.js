@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import { openMenu } from "./menu.js";
-import { lastStep } from "./race.js";
+import { lastStep, stampAt } from "./race.js";
 
 const FILES = [
   { format: "png", title: "Picture", note: "paths and losses, to paste into slides" },
@@ -47,7 +47,7 @@ export function createSave({ race, canvases }) {
       const called = `"${racer.notation.replaceAll('"', '""')}"`;
       for (let step = 0; step <= lastStep(race(), racer); step += 1) {
         const point = [racer.value("theta", step, 0), racer.value("theta", step, 1), racer.loss[step]];
-        rows.push([called, step, ...point.map((z) => Number(z.toPrecision(8)))].join(","));
+        rows.push([called, stampAt(race(), step), ...point.map((z) => Number(z.toPrecision(8)))].join(","));
       }
     }
     save(name("csv"), `${rows.join("\n")}\n`);

@@ -1,6 +1,6 @@
 // What racers have in common at a moment: the same number of steps and gradients, or the same length of path.
 
-import { lastStep } from "./race.js";
+import { lastStep, stampAt } from "./race.js";
 
 /**
  * How the clock's position, 0 … race.steps, becomes each racer's own fractional step.
@@ -13,7 +13,9 @@ export function createPace(race, by) {
     return {
       at: (position) => at.fill(position),
       positionOf: (_, step) => step,
-      reading: (position) => [String(Math.floor(position + 1e-6)), null],
+      reading: (position) => (race.measured
+        ? [String(stampAt(race, position)), String(race.measured.steps.at(-1))]
+        : [String(Math.floor(position + 1e-6)), null]),
     };
   }
   const lengths = race.racers.map((racer) => along(race, racer));

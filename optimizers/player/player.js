@@ -14,6 +14,7 @@ import { createKeys } from "./keys.js";
 import { landmarks } from "./landmarks.js";
 import { createLocks } from "./locks.js";
 import { readLook, toggled } from "./look.js";
+import { createMeasured } from "./measured.js";
 import { createPace } from "./pace.js";
 import { createPredict } from "./predict.js";
 import { createQuestion } from "./question.js";
@@ -87,18 +88,21 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     reset: () => (relief ?? stage).zoom.reset(),
   };
   const save = send ? [] : [createSave({ race: () => race, canvases: () => [...(relief ?? stage).node.querySelectorAll(".sheet canvas")] })];
-  const extras = [slow.button, ...(predict ? [predict.button] : []), ...save];
+  const measured = Boolean(data.meta.measured); // no rule moves on a measured ground: nothing explains a step
+  const extras = [...(measured ? [] : [slow.button]), ...(predict ? [predict.button] : []), ...save];
   const toolbar = layout === "compact" ? null : createToolbar({ setLook, layer, zoom, works: Boolean(send), extras });
   const timeline = createTimeline({
     clock, onSteps: send ? setSteps : null, onBy: (by) => setLook({ by }), onJump: moments, onSettle: settle,
   });
   const explanation = createExplanation({
-    panels: {
+    panels: measured ? {
+      measured: { title: "Plane", panel: createMeasured({ fieldOf: () => held.lattice(race) }) },
+    } : {
       step: { title: "Step", panel: createInside({ clock }) },
       ...(layout === "compact" ? {} : { fair: { title: "Fair?", panel: createFair({ change: send ? change : null }) } }),
       ...(send ? { sweep: { title: "Sweep", panel: createSweep({ change, setLook, onCell: restart }) } } : {}),
     },
-    charts: layout === "compact" ? null : createCharts({ seekTo, setLook, onSettle: settle }),
+    charts: layout === "compact" || measured ? null : createCharts({ seekTo, setLook, onSettle: settle }),
     predict, onChoose: choose, setLook,
   });
   const panel = send ? createQuestion({ change, setSurface, setLook, onChoose: choose, catalog: data.meta.catalog }) : null;
@@ -144,7 +148,8 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     if (!race) return;
     if (!clock.playing || look.step !== null) settle(); // a race that runs has no step in the address
     if (!clock.playing) {
-      const paused = `Paused at step ${clock.whole} of ${clock.length}.`;
+      const [step, of] = measured ? pace.reading(clock.whole) : [clock.whole, clock.length];
+      const paused = `Paused at step ${step} of ${of}.`;
       spoken.textContent = clock.whole === clock.length ? words.textContent || paused : paused;
     }
   }
@@ -232,10 +237,10 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     const rests = !full || now - marked > MOVING; // under a hand the stage goes before what stands around it
     if (rests) {
       marked = now;
-      race.landmarks = veiled ? [] : landmarks(race, chosen, { off: look.off, field });
+      race.landmarks = veiled || measured ? [] : landmarks(race, chosen, { off: look.off, field });
       timeline.update(race, theme, pace, look.by);
     }
-    if (!full) tell(veiled ? "" : summarize(race, { off: look.off, field }));
+    if (!full) tell(veiled ? "" : (race.measured?.words ?? summarize(race, { off: look.off, field })));
     explanation.draw(pace.at(clock.step));
     charting ||= rests;
     clock.refresh();
@@ -484,12 +489,14 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
     racer: (number) => number <= race.racers.length && choose(number - 1),
     ...(bar ? { help: bar.help } : {}),
     hide: () => setLook({ off: toggled(look.off, chosen) }),
-    slow: slow.toggle,
-    ...(toolbar ? {
-      relief: () => setLook({ stage: relief ? "flat" : "relief" }),
+    ...(measured ? {} : { slow: slow.toggle }),
+    ...(toolbar && !measured ? {
       vectors: () => layer("vectors"),
       step: () => setLook({ panel: "step" }),
       fair: () => setLook({ panel: "fair" }),
+    } : {}),
+    ...(toolbar ? {
+      relief: () => setLook({ stage: relief ? "flat" : "relief" }),
       zoomIn: zoom.in,
       zoomOut: zoom.out,
       zoomReset: zoom.reset,

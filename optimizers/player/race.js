@@ -26,6 +26,23 @@ export function lastStep(race, racer) {
   return racer.diverged === null || racer.diverged === undefined ? race.steps : racer.diverged - 1;
 }
 
+/**
+ * A ground may be measured: `race.measured` {steps, words, recipe}. Then a step of the race is a snapshot, taken at so many
+ * steps of training, and no rule moves between two of them. The step of training at a (fractional) step of the race:
+ */
+export function stampAt({ measured, steps }, step) {
+  const k = Math.max(0, Math.min(steps, Math.floor(step + 1e-6)));
+  if (!measured) return k;
+  const [from, to] = [measured.steps[k], measured.steps[Math.min(steps, k + 1)]];
+  return Math.round(from + (to - from) * Math.max(0, step - k));
+}
+
+/** What stands at the start. */
+export const startCaption = (race) => (race.measured ? "start" : `start  ${race.start.map(formatSetting).join(", ")}`);
+
+/** What the height of the ground is. */
+export const heightName = (race) => (race.measured ? "loss" : "f");
+
 /** The rows of data each gradient is of, where those are not all; else null. */
 export function batchOf({ batch_size: size, usual_batch: usual, rows }) {
   const taken = size ?? usual;

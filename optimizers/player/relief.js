@@ -5,7 +5,7 @@ import { element } from "./dom.js";
 import { LOOK } from "./look.js";
 import { captionOf, createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
 import { layOut, markerOf, pointsAlong, position, toPixel, within } from "./paths.js";
-import { colorOf, formatSetting, letterColorOf } from "./race.js";
+import { colorOf, heightName, letterColorOf, startCaption } from "./race.js";
 import { createCanvas, DASHES } from "./relief-gl.js";
 import {
   aim, behind, createEye, createRecords, FINE, heightAt, HEIGHT, heightTicks, layOn, meshOf, onPiece, PLAN, planOf, project, recordAt, reliefScale, ROUGH, solidOf,
@@ -257,8 +257,7 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     }
     items.reverse();
     if (origin) {
-      const text = `start  ${race.start.map(formatSetting).join(", ")}`;
-      items.push({ key: "start", text, x: origin.x, y: origin.y, gap: 8, color: theme.ink, optional: true });
+      items.push({ key: "start", text: startCaption(race), x: origin.x, y: origin.y, gap: 8, color: theme.ink, optional: true });
     }
     const along = [];
     for (const { track } of hand ? [] : shown) { // under a hand names keep to their markers, whatever they cross
@@ -332,15 +331,16 @@ export function createRelief({ refresh, onTurn, wheel = true }) {
     q.stroke();
     q.textAlign = "left";
     q.font = `600 ${size}px ${theme.family}`;
-    q.fillText("f", top.x - 3, top.y - 14);
+    q.fillText(heightName(race), top.x - 3, top.y - 14);
+    const beside = top.x + 3 + q.measureText(heightName(race)).width;
     q.font = `${size}px ${theme.family}`;
-    q.fillText(look.scale === "linear" ? "linear heights" : "log heights", top.x + 8, top.y - 14);
+    q.fillText(look.scale === "linear" ? "linear heights" : "log heights", beside, top.y - 14);
   }
 
   function describe() {
     const racers = race.racers.map((racer) => racer.label).join(", ");
     return (
-      `Relief of the ${race.surface.title} surface, height shows f, with the paths of ${racers} on it. ` +
+      `Relief of the ${race.surface.title}${race.measured ? "" : " surface"}, height shows ${heightName(race)}, with the paths of ${racers} on it. ` +
       "Drag or use the arrow keys to turn it, Home to turn it back."
     );
   }

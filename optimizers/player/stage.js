@@ -5,9 +5,10 @@ import { formatNumber } from "./chart.js";
 import { drawCloud } from "./cloud.js";
 import { element } from "./dom.js";
 import { captionOf, createNames, drawMarker, drawMinimum, MARKER } from "./marks.js";
+import { drawSnapshots } from "./measured.js";
 import { layOut, markerOf, pointsAlong, toPixel, toPoint, trace, within } from "./paths.js";
 import { createPlacing } from "./placing.js";
-import { colorOf, formatSetting, letterColorOf } from "./race.js";
+import { colorOf, formatSetting, heightName, letterColorOf, startCaption } from "./race.js";
 import { drawMap, valueAt } from "./surface.js";
 import { sameTheme } from "./theme.js";
 import { drawVectors } from "./vectors.js";
@@ -118,8 +119,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
     }));
     items.sort((a, b) => (b.key === chosen) - (a.key === chosen));
     if (within(view, origin.x, origin.y)) {
-      const text = `start  ${race.start.map(formatSetting).join(", ")}`;
-      items.push({ key: "start", text, x: origin.x, y: origin.y, gap: 8, color: theme.ink, optional: true });
+      items.push({ key: "start", text: startCaption(race), x: origin.x, y: origin.y, gap: 8, color: theme.ink, optional: true });
     }
     const marks = [...markers.map(({ spot }) => ({ x: spot.x, y: spot.y, r: MARKER + 3 })), ...others];
     for (const [x, y] of minima()) marks.push({ x, y, r: 8 });
@@ -145,14 +145,14 @@ export function createStage({ onPlace, onWindow, refresh }) {
   function describe() {
     const racers = race.racers.map((racer) => racer.label).join(", ");
     const how = onPlace ? " Arrow keys move a crosshair, Enter starts the race from it." : "";
-    return `Map of the ${race.surface.title} surface with the paths of ${racers}.${how}`;
+    return `Map of the ${race.surface.title} ${race.measured ? "" : "surface "}with the paths of ${racers}.${how}`;
   }
 
   function read(spot) {
     if (!spot || !race) readout.textContent = "";
     else {
       const [x, y] = toPoint(view, spot);
-      const f = field ? `   f ≈ ${formatNumber(valueAt(field, x, y), 3)}` : "";
+      const f = field ? `   ${heightName(race)} ≈ ${formatNumber(valueAt(field, x, y), 3)}` : "";
       readout.textContent = `${formatSetting(x)}, ${formatSetting(y)}${f}`;
     }
   }
@@ -246,6 +246,7 @@ export function createStage({ onPlace, onWindow, refresh }) {
         }
         trace(q, tracks[k], old, at[k], view);
         stroke(q, tracks[k].racer, k === chosen);
+        if (race.measured) drawSnapshots(q, tracks[k], at[k], colorOf(tracks[k].racer, theme));
       }
       const origin = placing.hand ?? begin();
       q.beginPath();

@@ -124,6 +124,7 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
     update(race, theme, newPace, by) {
       pace = newPace;
       put(common, by);
+      hide(common, Boolean(race.measured)); // a snapshot is of one step of training, the same for all
       const color = ({ racer }) => (race.racers[racer] ? colorOf(race.racers[racer], theme) : theme.mute);
       landmarks = race.landmarks.filter(({ quiet }) => !quiet).map((mark) => ({ ...mark, at: pace.positionOf(mark.racer, mark.step), color: color(mark) }));
       mark(range, "max", clock.length);
@@ -136,8 +137,8 @@ export function createTimeline({ clock, onSteps, onBy, onJump, onSettle }) {
       const step = clock.whole;
       put(range, step);
       range.style.setProperty("--filled", clock.length ? clock.step / clock.length : 0);
-      range.setAttribute("aria-valuetext", `step ${step} of ${clock.length}`);
       const [reading, of] = pace.reading(clock.step);
+      range.setAttribute("aria-valuetext", `step ${common.hidden ? reading : step} of ${common.hidden ? of : clock.length}`);
       write(now, reading);
       write(total, of ?? "");
       hide(length, of !== null); // a path's length is no number of steps

@@ -43,6 +43,7 @@ export function createToolbar({ setLook, layer: press, zoom, works, extras = [] 
       for (const button of layers) mark(button, "aria-pressed", look.stage === "flat" && look.show.includes(button.dataset.tool));
       const noisy = race.conditions.noise > 0 || (race.conditions.rows !== null && (race.conditions.batch_size ?? race.conditions.usual_batch ?? race.conditions.rows) < race.conditions.rows);
       hide(cloud, !noisy);
+      hide(vectors, Boolean(race.measured));
       const key = `${look.scale} ${look.levels}`;
       if (![...levels.options].some(({ value }) => value === key)) levels.append(element("option", { value: key }, `${look.levels} contours, ${look.scale}`));
       put(levels, key);

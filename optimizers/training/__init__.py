@@ -60,7 +60,8 @@ def train(
         on_event: is called with each event of `telemetry` as it happens, in the caller's thread. It may raise
             StopTraining, which ends the run after the step under way and keeps what was trained; after that
             it hears of the last checkpoint alone.
-        folder: where the run's checkpoints are kept, made if need be; None keeps none.
+        folder: where the run's checkpoints are kept, and `config.snapshots` sets of each racer's weights;
+            made if need be. None keeps none.
         resume: go on from the checkpoint in `folder`. On a CPU with as many threads the run then ends as one
             that nothing interrupted, to the bit.
 

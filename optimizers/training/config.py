@@ -16,6 +16,7 @@ DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
 AUGMENTATIONS = ("crop", "flip", "jitter", "shear", "zoom")
 MOST_SEEDS = 100
+MOST_SNAPSHOTS = 1_000
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class TrainConfig:
         label_smoothing: share of the right answer that is spread over all classes in training, from 0 to
             below 1. The training loss that is shown is of the smoothed answers.
         augment: how training pictures are changed at random, names of AUGMENTATIONS joined by +; "" is not.
+        snapshots: how many sets of weights of each racer are kept over a run that has a folder, for
+            landscapes: at least 2, its start and its end; 0 is none.
         start_from: where the weights before the first step are from, a run that was kept; None draws them.
         threads: CPU threads for each racer; None shares torch's out among the racers. Another number adds in
             another order: results then agree to rounding, not to the bit.
@@ -81,6 +84,7 @@ class TrainConfig:
     start_from: str | None = None
     telemetry: int | None = None
     sharpness: int = 0
+    snapshots: int = 0
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -117,6 +121,8 @@ class TrainConfig:
                 f"augment is {self.augment!r}, but it changes pictures, and {self.data} has none."
             )
         _whole("seeds", self.seeds, 1, MOST_SEEDS)
+        if self.snapshots != 0:
+            _whole("snapshots", self.snapshots, 2, MOST_SNAPSHOTS)
         if self.start_from is not None and (not isinstance(self.start_from, str) or not self.start_from):
             raise ValueError(f"start_from is {self.start_from!r}, but takes a run that was kept.")
 

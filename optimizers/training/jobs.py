@@ -26,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Any
 import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
+from optimizers.training import landscape_jobs
 from optimizers.training.data import home
 from optimizers.training.store import (
     LOST,
@@ -145,8 +146,8 @@ def close() -> None:
             _cluster = None
 
 
-def _order(order: dict[str, str]) -> None:
-    line = json.dumps(order) + "\n"
+def _order(wanted: dict[str, Any]) -> None:
+    line = json.dumps(wanted) + "\n"
     with _cluster_lock:
         pipe = _pipe()
         try:
@@ -201,9 +202,15 @@ def serve() -> None:
     )
     client = Client(cluster)
     warm = client.submit(_warm_up, pure=False)  # kept: Dask forgets a task whose future is gone
-    threading.Thread(target=_watch, args=(placed,), daemon=True).start()
+    maps: dict[str, tuple[Future, str]] = {}  # landscapes
+    threading.Thread(target=_watch, args=(placed, maps), daemon=True).start()
     for line in sys.stdin:
         order = json.loads(line)
+        if "landscape" in order:
+            wanted = order["landscape"]
+            future = client.submit(landscape_jobs.measure_run, **wanted, pure=False, fifo_timeout=0)
+            maps[wanted["order_id"]] = future, wanted["run_id"]
+            continue
         # First come, first served: what comes within fifo_timeout Dask takes in any order.
         future = client.submit(train_run, **order, key=order["owner"], pure=False, fifo_timeout=0)
         placed[order["owner"]] = future, order["run_id"], open_store(order["url"])
@@ -217,10 +224,15 @@ def serve() -> None:
     os._exit(0)
 
 
-def _watch(placed: "dict[str, tuple[Future, str, Store]]") -> None:
-    """Beat for the runs that wait, and tell of those whose task ended without a word."""
+def _watch(placed: "dict[str, tuple[Future, str, Store]]", maps: "dict[str, tuple[Future, str]]") -> None:
+    """Beat for the runs and landscapes that wait, and tell of runs whose task ended without a word."""
     while True:
         time.sleep(WATCH)
+        for order_id, (future, run_id) in list(maps.items()):
+            if future.done():
+                del maps[order_id]
+            else:
+                landscape_jobs.beat(run_id, order_id)
         for owner, (future, run_id, store) in list(placed.items()):
             try:
                 if future.done():

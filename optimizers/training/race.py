@@ -30,7 +30,7 @@ from torch.nn.functional import cross_entropy
 from optimizers.catalog import Racer, distinct
 from optimizers.schedules import Schedule
 from optimizers.torch_rules import apply_rule, initial_state
-from optimizers.training import checkpoint, data
+from optimizers.training import checkpoint, data, snapshots
 from optimizers.training.augment import augment
 from optimizers.training.classes import look_at
 from optimizers.training.config import TrainConfig
@@ -78,6 +78,8 @@ def train(
     dataset = data.load(config.data)
     with _ieee_fp32(), _crew(config) as pool, checkpoint.keeping(folder) as keeper:
         race = _Race(config, dataset, pool, on_event or (lambda event: None), asked, keeper)
+        if folder is not None and config.snapshots:
+            race.snapshots = snapshots.Keeper(folder, config, race.total_steps)
         if found is not None:
             race.restore(found)
         race.run()
@@ -453,6 +455,7 @@ class _Race:
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
         self.asked, self.keeper = asked, keeper
+        self.snapshots: snapshots.Keeper | None = None
         chosen = slice(config.limit)
         self.pictures = _Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
         tests = _Pictures(dataset.test_images, dataset.test_labels, config)
@@ -514,6 +517,7 @@ class _Race:
         if self.resumed_at is not None:
             self._tell([Kept(self.step, self.notice), *_diverged(self.lanes)])
         self._race()
+        self._snapshot(self.step, last=True)
         if self.keeper is not None:
             kept = self.keeper.close(self.saved(state=self.stopped))
             with suppress(StopTraining):  # told also to a listener that has ended the run
@@ -523,6 +527,7 @@ class _Race:
         size, began = self.config.batch_size, self.step
         if not self.evaluations and not self.stopped:
             self._evaluate(epoch=0)
+            self._snapshot(0)
             self.ready = self.seconds
         steps = max(1, self.steps_per_epoch // POINTS_PER_EPOCH)
         if self.config.sharpness:
@@ -598,7 +603,7 @@ class _Race:
 
     def _advance(self, batches: list[list[_Batch]]) -> None:
         """Train every lane on the batches of its seed, then tell how it went."""
-        running = self.running
+        running, before = self.running, self.step
         if self.pool is None:
             _in_turns(running, batches)
         else:
@@ -617,9 +622,15 @@ class _Race:
         training, examples = seconds - self.ready, sum(lane.examples for lane in self.lanes)
         left = training / self.step * (self.total_steps - self.step)
         self._tell([Progress(self.step, self.total_steps, seconds, examples / training, left)])
+        self._snapshot(before)
         every = self.config.sharpness
         if every and self.step // every > (self.step - len(batches[0])) // every:
             self._sharpen([Progress(self.step, self.total_steps, seconds, examples / training, left)])
+
+    def _snapshot(self, before: int, *, last: bool = False) -> None:
+        """Keep the weights where a set became due since step `before`, and where the run ends."""
+        if self.snapshots is not None:
+            self.snapshots.keep(self.lanes, before, self.step, last=last)
 
     def _sharpen(self, alive: Sequence[Event]) -> None:
         """Measure the sharpness of every lane, as many at a time as threads; `alive` is told meanwhile."""

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 import app
 from app.lab.files import RunFile, make
+from app.lab.landscapes import SNAPSHOTS
 from app.lab.request import LabRequest
 from optimizers.training import TrainConfig, jobs
 from optimizers.training.store import Store, default_url, open_store
@@ -92,7 +93,13 @@ def test_start_writes_a_run_and_a_second_page_shows_it(store: Store) -> None:
     address = parse_qs(send(page, asked, "start")["address"])
     (run,) = store.recent()
     assert TrainConfig.from_json(json.dumps(run.config)) == TrainConfig(
-        ("adam(lr=0.002)", "gd(lr=0.1)"), data="shapes10", epochs=3, batch_size=64, seed=7, limit=640
+        ("adam(lr=0.002)", "gd(lr=0.1)"),
+        data="shapes10",
+        epochs=3,
+        batch_size=64,
+        seed=7,
+        limit=640,
+        snapshots=SNAPSHOTS,
     )
     assert run.state == "queued"
     assert address["run"] == [run.id]
