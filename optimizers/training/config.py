@@ -31,6 +31,8 @@ class TrainConfig:
         limit: train on the first `limit` training pictures only; None is all.
         threads: CPU threads for each racer; None shares torch's out among the racers. Another number adds in
             another order: results then agree to rounding, not to the bit.
+        validation: so many training pictures, drawn by the seed, are held out and evaluated on in place of
+            the test pictures, which are then not looked at; 0 evaluates on the test pictures.
 
     Raises:
         ValueError: names the setting, the value and what it takes, in one sentence.
@@ -49,6 +51,7 @@ class TrainConfig:
     precision: str = "auto"
     limit: int | None = None
     threads: int | None = None
+    validation: int = 0
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -68,6 +71,7 @@ class TrainConfig:
             _whole("limit", self.limit, 1, 10**9)
         if self.threads is not None:
             _whole("threads", self.threads, 1, 1024)
+        _whole("validation", self.validation, 0, 10**9)
 
     def to_json(self) -> str:
         """Write the recipe as JSON that `from_json` reads back."""

@@ -42,6 +42,7 @@ from optimizers.training.telemetry import (
     StopTraining,
     TrainResult,
 )
+from optimizers.training.validation import hold_out
 
 POINTS_PER_EPOCH = 50
 TEST_BATCH = 500  # pictures
@@ -53,6 +54,8 @@ def train(config: TrainConfig, on_event: Callable[[Event], None] | None = None) 
     """Run the race; see `optimizers.training.train`."""
     config = _resolve(config)
     dataset = data.load(config.data)
+    if config.validation:
+        dataset = hold_out(dataset, config.validation, config.seed)
     with _ieee_fp32(), _crew(config) as pool:
         race = _Race(config, dataset, pool, on_event or (lambda event: None))
         try:
