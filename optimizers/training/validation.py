@@ -20,7 +20,9 @@ def hold_out(dataset: Dataset, count: int, seed: int) -> Dataset:
     """
     total = len(dataset.train_labels)
     if count >= total:
-        raise ValueError(f"validation is {count:,}, but {dataset.name} has {total:,} training pictures in all.")
+        raise ValueError(
+            f"validation is {count:,}, but {dataset.name} has {total:,} training pictures in all."
+        )
     held = np.zeros(total, bool)
     held[np.random.default_rng(seed).choice(total, count, replace=False)] = True
     return replace(
