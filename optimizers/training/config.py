@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 
 from optimizers.catalog import Racer
 from optimizers.notation import unknown
+from optimizers.schedules import Schedule
 from optimizers.training.data import DATASETS
 from optimizers.training.models import MODELS
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
+AUGMENTATIONS = ("crop", "flip", "jitter", "shear", "zoom")
+MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,23 @@ class TrainConfig:
         epochs: passes over the training pictures.
         batch_size: pictures a step.
         device: "cpu", "cuda", or "auto": a CUDA GPU where there is one.
-        seed: of the initial weights and of the batches; whole, from 0.
+        seed: of the initial weights, the batches, and what training draws; whole, from 0.
+        seeds: how many seeds every racer is trained with, from `seed` upwards.
         precision: of the networks' arithmetic, "fp32", "bf16", or "auto": bf16 where the device computes in
             it natively. Weights and rules are fp32 throughout.
         limit: train on the first `limit` training pictures only; None is all.
+        schedule: of the learning rate over all steps of the run, in schedule notation; None is constant.
+        clip_norm: greatest norm of the gradient over all weights, as torch.nn.utils.clip_grad_norm_.
+        clip_value: greatest size of each entry of the gradient, as torch.nn.utils.clip_grad_value_; where
+            both are given, the norm is clipped first.
+        weight_decay: λ of the penalty λ/2·‖w‖² on matrices and kernels, biases and scales left out; None is
+            the model's own. Its gradient is added before clipping; the loss that is shown is without it.
+        dropout: share of the inputs that every dropout layer sets to zero, from 0 to below 1; None is the
+            model's own.
+        label_smoothing: share of the right answer that is spread over all classes in training, from 0 to
+            below 1. The training loss that is shown is of the smoothed answers.
+        augment: how training pictures are changed at random, names of AUGMENTATIONS joined by +; "" is not.
+        start_from: where the weights before the first step are from, a run that was kept; None draws them.
         threads: CPU threads for each racer; None shares torch's out among the racers. Another number adds in
             another order: results then agree to rounding, not to the bit.
         validation: so many training pictures, drawn by the seed, are held out and evaluated on in place of
@@ -51,6 +68,15 @@ class TrainConfig:
     precision: str = "auto"
     limit: int | None = None
     threads: int | None = None
+    schedule: str | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    weight_decay: float | None = None
+    dropout: float | None = None
+    label_smoothing: float = 0.0
+    augment: str = ""
+    seeds: int = 1
+    start_from: str | None = None
     validation: int = 0
 
     def __post_init__(self) -> None:
@@ -71,6 +97,18 @@ class TrainConfig:
             _whole("limit", self.limit, 1, 10**9)
         if self.threads is not None:
             _whole("threads", self.threads, 1, 1024)
+        if self.schedule is not None:
+            object.__setattr__(self, "schedule", str(Schedule.parse(self.schedule)))
+        for name in ("clip_norm", "clip_value", "weight_decay"):
+            if getattr(self, name) is not None:
+                _number(name, getattr(self, name), from_zero=name == "weight_decay")
+        if self.dropout is not None:
+            _share("dropout", self.dropout)
+        _share("label_smoothing", self.label_smoothing)
+        object.__setattr__(self, "augment", _augmentations(self.augment))
+        _whole("seeds", self.seeds, 1, MOST_SEEDS)
+        if self.start_from is not None and (not isinstance(self.start_from, str) or not self.start_from):
+            raise ValueError(f"start_from is {self.start_from!r}, but takes a run that was kept.")
         _whole("validation", self.validation, 0, 10**9)
 
     def to_json(self) -> str:
@@ -101,3 +139,27 @@ def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
 def _whole(name: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ValueError(f"{name} is {value!r}, but takes a whole number from {low:,} to {high:,}.")
+
+
+def _number(name: str, value: object, *, from_zero: bool = False) -> None:
+    finite = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not finite or value < 0 or (value == 0 and not from_zero):  # type: ignore[operator]
+        raise ValueError(
+            f"{name} is {value!r}, but takes a finite number {'from' if from_zero else 'above'} 0."
+        )
+
+
+def _share(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{name} is {value!r}, but takes a number from 0 to below 1.")
+
+
+def _augmentations(text: object) -> str:
+    """Return the names in the order of AUGMENTATIONS; a link's + arrives as a blank, which reads the same."""
+    if not isinstance(text, str):
+        raise ValueError(f"augment is {text!r}, but takes names joined by +, as in crop+flip.")
+    given = text.replace("+", " ").split()
+    for name in given:
+        if name not in AUGMENTATIONS:
+            raise unknown("augmentation", name, AUGMENTATIONS)
+    return "+".join(name for name in AUGMENTATIONS if name in given)

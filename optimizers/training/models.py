@@ -22,6 +22,7 @@ class Model:
     citation: str
     layers: Callable[[int], nn.Sequential]  # number of classes -> the network, weights of no account
     initialise: Callable[[nn.Module, torch.Generator], None]  # sets every weight
+    weight_decay: float = 0.0  # λ of the penalty λ/2·‖w‖² on matrices and kernels
 
 
 def build(name: str, classes: int, generator: torch.Generator) -> nn.Sequential:

@@ -27,10 +27,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from optimizers.catalog import Racer, distinct
+from optimizers.schedules import Schedule
 from optimizers.torch_rules import apply_rule, initial_state
 from optimizers.training import data
 from optimizers.training.config import TrainConfig
-from optimizers.training.models import build
+from optimizers.training.models import MODELS, build
 from optimizers.training.telemetry import (
     Diverged,
     Evaluated,
@@ -80,8 +81,9 @@ def _resolve(config: TrainConfig) -> TrainConfig:
         precision = "bf16" if _computes_in_bf16(device) else "fp32"
     threads = config.threads
     if threads is None and device == "cpu":
-        threads = max(1, torch.get_num_threads() // len(config.racers))
-    return replace(config, device=device, precision=precision, threads=threads)
+        threads = max(1, torch.get_num_threads() // (len(config.racers) * config.seeds))
+    decay = MODELS[config.model].weight_decay if config.weight_decay is None else config.weight_decay
+    return replace(config, device=device, precision=precision, threads=threads, weight_decay=decay)
 
 
 def _computes_in_bf16(device: str) -> bool:
@@ -154,11 +156,33 @@ class _Pictures:
 # One racer --------------------------------------------------------------------------------------------------
 
 
-class _Lane:
-    """One racer: its network, whose weights are one flat vector, and the rule that steps that vector."""
+class _Seed:
+    """What all racers of one seed share: the first weights and the order of the pictures.
 
-    def __init__(self, index: int, racer: Racer, label: str, network: nn.Module, config: TrainConfig) -> None:
-        self.index, self.racer, self.label = index, racer, label
+    One stream of random numbers each, drawn on the CPU whatever the device.
+    """
+
+    def __init__(self, place: int, number: int) -> None:
+        self.place, self.number = place, number
+        streams = np.random.SeedSequence(number).generate_state(2, np.uint64)
+        self.weights, self.shuffle = (torch.Generator().manual_seed(int(seed)) for seed in streams)
+
+
+class _Lane:
+    """One racer with one seed: a network, whose weights are one flat vector, and the rule that steps it."""
+
+    def __init__(
+        self,
+        index: int,
+        seed: _Seed,
+        racer: Racer,
+        label: str,
+        network: nn.Module,
+        config: TrainConfig,
+        factors: Sequence[float] | None,  # of the schedule, on lr at each step of the run
+    ) -> None:
+        self.index, self.seed, self.racer, self.label = index, seed, racer, label
+        self.config, self.factors = config, factors
         self.network = deepcopy(network).to(config.device)
         self.parameters = list(self.network.parameters())
         self.theta = torch.empty(sum(p.numel() for p in self.parameters), device=config.device)  # (P,) fp32
@@ -173,6 +197,8 @@ class _Lane:
 
         self.state = initial_state(racer.optimizer, racer.values, self.theta)
         self.arguments = racer.arguments
+        self.lr = self.arguments["lr"]
+        self.decay = self._decay(config.weight_decay) if config.weight_decay else None
         self.steps = self.examples = 0
         self.seconds = 0.0
         self.initial_weights = hashlib.sha256(self.export().tobytes()).hexdigest()
@@ -191,6 +217,14 @@ class _Lane:
             else:
                 yield part.view(parameter.shape)
 
+    def _decay(self, weight_decay: float) -> Tensor:
+        """Return λ for each entry of theta: that of matrices and kernels, 0 for biases and scales."""
+        decay = torch.zeros_like(self.theta)
+        for parameter, part in zip(self.parameters, self._parts(decay), strict=True):
+            if parameter.dim() > 1:
+                part.fill_(weight_decay)
+        return decay
+
     def export(self) -> np.ndarray:
         """Return the weights as (P,) float32, parameter after parameter, each in C order."""
         return torch.cat([part.reshape(-1) for part in self._parts(self.theta)]).cpu().numpy()
@@ -200,10 +234,12 @@ class _Lane:
         began = time.perf_counter()
         self.gradient.zero_()
         logits = self.network(batch.images).float()
-        loss = cross_entropy(logits, batch.labels)
+        loss = cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
         loss.backward()
+        if self.factors is not None:
+            self.arguments["lr"] = self.lr * self.factors[self.steps]
         self.steps += 1
-        g = self.gradient.float()
+        g = self._tamed(self.gradient.float())
         apply_rule(self.racer.optimizer.rule, self.theta, g, self.steps, self.state, self.arguments)
         if self.weights is not self.theta:
             self.weights.copy_(self.theta)
@@ -212,6 +248,17 @@ class _Lane:
         self.examples += len(batch.labels)
         self.positions.update(batch.positions)
         self.seconds += time.perf_counter() - began
+
+    def _tamed(self, g: Tensor) -> Tensor:
+        """Add the gradient of λ/2·‖w‖², then clip, in torch's words and order; g may be changed in place."""
+        config = self.config
+        if self.decay is not None:
+            g.addcmul_(self.decay, self.theta)
+        if config.clip_norm is not None:
+            g.mul_((config.clip_norm / (torch.linalg.vector_norm(g) + 1e-6)).clamp_(max=1))
+        if config.clip_value is not None:
+            g.clamp_(-config.clip_value, config.clip_value)
+        return g
 
     def points(self, seconds: float) -> list[Point]:
         """Average what happened since the last call; end in NaN where the loss ceased to be finite."""
@@ -226,13 +273,16 @@ class _Lane:
             seen = sum(sizes[:finite])
             loss = math.fsum(n * value for n, value in zip(sizes, losses[:finite], strict=False)) / seen
             accuracy = sum(right[:finite]) / seen
-            points.append(Point(self.index, before + finite, examples + seen, seconds, loss, accuracy))
+            points.append(self._point(before + finite, examples + seen, seconds, loss, accuracy))
         if finite < len(losses):
             seen = sum(sizes[: finite + 1])
             self.diverged_at = before + finite + 1
             self.examples = examples + seen  # what came after taught it nothing
-            points.append(Point(self.index, self.diverged_at, examples + seen, seconds, math.nan, math.nan))
+            points.append(self._point(self.diverged_at, examples + seen, seconds, math.nan, math.nan))
         return points
+
+    def _point(self, step: int, examples: int, seconds: float, loss: float, accuracy: float) -> Point:
+        return Point(self.index, step, examples, seconds, loss, accuracy, self.seed.place)
 
     @torch.no_grad()
     def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray]:
@@ -262,21 +312,14 @@ class _Race:
         on_event: Callable[[Event], None],
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
-        # One stream of random numbers each for weights and batches, drawn on the CPU whatever the device.
-        streams = np.random.SeedSequence(config.seed).generate_state(2, np.uint64)
-        weights, self.shuffle = (torch.Generator().manual_seed(int(seed)) for seed in streams)
-        network = build(config.model, len(dataset.classes), weights)
-        racers = [Racer.parse(notation) for notation in config.racers]
-        self.lanes = [
-            _Lane(index, racer, look.label, network, config)
-            for index, (racer, look) in enumerate(zip(racers, distinct(racers), strict=True))
-        ]
+        self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
         chosen = slice(config.limit)
         self.pictures = _Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
         tests = _Pictures(dataset.test_images, dataset.test_labels, config)
         self.tests = list(tests.batches(torch.arange(len(tests)), TEST_BATCH))
         self.steps_per_epoch = math.ceil(len(self.pictures) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
+        self.lanes = list(self._lanes())
         self.data_note = dataset.note
         if len(self.pictures) < len(dataset.train_labels):
             self.data_note += f"; trained on the first {len(self.pictures):,}"
@@ -286,6 +329,18 @@ class _Race:
         self.stopped = False
         self.began = time.perf_counter()
         self.ready = 0.0  # seconds, when training began
+
+    def _lanes(self) -> Iterator[_Lane]:
+        config = self.config
+        factors = (
+            Schedule.parse(config.schedule).factors(self.total_steps).tolist() if config.schedule else None
+        )
+        racers = [Racer.parse(notation) for notation in config.racers]
+        looks = distinct(racers)
+        for seed in self.seeds:
+            network = build(config.model, len(self.dataset.classes), seed.weights)
+            for index, (racer, look) in enumerate(zip(racers, looks, strict=True)):
+                yield _Lane(index, seed, racer, look.label, network, config, factors)
 
     @property
     def seconds(self) -> float:
@@ -301,26 +356,28 @@ class _Race:
         self.ready = self.seconds
         stride = max(1, self.steps_per_epoch // POINTS_PER_EPOCH) * self.config.batch_size
         for epoch in range(1, self.config.epochs + 1):
-            order = torch.randperm(len(self.pictures), generator=self.shuffle)
-            for chunk in order.split(stride):
-                self._advance(list(self.pictures.batches(chunk, self.config.batch_size)))
+            orders = [torch.randperm(len(self.pictures), generator=seed.shuffle) for seed in self.seeds]
+            for chunks in zip(*(order.split(stride) for order in orders), strict=True):
+                self._advance(
+                    [list(self.pictures.batches(chunk, self.config.batch_size)) for chunk in chunks]
+                )
                 if not self.running:
                     return
             self._evaluate(epoch)
 
-    def _advance(self, batches: list[_Batch]) -> None:
-        """Train every lane on these batches, then tell how it went."""
+    def _advance(self, batches: list[list[_Batch]]) -> None:
+        """Train every lane on the batches of its seed, then tell how it went."""
         running = self.running
         if self.pool is None:
             _in_turns(running, batches)
         else:
             _side_by_side(self.pool, running, batches)
-        self.step += len(batches)
+        self.step += len(batches[0])
         seconds = self.seconds
         points = [point for lane in running for point in lane.points(seconds)]
         self.points += points
         self._tell(points)
-        self._tell(Diverged(lane.index, lane.diverged_at) for lane in running if lane.diverged_at is not None)
+        self._tell(_diverged(running))
         training, examples = seconds - self.ready, sum(lane.examples for lane in self.lanes)
         left = training / self.step * (self.total_steps - self.step)
         self._tell([Progress(self.step, self.total_steps, seconds, examples / training, left)])
@@ -328,8 +385,10 @@ class _Race:
     def _evaluate(self, epoch: int) -> None:
         """Look at the test pictures with every lane."""
         running = self.running
-        if epoch == 0:  # all have the same weights, so one look serves for all
-            found = self._each(lambda lane: lane.test(self.tests), running[:1]) * len(running)
+        if epoch == 0:  # all of a seed have the same weights, so one look serves for all of them
+            every = len(self.config.racers)
+            first = self._each(lambda lane: lane.test(self.tests), running[::every])
+            found = [one for one in first for _ in range(every)]
         else:
             found = self._each(lambda lane: lane.test(self.tests), running)
         evaluations = []
@@ -339,10 +398,10 @@ class _Race:
             else:  # the last step took it where no finite loss is
                 loss = accuracy = math.nan
                 lane.diverged_at = self.step
-            evaluations.append(Evaluated(lane.index, self.step, epoch, loss, accuracy))
+            evaluations.append(Evaluated(lane.index, self.step, epoch, loss, accuracy, lane.seed.place))
         self.evaluations += evaluations
         self._tell(evaluations)
-        self._tell(Diverged(lane.index, lane.diverged_at) for lane in running if lane.diverged_at is not None)
+        self._tell(_diverged(running))
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -355,7 +414,7 @@ class _Race:
         config = self.config
         return Started(
             racers=config.racers,
-            labels=tuple(lane.label for lane in self.lanes),
+            labels=tuple(lane.label for lane in self.lanes[: len(config.racers)]),
             device=config.device,
             device_name=_device_name(config.device),
             precision=config.precision,
@@ -367,7 +426,8 @@ class _Race:
         )
 
     def _racer_result(self, lane: _Lane) -> RacerResult:
-        last = next((e for e in reversed(self.evaluations) if e.racer == lane.index), None)
+        own = (lane.index, lane.seed.place)
+        last = next((e for e in reversed(self.evaluations) if (e.racer, e.seed) == own), None)
         whole = last is not None and lane.diverged_at is None
         return RacerResult(
             notation=str(lane.racer),
@@ -382,6 +442,7 @@ class _Race:
             weights=lane.export(),
             initial_weights_sha256=lane.initial_weights,
             batches_sha256=lane.positions.hexdigest(),
+            seed=lane.seed.place,
         )
 
     def result(self) -> TrainResult:
@@ -402,11 +463,17 @@ class _Race:
         )
 
 
-def _in_turns(lanes: Sequence[_Lane], batches: Sequence[_Batch]) -> None:
+def _diverged(lanes: Iterable[_Lane]) -> Iterator[Diverged]:
+    for lane in lanes:
+        if lane.diverged_at is not None:
+            yield Diverged(lane.index, lane.diverged_at, lane.seed.place)
+
+
+def _in_turns(lanes: Sequence[_Lane], batches: Sequence[Sequence[_Batch]]) -> None:
     """Train lane after lane at each step; a GPU does so behind our back, and the wait for it is shared."""
-    for batch in batches:
+    for position in range(len(batches[0])):
         for lane in lanes:
-            lane.step(batch)
+            lane.step(batches[lane.seed.place][position])
     began = time.perf_counter()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -414,12 +481,14 @@ def _in_turns(lanes: Sequence[_Lane], batches: Sequence[_Batch]) -> None:
         lane.seconds += (time.perf_counter() - began) / len(lanes)
 
 
-def _side_by_side(pool: ThreadPoolExecutor, lanes: Sequence[_Lane], batches: Sequence[_Batch]) -> None:
+def _side_by_side(
+    pool: ThreadPoolExecutor, lanes: Sequence[_Lane], batches: Sequence[Sequence[_Batch]]
+) -> None:
     """Train on the pool's threads; after each step a lane queues behind the others, so none runs ahead."""
 
     def advance(lane: _Lane, position: int) -> Future[Any] | None:
-        lane.step(batches[position])
-        return pool.submit(advance, lane, position + 1) if position + 1 < len(batches) else None
+        lane.step(batches[lane.seed.place][position])
+        return pool.submit(advance, lane, position + 1) if position + 1 < len(batches[0]) else None
 
     for ahead in [pool.submit(advance, lane, 0) for lane in lanes]:
         following: Future[Any] | None = ahead

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Of metrics.csv. epoch = step / steps per epoch; examples and seconds stand with training points only.
-COLUMNS = ("split", "racer", "epoch", "step", "examples", "seconds", "loss", "accuracy")
+COLUMNS = ("split", "racer", "epoch", "step", "examples", "seconds", "loss", "accuracy", "seed")
 MOST_DRAWN = 120  # points of a training curve
 
 
@@ -126,6 +126,7 @@ def _row(result: TrainResult, event: Point | Evaluated) -> dict[str, Any]:
         "racer": result.racers[event.racer].notation,
         "split": "train" if isinstance(event, Point) else "test",
         "epoch": event.step / result.steps_per_epoch,
+        "seed": result.config.seed + event.seed,
     }
 
 

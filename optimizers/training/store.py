@@ -88,6 +88,7 @@ class PointRow(_Base):
     seconds: Mapped[float]
     loss: Mapped[float | None]  # NULL is NaN, which SQLite can't hold
     accuracy: Mapped[float | None]
+    seed: Mapped[int] = mapped_column(default=0)  # its place among the run's seeds
 
 
 class EvaluationRow(_Base):
@@ -103,6 +104,7 @@ class EvaluationRow(_Base):
     epoch: Mapped[int]
     loss: Mapped[float | None]
     accuracy: Mapped[float | None]
+    seed: Mapped[int] = mapped_column(default=0)  # its place among the run's seeds
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,18 @@ MOST_NETWORKS = 10_000
 MOST_VALUES = 1_000  # of one axis
 OPTIMIZER = "optimizer"  # the axis that the racers themselves are
 
-# Settings of a run that can be swept beside the racers' hyperparameters.
+# Settings of a run that can be swept beside the racers' hyperparameters, which come first where names agree.
 SETTINGS = {
-    "batch_size": Hyperparameter(
-        "batch_size", "batch", 32, low=1, high=100_000, whole=True, slider=(8, 512), scale="log"
-    ),
+    hyper.name: hyper
+    for hyper in (
+        Hyperparameter(
+            "batch_size", "batch", 32, low=1, high=100_000, whole=True, slider=(16, 256), scale="log"
+        ),
+        Hyperparameter("weight_decay", "L2", 1e-3, high=1e6, slider=(1e-5, 1e-2), scale="log"),
+        Hyperparameter("dropout", "dropout", 0.0, below_high=True, slider=(0.0, 0.5)),
+        Hyperparameter("label_smoothing", "smoothing", 0.0, below_high=True, slider=(0.0, 0.2)),
+        Hyperparameter("clip_norm", "clip", 1.0, high=1e9, slider=(0.1, 10.0), scale="log"),
+    )
 }
 
 
@@ -56,6 +63,7 @@ class Axis:
     scale: str  # "linear", "log", "one_minus_log" (logarithmic in 1 − value) or "choice"
     spaced: bool  # evenly from the first to the last; random search then draws in between, too
     text: str  # canonical notation
+    of_run: bool  # a setting of the run, no hyperparameter of the racers
 
     @classmethod
     def parse(cls, notation: str, racers: Iterable[Racer]) -> Axis:
@@ -68,17 +76,30 @@ class Axis:
         else:
             name, *words = (word.strip() for word in notation.split(","))
         hyper, owner = _hyperparameter(name, list(racers))
+        of_run = owner == _RUN
         if hyper.choices:
             values = [choice.value for choice in hyper.choices]
             if words:
                 values = [hyper.check(word, owner) for word in words]
             return cls(
-                name, hyper.symbol, _each_once(name, values), "choice", False, _listed(name, values, hyper)
+                name,
+                hyper.symbol,
+                _each_once(name, values),
+                "choice",
+                False,
+                _listed(name, values, hyper),
+                of_run,
             )
         if equals:
             values = sorted(hyper.check(_number(name, word), owner) for word in words)
             return cls(
-                name, hyper.symbol, _each_once(name, values), hyper.scale, False, _listed(name, values, hyper)
+                name,
+                hyper.symbol,
+                _each_once(name, values),
+                hyper.scale,
+                False,
+                _listed(name, values, hyper),
+                of_run,
             )
         if len(words) not in (3, 4):
             raise ValueError(f"The axis {shown(notation)} is not understood; write it like {_LIKE}.")
@@ -87,7 +108,7 @@ class Axis:
         values = _spaced(hyper, owner, low, high, count, scale)
         text = f"{name},{write_value(values[0])},{write_value(values[-1])},{len(values)}"
         text += f",{scale}" if scale != hyper.scale else ""
-        return cls(name, hyper.symbol, _each_once(name, values), scale, True, text)
+        return cls(name, hyper.symbol, _each_once(name, values), scale, True, text, of_run)
 
     def draw(self, random: np.random.Generator) -> Value:
         """Draw a value: evenly on the scale between the ends, or one of the list."""
@@ -96,9 +117,11 @@ class Axis:
             return self.values[int(share * len(self.values))]
         low, high = float(self.values[0]), float(self.values[-1])
         value = _bend_back(self.scale, _bend(self.scale, low) * (1 - share) + _bend(self.scale, high) * share)
-        return _digits(min(max(value, low), high), 4, self.scale)
+        value = _digits(min(max(value, low), high), 4, self.scale)
+        return round(value) if isinstance(self.values[0], int) else value
 
 
+_RUN = "the run"
 _LIKE = "lr,1e-4,0.1,4 (from, to, how many), beta2=0.9,0.99 (these), or bias_correction (all of a choice)"
 
 
@@ -109,7 +132,7 @@ def _hyperparameter(name: str, racers: list[Racer]) -> tuple[Hyperparameter, str
     if first and all(found):
         return first, racers[0].name
     if name in SETTINGS:
-        return SETTINGS[name], "the run"
+        return SETTINGS[name], _RUN
     if first:
         without = racers[found.index(None)].name
         raise ValueError(f"{name} can't be swept here, as {without} has none; sweep it without {without}.")
@@ -185,12 +208,12 @@ class SweepConfig:
             VALIDATION of them where it is 0.
         axes: in `Axis` notation; the hyperparameters and settings that are swept.
         method: "grid": every combination. "random": `trials` draws (Bergstra and Bengio 2012). "halving":
-            successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943): all begin with `min_epochs`; at
-            each rung the best of every `factor` go on, and train `factor` times as long.
+            successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943): all train for `min_epochs`;
+            at each rung the best of every `factor` go on, and train `factor` times as long.
         trials: how many are drawn; None, for halving: every combination of the grid.
         factor: η of halving, from 2.
         min_epochs: of halving's first rung.
-        seeds: networks of each trial, with base.seed, base.seed + 1, …: weights, batches and held-out pictures.
+        seeds: networks of each trial, with base.seed, base.seed + 1, … for weights, batches, held-out pictures.
 
     Raises:
         ValueError: names the setting, the value and what it takes, in one sentence.
@@ -233,6 +256,8 @@ class SweepConfig:
             raise ValueError(
                 f"min_epochs is {self.min_epochs}, but a trial trains {self.base.epochs} in all."
             )
+        if self.base.seeds != 1:
+            raise ValueError("The seeds of a sweep are its own setting; leave those of its recipe at 1.")
         if not self.base.validation:
             object.__setattr__(self, "base", replace(self.base, validation=VALIDATION))
         if self.size * self.seeds > MOST_NETWORKS:
@@ -301,7 +326,7 @@ def _whole(name: str, value: object, low: int, high: int) -> None:
         raise ValueError(f"{name} is {value!r}, but takes a whole number from {low:,} to {high:,}.")
 
 
-# Trials ------------------------------------------------------------------------------------------------------
+# Trials -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -339,12 +364,9 @@ def trials(config: SweepConfig) -> tuple[Trial, ...]:
         ]
     made = []
     for index, (base, *values) in enumerate(places):
-        given = {axis.name: value for axis, value in zip(config.read, values, strict=True)}
-        settings = tuple((name, value) for name, value in given.items() if name not in racers[base].values)
-        racer = racers[base].change(
-            **{name: value for name, value in given.items() if name in racers[base].values}
-        )
-        settings = tuple((name, int(value) if SETTINGS[name].whole else value) for name, value in settings)
+        given = list(zip(config.read, values, strict=True))
+        racer = racers[base].change(**{axis.name: value for axis, value in given if not axis.of_run})
+        settings = tuple((axis.name, value) for axis, value in given if axis.of_run)
         made.append(Trial(index, base, str(racer), tuple(values), settings))
     if len({(trial.racer, trial.settings) for trial in made}) < len(made) and config.trials is None:
         raise ValueError(
@@ -397,7 +419,7 @@ def work(networks: int, epochs: int, pictures: int, judged: int) -> float:
 def work_of(config: SweepConfig, pictures: int, tests: int) -> float:
     """Return what a sweep costs in all, in pictures trained on, the test of its winner included.
 
-    A trial that goes on to the next rung begins anew there, so halving costs Σ trials · epochs over its rungs.
+    A trial that goes on to the next rung begins anew there: halving costs Σ trials · epochs over its rungs.
 
     Args:
         config: the sweep.
@@ -554,9 +576,9 @@ def sweep(
     """Train every network of `config`, choose the best trial by held-out pictures, and test that one alone.
 
     Networks with the same batches train in lock-step in one task of Dask, on all cores or GPUs of this
-    machine, or on those of an existing cluster. A network's numbers do not depend on its company (on a CPU, to the
-    bit). A task whose worker is lost is done again. The winner's test is after its last epoch, trained anew
-    on all training pictures; nothing before that has seen a test picture.
+    machine, or on those of an existing cluster. A network's numbers do not depend on its company (on a CPU,
+    to the bit). A task whose worker is lost is done again. The winner's test is after its last epoch, trained
+    anew on all training pictures; nothing before that has seen a test picture.
 
     Args:
         config: what to try.

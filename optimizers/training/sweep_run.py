@@ -1,9 +1,9 @@
 """How a sweep is carried out: groups of networks as tasks of Dask, and one thread that listens to them.
 
 Networks whose recipes differ in the racer alone see the same batches: they are a group, and train in
-lock-step in one call of `train`. A task's return value is the truth about its group; what it says on the way, as events
-of the scheduler, is for the eye. So a task that Dask gives to another worker, because its first was lost, may
-say everything twice.
+lock-step in one call of `train`. A task's return value is the truth about its group; what it says on the way,
+as events of the scheduler, is for the eye. So a task that Dask gives to another worker, because its first was
+lost, may say everything twice.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ class Point:
     seconds: float  # since the run began
     loss: float  # cross-entropy in nats; NaN: it diverged at this step
     accuracy: float  # 0 to 1
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Evaluated:
     epoch: int
     loss: float
     accuracy: float
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Diverged:
 
     racer: int
     step: int
+    seed: int = 0  # its place among the run's seeds
 
 
 Event = Started | Point | Evaluated | Progress | Diverged
@@ -95,6 +98,7 @@ class RacerResult:
     weights: np.ndarray  # (P,) float32, parameter after parameter as the network lists them
     initial_weights_sha256: str  # of the weights before the first step, in the same order
     batches_sha256: str  # of the positions of all training pictures it saw (int64), in that order
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +106,7 @@ class TrainResult:
     """A finished or stopped run. `config` has what was found for each "auto", so that it repeats the run."""
 
     config: TrainConfig
-    racers: tuple[RacerResult, ...]
+    racers: tuple[RacerResult, ...]  # all of the first seed, then all of the next
     points: tuple[Point, ...]
     evaluations: tuple[Evaluated, ...]
     classes: tuple[str, ...]

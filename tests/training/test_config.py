@@ -10,6 +10,8 @@ from optimizers.training import TrainConfig
 def test_notation_is_kept_canonical():
     config = TrainConfig(racers=["adam( lr = 1e-3 )", "momentum(lr=0.010)"])
     assert config.racers == ("adam", "momentum(lr=0.01)")
+    config = TrainConfig(racers=("adam",), schedule="warmup( total_iters=5 ) cosine", augment="flip crop")
+    assert (config.schedule, config.augment) == ("warmup+cosine", "crop+flip")
 
 
 def test_json_round_trip():
@@ -37,6 +39,18 @@ def test_json_round_trip():
         ("seed", -1, "seed is -1"),
         ("limit", 0, "limit is 0"),
         ("threads", 0, "threads is 0"),
+        ("schedule", "cosin", "Did you mean cosine?"),
+        ("schedule", 3, "3 is no schedule"),
+        ("clip_norm", 0, "clip_norm is 0, but takes a finite number above 0"),
+        ("clip_value", float("inf"), "clip_value is inf"),
+        ("weight_decay", -0.1, "weight_decay is -0.1, but takes a finite number from 0"),
+        ("weight_decay", True, "weight_decay is True"),
+        ("dropout", 1.0, "dropout is 1.0, but takes a number from 0 to below 1"),
+        ("label_smoothing", "0.1", "label_smoothing is '0.1'"),
+        ("augment", "crop+flipp", "Did you mean flip?"),
+        ("augment", None, "augment is None"),
+        ("seeds", 0, "seeds is 0, but takes a whole number from 1 to 100"),
+        ("start_from", "", "start_from is ''"),
     ],
 )
 def test_a_bad_setting_gets_one_sentence(setting, value, names):

@@ -84,35 +84,66 @@ def test_taking_turns_equals_side_by_side(easy_data, one_thread, monkeypatch):
     assert together.evaluations == turns.evaluations
 
 
-def test_equals_a_plain_torch_loop(easy_data, one_thread):
+CONDITIONS = {
+    "schedule": "warmup(total_iters=3)+cosine",
+    "clip_norm": 0.5,
+    "clip_value": 0.05,
+    "weight_decay": 0.01,
+    "label_smoothing": 0.1,
+}
+
+
+def plain_torch(racer, begun, images, labels, steps, conditions):
+    """Train keras_cnn from `begun` as anyone would write it down; return the losses and the last weights."""
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10)),
+    )
+    nn.utils.vector_to_parameters(torch.from_numpy(begun.copy()), model.parameters())
+    twin = racer.optimizer.twin
+    optimizer = getattr(torch.optim, twin.name)(model.parameters(), **twin.arguments(racer.values))
+    criterion = nn.CrossEntropyLoss(label_smoothing=conditions.get("label_smoothing", 0))
+    if conditions:
+        rates = torch.optim.lr_scheduler
+        parts = [rates.LinearLR(optimizer, total_iters=3), rates.CosineAnnealingLR(optimizer, steps - 3)]
+        scheduler = rates.SequentialLR(optimizer, parts, milestones=[3])
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        losses.append(loss.item())
+        if conditions:
+            for layer in model:
+                if hasattr(layer, "weight"):
+                    loss = loss + conditions["weight_decay"] / 2 * layer.weight.square().sum()
+        loss.backward()
+        if conditions:
+            assert nn.utils.clip_grad_norm_(model.parameters(), conditions["clip_norm"]) > 0.5  # it bites
+            nn.utils.clip_grad_value_(model.parameters(), conditions["clip_value"])
+        optimizer.step()
+        if conditions:
+            scheduler.step()
+    return losses, nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+
+
+@pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step")  # SequentialLR's own
+@pytest.mark.parametrize("conditions", [{}, CONDITIONS], ids=["bare", "conditions"])
+def test_equals_a_plain_torch_loop(easy_data, one_thread, conditions):
     """Full batches, so that the order of the pictures is no matter; every optimizer that has a twin."""
     steps = 6
     racers = [Racer.parse(name) for name, entry in OPTIMIZERS.items() if entry.twin]
     racers = [racer.change(lr=racer.values["lr"] / 100) for racer in racers]  # so that rounding does not grow
-    config = recipe(tuple(map(str, racers)), epochs=steps, batch_size=120)
+    config = recipe(tuple(map(str, racers)), epochs=steps, batch_size=120, **conditions)
     result = train(config)
     begun = train(config, _stop_at(Started)).racers[0].weights
     images, labels = torch.from_numpy(easy_data.train_images) / 255, torch.from_numpy(easy_data.train_labels)
     for index, racer in enumerate(racers):
-        model = nn.Sequential(
-            *(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten()),
-            *(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10)),
-        )
-        nn.utils.vector_to_parameters(torch.from_numpy(begun.copy()), model.parameters())
-        twin = racer.optimizer.twin
-        optimizer = getattr(torch.optim, twin.name)(model.parameters(), **twin.arguments(racer.values))
-        losses = []
-        for _ in range(steps):
-            optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(model(images), labels)
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+        losses, ended = plain_torch(racer, begun, images, labels, steps, conditions)
         ours = [point.loss for point in result.points if point.racer == index]
         assert ours == pytest.approx(losses, rel=1e-5)
-        walked = nn.utils.parameters_to_vector(model.parameters()).detach().numpy() - begun
+        walked = ended - begun
         off = result.racers[index].weights - begun - walked
         # fp32 adds in another order, and Adam and RMSprop step by ±lr where a gradient is all but zero
         assert np.linalg.norm(off) < 1e-3 * np.linalg.norm(walked)
@@ -269,3 +300,27 @@ def test_bare_command_line_says_what_is_wrong(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["training", "-o", "adamm"])
     assert main() == 2
     assert "Did you mean adam?" in capsys.readouterr().err
+
+
+def test_several_seeds_are_as_many_runs(easy_data):
+    """A lane is a racer with a seed: each equals the same racer in a run of that seed alone."""
+    events = []
+    together = train(recipe(THREE[:2], seed=4, seeds=3), events.append)
+    assert [(racer.notation, racer.seed) for racer in together.racers] == [
+        (str(Racer.parse(notation)), seed) for seed in range(3) for notation in THREE[:2]
+    ]
+    (started,) = [event for event in events if isinstance(event, Started)]
+    assert started.labels == ("momentum", "Adam")
+    for place in range(3):
+        alone = train(recipe(THREE[:2], seed=4 + place))
+        mine = [racer for racer in together.racers if racer.seed == place]
+        assert all(map(np.array_equal, [racer.weights for racer in mine], weights(alone)))
+        for kind in ("points", "evaluations"):
+            told = [(e.racer, e.step, e.loss, e.accuracy) for e in getattr(together, kind) if e.seed == place]
+            assert told == [(e.racer, e.step, e.loss, e.accuracy) for e in getattr(alone, kind)]
+
+
+def test_one_seed_that_diverges_leaves_the_others(easy_data):
+    result = train(recipe(("gd(lr=1000000)", "adam"), seeds=2))
+    assert [racer.diverged_at is None for racer in result.racers] == [False, True, False, True]
+    assert {(d.racer, d.seed) for d in result.points if math.isnan(d.loss)} == {(0, 0), (0, 1)}
