@@ -213,7 +213,7 @@ class SweepConfig:
         trials: how many are drawn; None, for halving: every combination of the grid.
         factor: η of halving, from 2.
         min_epochs: of halving's first rung.
-        seeds: networks of each trial, with base.seed, base.seed + 1, … for weights, batches, held-out pictures.
+        seeds: networks of each trial, from base.seed on: of weights, batches and held-out pictures.
 
     Raises:
         ValueError: names the setting, the value and what it takes, in one sentence.

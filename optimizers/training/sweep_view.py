@@ -93,7 +93,7 @@ def written(value: Value) -> str:
 
 
 def chosen_sides(config: SweepConfig, x: str = "", y: str = "") -> tuple[str, str]:
-    """Return what goes across and what goes up ("" for nothing): what is asked for where there is such a side.
+    """Return what goes across and what goes up ("" for nothing), as asked for where there is such a side.
 
     By default the learning rate goes across, and what has the most values of the others up.
     """
