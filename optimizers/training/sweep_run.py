@@ -271,6 +271,7 @@ class _Sweep:
             self._climb()
         except StopTraining:
             stopped = True
+            self.on_event = lambda event: None  # who asked to stop wants to hear no more
             self._land()
         finally:
             self.stop.set()  # whatever is still out ends by itself
@@ -287,17 +288,14 @@ class _Sweep:
         best = winner(self.config, [self._standing(trial) for trial in left])
         if best is None:
             self._say("Every trial diverged or failed, so there is nothing to test.")
-            return
-        self._fly(
-            [
-                Group(
-                    f"{self.topic}-test-{seed}",
-                    replace(best.config(self.config, seed, self.config.base.epochs), validation=0),
-                    ((best.index, seed),),
-                )
-                for seed in self.seeds
-            ]
-        )
+        else:
+            self._fly([self._test(best, seed) for seed in self.seeds])
+        self._pace(at_once=True)
+
+    def _test(self, best: Trial, seed: int) -> Group:
+        """Return the task that trains the winner anew, on all training pictures, and tests it."""
+        recipe = best.config(self.config, seed, self.config.base.epochs)
+        return Group(f"{self.topic}-test-{seed}", replace(recipe, validation=0), ((best.index, seed),))
 
     def _standing(self, trial: Trial) -> Any:
         return standing(trial, [self.networks[trial.index, seed] for seed in self.seeds])
@@ -383,7 +381,6 @@ class _Sweep:
         while self.flying and time.monotonic() < deadline:
             with suppress(queue.Empty):
                 key, words = self.heard.get(timeout=LISTEN)
-                self.on_event = lambda event: None  # it has asked to hear no more
                 self._hear(key, words)
 
     def _hear(self, key: str, words: Any) -> list[Group]:
@@ -476,9 +473,9 @@ class _Sweep:
         self.said.append(text)
         self.on_event(Said(text))
 
-    def _pace(self) -> None:
+    def _pace(self, at_once: bool = False) -> None:
         now = time.monotonic()
-        if now - self.told < LISTEN:
+        if now - self.told < LISTEN and not at_once:
             return
         self.told = now
         done = min(self.total, self.done + sum(self.under_way.values()))
