@@ -10,17 +10,22 @@ with the server, because the pipe between the two closes.
 import json
 import logging
 import os
+import secrets
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from optimizers.training.store import STALE, Store, default_url, open_store
+from optimizers.training.data import home
+from optimizers.training.store import LOST, STALE, Store, TakenOverError, default_url, open_store
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -29,7 +34,10 @@ if TYPE_CHECKING:
 
 FLUSH = 0.2  # seconds between two writes of a worker to the store
 QUIET = STALE / 10  # seconds without news after which a worker writes a bare heartbeat
+PATIENCE = 30.0  # seconds for which a worker tries to write to a store that refuses it
 WATCH = 2.0  # seconds between two looks at the runs that were handed to Dask
+
+WAITING = "Waiting for a worker process."
 
 _log = logging.getLogger(__name__)
 
@@ -49,18 +57,59 @@ def start(config: "TrainConfig", store: Store | None = None) -> str:
     >>> run_id = start(TrainConfig(racers=("adam", "adam(bias_correction=False)")))  # doctest: +SKIP
     """
     store = store or open_store(default_url())
-    run_id = store.create(json.loads(config.to_json()), message="Waiting for a worker process.")
+    owner = secrets.token_hex(8)
+    run_id = store.create(json.loads(config.to_json()), message=WAITING, owner=owner)
+    _hand_over(run_id, owner, store)
+    return run_id
+
+
+def resume(run_id: str, store: Store | None = None) -> bool:
+    """Let a run that rests go on from its checkpoint, or from step 0 where it has none.
+
+    Returns False where there is no such run, or it is under way.
+
+    Raises:
+        OSError: the cluster's process can't be started.
+    """
+    store = store or open_store(default_url())
+    run, owner = store.get(run_id), secrets.token_hex(8)
+    if run is None or not store.requeue(run, owner, message=WAITING):
+        return False
+    _hand_over(run_id, owner, store)
+    return True
+
+
+def _hand_over(run_id: str, owner: str, store: Store) -> None:
     try:
-        _order({"run_id": run_id, "url": store.url})
+        _order({"run_id": run_id, "url": store.url, "owner": owner})
     except OSError:  # nobody will ever train it
         store.change(run_id, state="failed", message="Its worker process could not be started.")
         raise
-    return run_id
 
 
 def stop(run_id: str, store: Store | None = None) -> None:
     """Ask a run to stop after the step under way; one that still waits stops at once."""
     (store or open_store(default_url())).request_stop(run_id)
+
+
+def pause(run_id: str, store: Store | None = None) -> None:
+    """Ask a run to rest after the step under way, so that others may train; `resume` lets it go on."""
+    (store or open_store(default_url())).request_pause(run_id)
+
+
+def delete(run_id: str, store: Store | None = None) -> bool:
+    """Delete a run that rests, its points and its files; False where there is none, or it is under way."""
+    store = store or open_store(default_url())
+    run = store.get(run_id)
+    if run is None or not store.delete(run):
+        return False
+    shutil.rmtree(run_folder(run_id), ignore_errors=True)
+    return True
+
+
+def run_folder(run_id: str) -> Path:
+    """Return where the checkpoints and other files of a run are, on the machine that trains it."""
+    return home() / "runs" / run_id
 
 
 def warm_up() -> None:
@@ -124,7 +173,7 @@ def serve() -> None:
             "logging.distributed": "error",
         }
     )
-    placed: dict[str, tuple[Future, Store]] = {}
+    placed: dict[str, tuple[Future, str, Store]] = {}
     cluster = LocalCluster(
         processes=True,
         n_workers=1,
@@ -140,24 +189,27 @@ def serve() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         # First come, first served: what comes within fifo_timeout Dask takes in any order.
-        future = client.submit(train_run, **order, key=order["run_id"], pure=False, fifo_timeout=0)
-        placed[order["run_id"]] = future, open_store(order["url"])
+        future = client.submit(train_run, **order, key=order["owner"], pure=False, fifo_timeout=0)
+        placed[order["owner"]] = future, order["run_id"], open_store(order["url"])
     warm.release()
-    for run_id, (_, store) in list(placed.items()):
-        store.interrupt(run_id)
+    for owner, (_, run_id, store) in list(placed.items()):
+        try:
+            store.interrupt(run_id, owner)
+        except SQLAlchemyError:  # its silence will tell
+            _log.exception("Run %s could not be written down as interrupted.", run_id)
     # Workers end with this process at once; to close the cluster in good order would take seconds.
     os._exit(0)
 
 
-def _watch(placed: "dict[str, tuple[Future, Store]]") -> None:
+def _watch(placed: "dict[str, tuple[Future, str, Store]]") -> None:
     """Beat for the runs that wait, and tell of those whose task ended without a word."""
     while True:
         time.sleep(WATCH)
-        for run_id, (future, store) in list(placed.items()):
+        for owner, (future, run_id, store) in list(placed.items()):
             try:
                 if future.done():
-                    store.interrupt(run_id)  # does nothing to a run that ended as it should
-                    del placed[run_id]
+                    store.interrupt(run_id, owner)  # does nothing to a run that ended as it should
+                    del placed[owner]
                 else:
                     store.beat([run_id])
             except SQLAlchemyError:
@@ -179,38 +231,69 @@ def _warm_up() -> None:
         load("shapes10")
 
 
-def train_run(run_id: str, url: str) -> None:
-    """Train a run of the store to its end. Runs as a task of Dask.
+def train_run(run_id: str, url: str, owner: str = "") -> None:
+    """Train a run of the store to its end, from its checkpoint where it has one. Runs as a task of Dask.
 
-    Dask hands the task of a killed worker to the next one. A run that has begun is not begun again: it is
-    written down as interrupted.
+    Dask hands the task of a killed worker to the next one, which goes on from the run's last checkpoint. A
+    run that was killed before its first one is not begun again unasked: it is written down as interrupted.
     """
     store = open_store(url)
-    if not store.claim(run_id):
-        store.interrupt(run_id)
+    claim = store.claim(run_id, owner)
+    if claim is None:  # stopped while it waited, or deleted, or resumed elsewhere
         return
-    from optimizers.training import TrainConfig, train
-    from optimizers.training.data import DataError
-
     run = store.get(run_id)
     assert run is not None
+    folder = run_folder(run_id)
+    kept = run.kept_step is not None
+    if claim.again and not kept:
+        store.interrupt(run_id, owner, f"{LOST} It had no checkpoint yet: resumed, it begins at step 0.")
+        return
+    from torch import OutOfMemoryError
+
+    from optimizers.training import TrainConfig, train
+    from optimizers.training.checkpoint import CheckpointError
+    from optimizers.training.data import DataError
+
     try:
         config = TrainConfig.from_json(json.dumps(run.config))
     except ValueError as problem:  # written by another version
         store.change(run_id, state="failed", message=str(problem))
         return
     try:
-        with Recorder(store, run_id) as record:
-            result = train(config, record)
-        end = {"state": "stopped" if result.stopped else "finished", "summary": result.summary}
-    except DataError as problem:
-        store.change(run_id, state="failed", message=str(problem))
+        with Recorder(store, run_id, claim.attempt) as record:
+            result = train(config, record, folder=folder, resume=kept)
+        end = {"state": "finished", "summary": result.summary}
+        if result.stopped:
+            now = store.get(run_id)
+            paused = now is not None and now.pause_requested
+            end = {"state": "paused"} if paused else end | {"state": "stopped"}
+    except TakenOverError:
+        _log.warning("Run %s is deleted, or another process trains it.", run_id)
         return
+    except OutOfMemoryError:
+        _log.exception("Run %s found no room on the GPU.", run_id)
+        end = {"state": "failed", "message": FULL_GPU}
+    except (DataError, CheckpointError) as problem:
+        end = {"state": "failed", "message": str(problem)}
+    except SQLAlchemyError as problem:
+        _log.exception("Run %s could not be written down.", run_id)
+        end = {"state": "failed", "message": unwritten(problem)}
     except Exception as problem:
         _log.exception("Run %s failed.", run_id)
-        store.change(run_id, state="failed", message=_first_line(problem))
-        return
-    store.change(run_id, seconds_left=0.0, **end)
+        end = {"state": "failed", "message": _first_line(problem)}
+    with suppress(TakenOverError):
+        store.write(run_id, attempt=claim.attempt, seconds_left=0.0, **end)
+
+
+FULL_GPU = (
+    "The GPU's memory is full: end other programs that use it, or take fewer racers, smaller batches or bf16."
+)
+
+
+def unwritten(problem: SQLAlchemyError) -> str:
+    """Return what a learner reads where points could not be written for long."""
+    why = str(getattr(problem, "orig", None) or problem).strip().partition("\n")[0].rstrip(".")
+    return f"The store could not be written ({why}): see to its disk, then resume."
 
 
 def _first_line(problem: Exception) -> str:
@@ -221,12 +304,13 @@ def _first_line(problem: Exception) -> str:
 class Recorder:
     """Takes the events of `train` and writes them to the store in batches, from a thread of its own.
 
-    The thread also beats while training is busy, and looks whether a stop was asked for.
+    The thread also beats while training is busy, and looks whether a stop was asked for. What can't be
+    written is tried again for PATIENCE seconds, while training goes on; then the run ends.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
-        """Record for this run."""
-        self._store, self._run_id = store, run_id
+    def __init__(self, store: Store, run_id: str, attempt: int | None = None) -> None:
+        """Record for this run, as its claim says."""
+        self._store, self._run_id, self._attempt = store, run_id, attempt
         self._points: list[dict[str, Any]] = []
         self._evaluations: list[dict[str, Any]] = []
         self._values: dict[str, Any] = {}
@@ -234,7 +318,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._stop = False
-        self._problem: SQLAlchemyError | None = None
+        self._problem: SQLAlchemyError | TakenOverError | None = None
         self._thread = threading.Thread(target=self._write_on, daemon=True)
 
     def __enter__(self) -> "Recorder":
@@ -245,14 +329,17 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what is left."""
+        """Write what is left; raises what the store says where that can't be done."""
         self._over.set()
         self._thread.join()
-        self._flush()
+        if self._problem is None:
+            self._flush_patiently()
+        if self._problem is not None and problem is None:
+            raise self._problem
 
     def __call__(self, event: object) -> None:
         """Take one event; raises StopTraining when the run is to stop."""
-        from optimizers.training import Diverged, Evaluated, Point, Progress, Started, StopTraining
+        from optimizers.training import Diverged, Evaluated, Kept, Point, Progress, Started, StopTraining
 
         if self._problem:
             raise self._problem
@@ -265,8 +352,10 @@ class Recorder:
                 case Progress():
                     self._values |= asdict(event)
                 case Diverged():
-                    self._diverged[str(event.racer)] = event.step
+                    self._diverged.setdefault(str(event.racer), event.step)
                     self._values["diverged"] = dict(self._diverged)
+                case Kept():
+                    self._values |= {"kept_step": event.step, "warning": event.problem}
                 case Started():
                     self._values |= {
                         "state": "running",
@@ -277,6 +366,8 @@ class Recorder:
                         "parameters": event.parameters,
                         "steps_per_epoch": event.steps_per_epoch,
                         "total_steps": event.total_steps,
+                        "diverged": {},
+                        "rewind": -1 if event.resumed_at is None else event.resumed_at,
                     }
         if self._stop:
             raise StopTraining
@@ -285,19 +376,41 @@ class Recorder:
         quiet = 0.0
         while not self._over.wait(FLUSH):
             quiet += FLUSH
-            try:
-                if self._points or self._evaluations or self._values or quiet >= QUIET:
-                    self._flush()
-                    quiet = 0.0
-                else:
+            if self._points or self._evaluations or self._values or quiet >= QUIET:
+                self._flush_patiently()
+                quiet = 0.0
+            else:
+                with suppress(SQLAlchemyError):  # the next write says so
                     self._stop = self._store.stop_requested(self._run_id)
-            except SQLAlchemyError as problem:  # the disk is full, say: the run must not go on unseen
+            if self._problem is not None:
+                return
+
+    def _flush_patiently(self) -> None:
+        """Write what is there, again and again where the store refuses it."""
+        began = time.monotonic()
+        while True:
+            try:
+                self._flush()
+                return
+            except TakenOverError as problem:
                 self._problem = problem
                 return
+            except SQLAlchemyError as problem:  # the disk is full, say: it may have room again in a moment
+                _log.warning("The store could not be written; it is tried again.", exc_info=problem)
+                if time.monotonic() - began > PATIENCE:
+                    self._problem = problem
+                    return
+            time.sleep(FLUSH)
 
     def _flush(self) -> None:
         with self._lock:
             points, self._points = self._points, []
             evaluations, self._evaluations = self._evaluations, []
             values, self._values = self._values, {}
-        self._stop = self._store.write(self._run_id, points, evaluations, **values)
+        try:
+            self._stop = self._store.write(self._run_id, points, evaluations, attempt=self._attempt, **values)
+        except SQLAlchemyError:
+            with self._lock:
+                self._points, self._evaluations = points + self._points, evaluations + self._evaluations
+                self._values = values | self._values
+            raise

@@ -11,30 +11,38 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import (
     JSON,
+    Connection,
     CursorResult,
     ForeignKey,
     Index,
+    Table,
     create_engine,
+    delete,
     event,
+    false,
     func,
     insert,
+    inspect,
     select,
+    text,
     update,
 )
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, defer, mapped_column
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from optimizers.training.data import home
 
-STALE = 20.0  # seconds without a heartbeat after which a run counts as interrupted
+STALE = 20.0  # seconds in which a run has not beaten, after which it counts as interrupted
 MOST_POINTS = 4_000  # of one racer in one look: more than a chart has pixels
+MOST_LISTED = 200  # runs
 ACTIVE = ("queued", "starting", "running")
+RESUMABLE = ("paused", "stopped", "failed", "interrupted")
 LOST = "Its process ended before the run did."
 
 
@@ -50,8 +58,11 @@ class Run(_Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     created: Mapped[float]  # seconds since 1970
     config: Mapped[dict[str, Any]]  # TrainConfig as JSON
-    state: Mapped[str]  # queued | starting | running | finished | stopped | failed | interrupted
+    state: Mapped[str]  # queued | starting | running | paused | finished | stopped | failed | interrupted
     message: Mapped[str] = mapped_column(default="")  # one sentence for people
+    warning: Mapped[str] = mapped_column(default="", server_default="")  # the same, while the run goes on
+    name: Mapped[str] = mapped_column(default="", server_default="")  # a learner's own
+    notes: Mapped[str] = mapped_column(default="", server_default="")
     device: Mapped[str] = mapped_column(default="")
     device_name: Mapped[str] = mapped_column(default="")
     precision: Mapped[str] = mapped_column(default="")
@@ -65,13 +76,25 @@ class Run(_Base):
     samples_per_second: Mapped[float | None]  # pictures, summed over racers
     diverged: Mapped[dict[str, Any]] = mapped_column(default=dict)  # racer (as text) -> step
     summary: Mapped[dict[str, Any] | None]
-    heartbeat: Mapped[float]  # seconds since 1970; only active runs have one worth reading
+    heartbeat: Mapped[float]  # seconds since 1970 by the writer's clock, for people: clocks jump, and differ
+    beats: Mapped[int] = mapped_column(default=0, server_default="0")  # grows while its process lives
     stop_requested: Mapped[bool] = mapped_column(default=False)
+    pause_requested: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # how the stop is meant
+    owner: Mapped[str] = mapped_column(default="", server_default="")  # the order it was last handed out with
+    attempt: Mapped[int] = mapped_column(default=0, server_default="0")  # how often it was begun or resumed
+    kept_step: Mapped[int | None]  # of its newest checkpoint
 
     @property
     def active(self) -> bool:
         """Whether the run waits, starts or trains."""
         return self.state in ACTIVE
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the run rests and can go on."""
+        return self.state in RESUMABLE
 
 
 class PointRow(_Base):
@@ -88,7 +111,7 @@ class PointRow(_Base):
     seconds: Mapped[float]
     loss: Mapped[float | None]  # NULL is NaN, which SQLite can't hold
     accuracy: Mapped[float | None]
-    seed: Mapped[int] = mapped_column(default=0)  # its place among the run's seeds
+    seed: Mapped[int] = mapped_column(default=0, server_default="0")  # its place among the run's seeds
 
 
 class EvaluationRow(_Base):
@@ -104,16 +127,27 @@ class EvaluationRow(_Base):
     epoch: Mapped[int]
     loss: Mapped[float | None]
     accuracy: Mapped[float | None]
-    seed: Mapped[int] = mapped_column(default=0)  # its place among the run's seeds
+    seed: Mapped[int] = mapped_column(default=0, server_default="0")  # its place among the run's seeds
 
 
 @dataclass(frozen=True)
 class News:
     """What a run has written since the last look, oldest first; pass `mark` to the next look."""
 
-    points: np.ndarray  # (n, 4): racer, step, loss, accuracy; NaN where a racer diverged
-    evaluations: np.ndarray  # (n, 4), the same columns
+    points: np.ndarray  # (n, 5): racer, step, loss, accuracy, seed; NaN where a racer diverged
+    evaluations: np.ndarray  # (n, 5), the same columns
     mark: tuple[int, int]  # newest ids seen: of points, of evaluations
+
+
+class Claim(NamedTuple):
+    """A run that was taken to train it."""
+
+    attempt: int  # goes with every write: a later attempt shuts out an earlier one
+    again: bool  # its process had begun and is gone, and nobody pressed anything: the cluster tries again
+
+
+class TakenOverError(RuntimeError):
+    """The run was deleted, or another process trains it: this one has no more to say."""
 
 
 def default_url() -> str:
@@ -130,6 +164,10 @@ def open_store(url: str) -> "Store":
 class Store:
     """Runs and their points in a database.
 
+    Whether the process of a run lives is told from its beats: each of its writes adds one. A reader that has
+    seen none for `STALE` seconds of its own monotonic clock takes the run as interrupted. No two clocks are
+    compared, and none that can be set.
+
     Raises:
         OSError: the folder of an SQLite file can't be made.
         sqlalchemy.exc.SQLAlchemyError: the database can't be reached, read or written.
@@ -139,42 +177,42 @@ class Store:
         """Connect to `url` and make the tables where they are missing."""
         self.url = url
         try:
-            self._engine = create_engine(url)
+            self._engine = create_engine(url, pool_pre_ping=True)  # a database server may be started anew
         except ValueError:  # SQLAlchemy's own for a port that is no number
             raise ArgumentError("The port in its URL is not a number") from None
         if self._engine.dialect.name == "sqlite":
             if self._engine.url.database:
                 os.makedirs(os.path.dirname(self._engine.url.database) or ".", exist_ok=True)
             event.listen(self._engine, "connect", _prepare_sqlite)
+        self._seen: dict[str, tuple[tuple[int, int], float]] = {}  # run -> (attempt, beats), since when
         with self._engine.begin() as connection:
-            for table in _Base.metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+            _prepare_tables(connection)
 
-    def create(self, config: dict[str, Any], message: str = "") -> str:
+    def create(self, config: dict[str, Any], message: str = "", owner: str = "") -> str:
         """Write down a new run, queued; return its id."""
         run_id = secrets.token_hex(4)
         now = time.time()
+        run = Run(
+            id=run_id, created=now, config=config, state="queued", message=message, owner=owner, heartbeat=now
+        )
         with Session(self._engine) as session, session.begin():
-            session.add(
-                Run(id=run_id, created=now, config=config, state="queued", message=message, heartbeat=now)
-            )
+            session.add(run)
         return run_id
 
     def get(self, run_id: str) -> Run | None:
-        """Return the run as it is now, or None. One whose heartbeat is stale is told as interrupted."""
+        """Return the run as it is now, or None. One that has ceased to beat is told as interrupted."""
         with Session(self._engine) as session:
             run = session.get(Run, run_id)
             session.expunge_all()
-        return _honest(run) if run else None
+        return self._honest(run) if run else None
 
     def recent(self, limit: int = 12) -> list[Run]:
-        """Return the newest runs, newest first."""
+        """Return the newest runs without their summaries, newest first."""
         with Session(self._engine) as session:
-            runs = list(session.scalars(select(Run).order_by(Run.created.desc()).limit(limit)))
+            query = select(Run).options(defer(Run.summary, raiseload=True)).order_by(Run.created.desc())
+            runs = list(session.scalars(query.limit(limit)))
             session.expunge_all()
-        return [_honest(run) for run in runs]
+        return [self._honest(run) for run in runs]
 
     def active(self) -> list[Run]:
         """Return the runs that wait, start or train, newest first."""
@@ -182,21 +220,42 @@ class Store:
             query = select(Run).where(Run.state.in_(ACTIVE)).order_by(Run.created.desc())
             runs = list(session.scalars(query))
             session.expunge_all()
-        return [run for run in map(_honest, runs) if run.active]
+        return [run for run in map(self._honest, runs) if run.active]
 
-    def claim(self, run_id: str) -> bool:
-        """Take a queued run to train it. Only one caller gets True; where the run is not queued, False."""
+    def best(self, run_ids: Iterable[str]) -> dict[str, float]:
+        """Return the best test accuracy of each run that has trained, 0 to 1."""
         query = (
-            update(Run)
-            .where(Run.id == run_id, Run.state == "queued")
-            .values(state="starting", message="", heartbeat=time.time())
+            select(EvaluationRow.run_id, func.max(EvaluationRow.accuracy))
+            .where(EvaluationRow.run_id.in_(list(run_ids)), EvaluationRow.epoch > 0)
+            .group_by(EvaluationRow.run_id)
         )
-        return self._changed(query) == 1
+        with self._engine.connect() as connection:
+            return {run_id: best for run_id, best in connection.execute(query) if best is not None}
 
-    def interrupt(self, run_id: str) -> None:
-        """Write down that an active run lost its process; others stay as they are."""
-        query = update(Run).where(Run.id == run_id, Run.state.in_(ACTIVE))
-        self._changed(query.values(state="interrupted", message=LOST))
+    def claim(self, run_id: str, owner: str = "") -> Claim | None:
+        """Take a run to train it; None where it does not wait, or was handed to another cluster meanwhile.
+
+        One that has begun already is claimed again by the order it was handed out with: a cluster does so
+        when the process of its task is gone.
+        """
+        mine = (Run.id == run_id, Run.owner == owner)
+        with self._engine.begin() as connection:
+            found = connection.execute(select(Run.state, Run.attempt).where(*mine)).one_or_none()
+            if found is None or found.state not in ACTIVE:
+                return None
+            query = (
+                update(Run)
+                .where(*mine, Run.state == found.state, Run.attempt == found.attempt)
+                .values(state="starting", message="", warning="", attempt=found.attempt + 1, **_beat())
+            )
+            if connection.execute(query).rowcount != 1:
+                return None
+        return Claim(found.attempt + 1, again=found.state != "queued")
+
+    def interrupt(self, run_id: str, owner: str = "", message: str = LOST) -> None:
+        """Write down that an active run lost its process; others, and those of other orders, stay."""
+        query = update(Run).where(Run.id == run_id, Run.owner == owner, Run.state.in_(ACTIVE))
+        self._changed(query.values(state="interrupted", message=message))
 
     def change(self, run_id: str, **values: Any) -> None:
         """Set columns of a run."""
@@ -205,16 +264,48 @@ class Store:
     def beat(self, run_ids: Iterable[str]) -> None:
         """Say that these queued runs still wait for a living process."""
         query = update(Run).where(Run.id.in_(list(run_ids)), Run.state == "queued")
-        self._changed(query.values(heartbeat=time.time()))
+        self._changed(query.values(**_beat()))
 
     def request_stop(self, run_id: str) -> None:
         """Stop a run: at once where it still waits, else after the step under way."""
-        stopped = {"stop_requested": True, "state": "stopped", "message": "Stopped before it began."}
-        if not self._changed(update(Run).where(Run.id == run_id, Run.state == "queued").values(**stopped)):
-            self.change(run_id, stop_requested=True)
+        self._request(run_id, "stopped", "Stopped before it began.", pause_requested=False)
+
+    def request_pause(self, run_id: str) -> None:
+        """Pause a run, which frees its process: at once where it still waits, else after the step under way."""
+        self._request(run_id, "paused", "Paused before it began.", pause_requested=True)
+
+    def _request(self, run_id: str, state: str, message: str, **values: Any) -> None:
+        asked = {"stop_requested": True, **values}
+        waits = update(Run).where(Run.id == run_id, Run.state == "queued")
+        if not self._changed(waits.values(state=state, message=message, **asked)):
+            self._changed(update(Run).where(Run.id == run_id, Run.state.in_(ACTIVE)).values(**asked))
+
+    def requeue(self, run: Run, owner: str, message: str = "") -> bool:
+        """Let a run that rests wait for a process again; False where it has gone on since it was read."""
+        query = (
+            update(Run)
+            .where(Run.id == run.id, Run.attempt == run.attempt, Run.beats == run.beats)
+            .where(Run.state.in_((*RESUMABLE, *ACTIVE)))  # active by name: one that has ceased to beat
+            .values(state="queued", owner=owner, message=message, warning="", summary=None, **_beat())
+            .values(stop_requested=False, pause_requested=False)
+        )
+        return run.resumable and self._changed(query) == 1
+
+    def delete(self, run: Run) -> bool:
+        """Delete a run that rests, and all that was measured of it; False where it has gone on meanwhile."""
+        if run.active:
+            return False
+        here = (Run.id == run.id, Run.attempt == run.attempt, Run.beats == run.beats)
+        with self._engine.begin() as connection:
+            if connection.execute(update(Run).where(*here).values(attempt=Run.attempt + 1)).rowcount != 1:
+                return False
+            for table in reversed(_Base.metadata.sorted_tables):
+                key = table.c.id if table.name == Run.__tablename__ else table.c.run_id
+                connection.execute(delete(table).where(key == run.id))
+        return True
 
     def stop_requested(self, run_id: str) -> bool:
-        """Whether someone asked this run to stop."""
+        """Whether someone asked this run to stop or to pause."""
         with self._engine.connect() as connection:
             return bool(connection.scalar(select(Run.stop_requested).where(Run.id == run_id)))
 
@@ -223,14 +314,33 @@ class Store:
         run_id: str,
         points: Sequence[dict[str, Any]] = (),
         evaluations: Sequence[dict[str, Any]] = (),
+        *,
+        attempt: int | None = None,
+        rewind: int | None = None,
         **values: Any,
     ) -> bool:
-        """Add rows (columns by name, without run_id), set columns, beat; return whether to stop."""
+        """Add rows (columns by name, without run_id), set columns, beat; return whether to stop.
+
+        Args:
+            run_id: the run.
+            points: of PointRow.
+            evaluations: of EvaluationRow.
+            attempt: of the claim by which the caller trains the run.
+            rewind: before that, forget what was measured after this step: the run goes on from there.
+            values: columns of the run.
+
+        Raises:
+            TakenOverError: a later attempt has the run, or it is deleted.
+        """
+        here = [Run.id == run_id] + ([Run.attempt == attempt] if attempt is not None else [])
         with self._engine.begin() as connection:
+            if connection.execute(update(Run).where(*here).values(**_beat(), **values)).rowcount != 1:
+                raise TakenOverError(f"Run {run_id} is deleted, or another process trains it.")
             for table, rows in ((PointRow, points), (EvaluationRow, evaluations)):
+                if rewind is not None:
+                    connection.execute(delete(table).where(table.run_id == run_id, table.step > rewind))
                 if rows:
                     connection.execute(insert(table), [_storable(run_id, row) for row in rows])
-            connection.execute(update(Run).where(Run.id == run_id).values(heartbeat=time.time(), **values))
             return bool(connection.scalar(select(Run.stop_requested).where(Run.id == run_id)))
 
     def news(self, run_id: str, mark: tuple[int, int] = (0, 0)) -> News:
@@ -241,28 +351,86 @@ class Store:
         found, marks = [], []
         with self._engine.connect() as connection:
             for table, newest in ((PointRow, mark[0]), (EvaluationRow, mark[1])):
-                columns = (table.racer, table.step, table.loss, table.accuracy, table.id)
-                place = func.row_number().over(partition_by=table.racer, order_by=table.id).label("place")
-                total = func.count().over(partition_by=table.racer).label("total")
+                columns = (table.racer, table.step, table.loss, table.accuracy, table.seed, table.id)
+                lane = (table.racer, table.seed)
+                place = func.row_number().over(partition_by=lane, order_by=table.id).label("place")
+                total = func.count().over(partition_by=lane).label("total")
                 new = select(*columns, place, total).where(table.run_id == run_id, table.id > newest)
                 all_new = new.subquery()
                 at, last = all_new.c.place, all_new.c.total
                 kept = (at == 1) | ((last - at) % ((last - 1) // MOST_POINTS + 1) == 0)
-                query = select(*list(all_new.c)[:5]).where(kept).order_by(all_new.c.id)
+                query = select(*list(all_new.c)[:6]).where(kept).order_by(all_new.c.id)
                 rows = connection.execute(query).all()
                 table_of_rows = np.array([tuple(row) for row in rows], dtype=float)  # NULL becomes NaN
-                found.append(table_of_rows.reshape(-1, 5)[:, :4])
+                found.append(table_of_rows.reshape(-1, 6)[:, :5])
                 marks.append(rows[-1].id if rows else newest)
         return News(found[0], found[1], (marks[0], marks[1]))
+
+    def rows(self, run_id: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return every point and every evaluation of a run, columns by name, NaN for what is no number."""
+        found = []
+        with self._engine.connect() as connection:
+            for table in (PointRow, EvaluationRow):
+                columns = [column for column in table.__table__.c if column.name not in ("id", "run_id")]
+                query = select(*columns).where(table.run_id == run_id).order_by(table.id)
+                found.append([_readable(row._asdict()) for row in connection.execute(query)])
+        return found[0], found[1]
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
 
+    def _honest(self, run: Run) -> Run:
+        """Tell a run as interrupted whose beats this reader has not seen change for long."""
+        if not run.active:
+            self._seen.pop(run.id, None)
+            return run
+        now, beats = time.monotonic(), (run.attempt, run.beats)
+        seen, since = self._seen.get(run.id, (None, now))
+        if seen != beats:
+            self._seen[run.id] = beats, now
+            return run
+        patience = 3 * STALE if run.state == "queued" else STALE  # a cluster may be long in starting
+        if now - since > patience:
+            run.state, run.message = "interrupted", LOST
+        return run
+
     def _changed(self, query: Any) -> int:
         with self._engine.begin() as connection:
             result: CursorResult[Any] = connection.execute(query)
             return result.rowcount
+
+
+def _beat() -> dict[str, Any]:
+    return {"beats": Run.beats + 1, "heartbeat": time.time()}
+
+
+def _prepare_tables(connection: Connection) -> None:
+    """Make the tables, and add the columns that an older version's tables lack."""
+    if connection.dialect.name == "postgresql":  # which may have two first comers make the same table
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('adamscope tables'))"))
+    for table in _Base.metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+        _add_columns(connection, table)
+        for index in table.indexes:
+            connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _add_columns(connection: Connection, table: Table) -> None:
+    quote = connection.dialect.identifier_preparer.format_table(table)
+    for column in table.columns:
+        if column.name in _columns(connection, table):
+            continue
+        try:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(text(f"ALTER TABLE {quote} ADD COLUMN {definition}"))
+        except DatabaseError:
+            if column.name not in _columns(connection, table):  # else another process has just added it
+                raise
+
+
+def _columns(connection: Connection, table: Table) -> set[str]:
+    return {column["name"] for column in inspect(connection).get_columns(table.name)}
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -278,8 +446,5 @@ def _storable(run_id: str, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **nan, "run_id": run_id}
 
 
-def _honest(run: Run) -> Run:
-    patience = 3 * STALE if run.state == "queued" else STALE  # a cluster may be long in starting
-    if run.active and time.time() - run.heartbeat > patience:
-        run.state, run.message = "interrupted", LOST
-    return run
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in row.items()}

@@ -29,6 +29,15 @@ class Started:
     steps_per_epoch: int
     parameters: int  # of one network
     data_note: str
+    resumed_at: int | None = None  # the step of the checkpoint it goes on from; None: it begins
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The run's state is in its folder, up to this step."""
+
+    step: int | None  # None: no checkpoint could be written yet
+    problem: str = ""  # one sentence where the newest could not be written or read
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ class Diverged:
     seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Point | Evaluated | Progress | Diverged
+Event = Started | Kept | Point | Evaluated | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,34 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
+from sqlalchemy import create_engine, text
 
 from optimizers.training import data
+from tests.training.postgres import server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a database of a real server. Without one tests are skipped, unless CI says to fail."""
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of an empty database, of either kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new folder' / 'runs.sqlite'}"
+        return
+    found = request.getfixturevalue("postgresql")
+    yield found
+    engine = create_engine(found)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,226 @@
+"""The state of a run in its folder, so that it goes on to the bit after whatever ended it.
+
+A checkpoint is one file: a line with its kind and the SHA-256 of the rest, then what `torch.save` writes. It
+takes its place when all of it is on the disk, and the one before it is kept: of a crash at any moment, or a
+file that is damaged, at least one is left.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import pickle
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from math import prod
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from optimizers.files import whole
+from optimizers.training.telemetry import Kept
+
+NAME = "checkpoint.pt"
+BEFORE = "checkpoint-before.pt"  # the one before it
+KIND = b"adamscope checkpoint 1"
+
+FIRST = 1.0  # seconds of training before the first
+PERIOD = 10.0  # seconds from one to the next, within an epoch
+SHARE = 0.02  # of a run's time that they may take; longer ones come less often
+
+E = TypeVar("E")
+
+
+class CheckpointError(RuntimeError):
+    """There is no checkpoint to be read; the message says in one sentence why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint that was read."""
+
+    state: dict[str, Any]
+    notice: str = ""  # one sentence where it is not the newest
+
+
+def write(folder: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint into `folder`, made if need be, and keep the one before it.
+
+    Args:
+        folder: of the run.
+        state: plain numbers, text, tensors, and lists and dictionaries of them.
+
+    Raises:
+        OSError: it can't be written, e.g. because the disk is full; those that were there are still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    torch.save(state, content)
+    with whole(folder / NAME) as temporary:
+        with temporary.open("wb") as file:
+            file.write(b"%s %s\n" % (KIND, hashlib.sha256(content.getbuffer()).hexdigest().encode()))
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut leaves a name without its content
+        if (folder / NAME).exists():
+            os.replace(folder / NAME, folder / BEFORE)
+
+
+def exists(folder: Path) -> bool:
+    """Whether a checkpoint was ever written there."""
+    return any((folder / name).exists() for name in (NAME, BEFORE))
+
+
+def read(folder: Path) -> Found:
+    """Read the newest checkpoint of `folder`; where it is damaged, the one before it.
+
+    Raises:
+        CheckpointError: there is none, or none that is whole.
+    """
+    problems = []
+    for name in (NAME, BEFORE):
+        try:
+            state = _read(folder / name)
+        except FileNotFoundError:
+            continue
+        except (CheckpointError, OSError) as problem:
+            problems.append(_why(problem))
+            continue
+        if not problems:
+            return Found(state)
+        return Found(state, f"{problems[0]}: the run goes on from the one before, at step {state['step']}.")
+    if problems:
+        raise CheckpointError(f"{problems[0]}, and there is no other: start the run anew.")
+    raise CheckpointError(f"There is no checkpoint in {folder}: start the run anew.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        kind, _, checksum = file.readline(200).rstrip(b"\n").rpartition(b" ")
+        content = file.read()
+    if kind != KIND or hashlib.sha256(content).hexdigest().encode() != checksum:
+        raise CheckpointError("The newest checkpoint is damaged or only half written")
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError):  # whole, but by a torch that writes otherwise
+        raise CheckpointError("The newest checkpoint can't be read by this version of torch") from None
+    return state
+
+
+def _why(problem: Exception) -> str:
+    if isinstance(problem, OSError):
+        return f"The newest checkpoint can't be read ({problem.strerror or problem})"
+    return str(problem)
+
+
+class Keeper:
+    """Writes the checkpoints of one run, from a thread of its own while training goes on.
+
+    Args:
+        folder: of the run.
+        first, period: seconds, as FIRST and PERIOD.
+    """
+
+    def __init__(self, folder: Path, first: float = FIRST, period: float = PERIOD) -> None:
+        """Begin to count the time to the first one."""
+        self.folder, self._wait, self._period = folder, first, period
+        self._pool = ThreadPoolExecutor(1, "checkpoint")
+        self._under_way: Future[Kept] | None = None
+        self._last = time.monotonic()
+        self._cost = 0.0  # seconds the last one took of a processor, in this thread and the other
+        self._newest: int | None = None  # step
+
+    def due(self, epoch_ended: bool) -> bool:
+        """Whether to write one now: each so many seconds and after each epoch, as far as SHARE allows."""
+        wait = 0.0 if epoch_ended else self._wait
+        quiet = self._under_way is None or self._under_way.done()
+        return quiet and time.monotonic() - self._last >= max(wait, self._cost / SHARE)
+
+    def write(self, state: dict[str, Any], seconds: float) -> None:
+        """Hand over a state that nobody changes any more; it took training so many seconds to gather it."""
+        self._last, self._wait, self._cost = time.monotonic(), self._period, seconds
+        self._under_way = self._pool.submit(self._write, state)
+
+    def _write(self, state: dict[str, Any]) -> Kept:
+        began = time.monotonic()
+        try:
+            write(self.folder, {name: _plain(value) for name, value in state.items()})
+            self._newest = state["step"]
+            return Kept(self._newest)
+        except OSError as problem:
+            return Kept(self._newest, _unwritten(problem))
+        finally:
+            self._cost += time.monotonic() - began
+
+    def news(self) -> list[Kept]:
+        """Tell of what was written since the last call."""
+        if self._under_way is None or not self._under_way.done():
+            return []
+        done, self._under_way = self._under_way, None
+        return [done.result()]
+
+    def close(self, state: dict[str, Any]) -> list[Kept]:
+        """Write the last one, and wait for it; tell of it."""
+        self._pool.shutdown()
+        return [self._write(state)]
+
+
+def _unwritten(problem: OSError) -> str:
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        why, what = "the disk is full", "free some space"
+    else:
+        why, what = problem.strerror or str(problem), "see to its folder"
+    return f"No checkpoint could be written, as {why}: {what}; the run goes on, and tries again."
+
+
+# Events as tables -------------------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> Any:
+    """Make tables of lists of events; leave all else as it is."""
+    if isinstance(value, list) and value and hasattr(value[0], "__dataclass_fields__"):
+        names = [field.name for field in fields(value[0])]
+        return torch.tensor(
+            [[getattr(event, name) for name in names] for event in value], dtype=torch.float64
+        )
+    return value
+
+
+def events(kind: type[E], table: Tensor | Sequence[Any]) -> list[E]:
+    """Read back a list of events, whose fields are whole numbers and floats."""
+    if not isinstance(table, Tensor):
+        return []  # there were none
+    columns = [
+        list(map(int, column)) if field.type in (int, "int") else column
+        for field, column in zip(fields(kind), table.T.tolist(), strict=True)  # type: ignore[arg-type]
+    ]
+    return [kind(*row) for row in zip(*columns, strict=True)]
+
+
+# Fine-tuning ------------------------------------------------------------------------------------------------
+
+
+def weights(folder: Path, lane: int = 0) -> list[Tensor]:
+    """Return the weights of one network of a kept run, parameter after parameter as the network lists them.
+
+    Args:
+        folder: of the run.
+        lane: its place among the run's networks, from 0.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or no such network in it.
+    """
+    state = read(folder).state
+    lanes = state["lanes"]
+    if not 0 <= lane < len(lanes):
+        raise CheckpointError(f"Its checkpoint has {len(lanes)} networks, so there is none at place {lane}.")
+    if lanes[lane]["diverged_at"] is not None:
+        raise CheckpointError("That network diverged, so there is nothing in it to start from: take another.")
+    parts: Sequence[Tensor] = lanes[lane]["weights"].split([prod(shape) for shape in state["shapes"]])
+    return [part.view(shape) for part, shape in zip(parts, state["shapes"], strict=True)]
