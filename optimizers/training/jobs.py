@@ -166,6 +166,8 @@ def serve() -> None:
     import dask
     from distributed import Client, LocalCluster
 
+    from optimizers.training import sweep_jobs
+
     dask.config.set(
         {
             # Dask's own setting is one thread for each worker's arithmetic; ours has the machine to itself.
@@ -188,10 +190,14 @@ def serve() -> None:
     threading.Thread(target=_watch, args=(placed,), daemon=True).start()
     for line in sys.stdin:
         order = json.loads(line)
+        if "sweep_id" in order:
+            sweep_jobs.place(client, order)
+            continue
         # First come, first served: what comes within fifo_timeout Dask takes in any order.
         future = client.submit(train_run, **order, key=order["owner"], pure=False, fifo_timeout=0)
         placed[order["owner"]] = future, order["run_id"], open_store(order["url"])
     warm.release()
+    sweep_jobs.interrupt_all()
     for owner, (_, run_id, store) in list(placed.items()):
         try:
             store.interrupt(run_id, owner)

@@ -281,7 +281,11 @@ class SweepConfig:
 
     def to_json(self) -> str:
         """Write the sweep as JSON that `from_json` reads back."""
-        return json.dumps(asdict(self, dict_factory=_without_read), indent=2)
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `to_json` writes."""
+        return asdict(self, dict_factory=_without_read)
 
     @classmethod
     def from_json(cls, text: str) -> SweepConfig:
