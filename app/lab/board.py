@@ -62,6 +62,7 @@ def _asked(request: LabRequest) -> dict[str, Any]:
             for racer, look in zip(racers, _looks(config.racers), strict=True)
         ],
         "scale": request.scale,
+        "view": request.view,
         "ready": available(config.data),
     }
 

@@ -232,15 +232,15 @@ export function createCurves({ onCursor, onScale }) {
     get cursor() {
       return cursor;
     },
-    update(newRun, newRecord, newTheme, newScale) {
+    update({ meta, record: newRecord, theme: newTheme, shown }) {
       if (newRecord !== record) cursor = null;
-      [run, record, theme, scale] = [newRun, newRecord, newTheme, newScale];
+      [run, record, theme, scale] = [meta.run, newRecord, newTheme, meta.asked.scale];
       scales.forEach((button, index) => {
         const on = ["linear", "log"][index] === scale;
         button.setAttribute("aria-checked", String(on));
         button.tabIndex = on ? 0 : -1;
       });
-      draw();
+      if (shown) draw();
     },
     stop: () => observer.disconnect(),
   };

@@ -7,6 +7,7 @@ import { readTheme, sameTheme } from "../adamscope.player/theme.js";
 import { createCurves, createRecord } from "./curves.js";
 import { createSetup } from "./setup.js";
 import { createStandings, duration } from "./standings.js";
+import { createViews } from "./views.js";
 
 const EMPTY = new Float32Array(0);
 const STATES = {
@@ -27,6 +28,7 @@ function createLab(parent, send) {
     onCursor: (step) => meta?.run && standings.fill(meta.run, record, theme, step),
     onScale: (scale) => setup.set("scale", scale),
   });
+  const views = createViews({ views: [{ name: "curves", title: "Curves", ...curves }], onShow: (view) => setup.set("view", view) });
   const standings = createStandings({ onShow: (run) => setup.set("run", run) });
 
   const notice = element("p.notice", { role: "status" });
@@ -42,7 +44,7 @@ function createLab(parent, send) {
   const invitation = element("p");
   const empty = element("div.empty", {}, invitation,
     element("p", {}, "All racers begin from the same weights and see the same pictures in the same order: what differs is the optimizer. Their loss and accuracy grow here, side by side."));
-  root.append(setup.node, element("section.experiment", { "aria-label": "The run" }, notice, status, curves.node, empty), standings.node);
+  root.append(setup.node, element("section.experiment", { "aria-label": "The run" }, notice, status, views.node, empty), standings.node);
   parent.append(root);
 
   function invite(run) {
@@ -66,18 +68,18 @@ function createLab(parent, send) {
     bar.hidden = !run.active;
   }
 
-  function render() {
+  function render(arrays = {}) {
     const { run } = meta;
     theme = readTheme(root);
     notice.replaceChildren(...meta.notices.map((text) => element("span", {}, text)));
     const begun = Boolean(record?.begun);
     status.hidden = !run;
-    curves.node.hidden = !begun;
+    views.node.hidden = !begun;
     empty.hidden = begun;
     if (!begun) invite(run);
     if (run) head(run);
     setup.update(meta, theme);
-    curves.update(run, record, theme, meta.asked.scale);
+    views.update({ meta, record, theme, arrays });
     standings.update(run, meta.recent, record, theme, curves.cursor);
   }
 
@@ -95,7 +97,7 @@ function createLab(parent, send) {
       else if (run.id !== shown || (before[0] === 0 && before[1] === 0)) record = createRecord(run.racers);
       shown = run?.id ?? null;
       const whole = !record || record.take(before, arrays.points ?? EMPTY, arrays.tests ?? EMPTY);
-      render();
+      render(arrays);
       if (!whole) setup.press("again");
       debug.updates += 1;
       debug.resent += !whole;
@@ -107,7 +109,7 @@ function createLab(parent, send) {
     destroy() {
       scheme.removeEventListener("change", rethemeSoon);
       setup.stop();
-      curves.stop();
+      views.stop();
       root.remove();
     },
   };

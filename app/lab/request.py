@@ -17,7 +17,10 @@ from optimizers.training.data import available
 from optimizers.training.store import Run
 
 LONGEST = 8_000  # characters of a query
-SCALES = ("linear", "log")
+LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
+    "scale": ("linear", "log"),  # of the loss axis
+    "view": ("curves", "inside", "classes", "landscape"),  # of the centre
+}
 SETTINGS = (
     "data",
     "model",
@@ -68,7 +71,8 @@ class LabRequest:
     """A training run to start, the run to look at, and how. Read it with `parse`, write it with `query`."""
 
     config: TrainConfig = field(default_factory=first_config)
-    scale: str = "linear"  # of the loss axis
+    scale: str = LOOKS["scale"][0]
+    view: str = LOOKS["view"][0]
     run: str | None = None  # id of the run that is shown
 
     @classmethod
@@ -108,8 +112,8 @@ class LabRequest:
         parts = [("o", notation.replace(" ", "")) for notation in self.config.racers]
         settings = [(name, getattr(self.config, name)) for name in SETTINGS]
         parts += [(name, str(value)) for name, value in settings if value is not None]
-        if self.scale != "linear":
-            parts.append(("scale", self.scale))
+        looks = [(name, getattr(self, name)) for name in LOOKS]
+        parts += [(name, value) for name, value in looks if value != LOOKS[name][0]]
         if self.run is not None:
             parts.append(("run", self.run))
         return urlencode(parts)
@@ -121,8 +125,8 @@ def _read(
     if name == "o":
         racers = _racers(values, known, notices)
         return {"config": replace(request.config, racers=racers)} if racers else {}
-    if name not in (*SETTINGS, "scale", "run"):
-        raise unknown("part", name, ["o", *SETTINGS, "scale", "run"], "A link")
+    if name not in (*SETTINGS, *LOOKS, "run"):
+        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "run"], "A link")
     if len(values) != 1:
         raise ValueError(f"{name} is given {len(values)} times; give it once.")
     (text,) = values
@@ -130,10 +134,10 @@ def _read(
         if text and not re.fullmatch("[0-9a-f]{8}", text):
             raise ValueError(f"run is {text[:60]!r}, but takes the eight hexadecimal digits of a run.")
         return {"run": text or None}
-    if name == "scale":
-        if text not in SCALES:
-            raise ValueError(f"scale is {text[:60]!r}, but takes {' or '.join(SCALES)}.")
-        return {"scale": text}
+    if name in LOOKS:
+        if text not in LOOKS[name]:
+            raise ValueError(f"{name} is {text[:60]!r}, but takes {' or '.join(LOOKS[name])}.")
+        return {name: text}
     change: dict[str, Any] = {name: text}
     if name in LIMITS:
         change[name] = None if name == "limit" and not text else _whole(name, text)

@@ -53,7 +53,7 @@ export function createSetup({ send }) {
 
   const query = () => {
     const pairs = wanted.racers.map((racer) => ["o", racer.text ?? notation(racer)]);
-    for (const name of ["data", "model", "scale", ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
+    for (const name of ["data", "model", "scale", "view", ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
     if (wanted.run) pairs.push(["run", wanted.run]);
     return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   };

@@ -130,8 +130,7 @@ def time_in_words(config: SweepConfig, pace: Pace | None) -> str:
     seconds = work_of(config, pictures, (whole or pictures) // TEST_SHARE) / pace.pictures_per_second
     when = datetime.fromtimestamp(pace.when)
     at = when.strftime("%H:%M") if when.date() == datetime.now().date() else when.strftime("%d %b")
-    speed = f"{pace.pictures_per_second:,.0f} pictures/s".replace(",", "\u202f")
-    return f"About {_about(seconds)}, at the {speed} that {at} had."
+    return f"About {_about(seconds)}, if it is as fast as that of {at}."
 
 
 def len_of(data: str) -> int | None:

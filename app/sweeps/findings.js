@@ -88,7 +88,7 @@ export function createFindings({ onShow }) {
       const when = today ? day.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false }) : day.toLocaleDateString([], { month: "short", day: "numeric" });
       return element(sweep.id === shown ? "button.run.on" : "button.run", { type: "button", "aria-pressed": String(sweep.id === shown), "data-run": sweep.id,
         title: `${sweep.racers.map(({ label }) => label).join(", ")} on ${sweep.data_title}`, onclick: () => onShow(sweep.id) },
-        element("time", {}, when), element("span.lines", {}, ...sweep.racers.slice(0, 3).map((racer) => swatch(racer, colorOf(racer, theme), 18)), sweep.axes.join(" × ")),
+        element("time", {}, when), element("span.what", {}, ...sweep.racers.slice(0, 3).map((racer) => swatch(racer, colorOf(racer, theme), 18)), sweep.axes.join(" × ")),
         element("span", {}, sweep.state));
     }));
     if (focused) sweeps.querySelector(`[data-run="${focused}"]`)?.focus();

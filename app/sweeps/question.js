@@ -61,7 +61,7 @@ export function createQuestion({ send }) {
   const time = element("p.hint.time");
   const begin = element("button.start", { type: "button", onclick: () => start("start") }, "Start");
   const figure4 = element("button.quiet.figure4", { type: "button", onclick: () => start("figure4"),
-    title: "β₁ × β₂ × lr, with and without bias correction: 60 networks on these pictures (Kingma and Ba 2015, §6.4)" }, "Figure 4 of the Adam paper: start its 60 networks");
+    title: "β₁ × β₂ × lr, with and without bias correction: 60 networks on these pictures (Kingma and Ba 2015, §6.4)" }, "Figure 4 of the Adam paper: 60 networks");
   const node = element("section.question", { "aria-label": "What is tried" },
     element("h3", {}, "Racers"), racers, element("div.more", {}, add),
     element("h3", {}, "What changes"), axes, element("div.more", {}, addAxis),
@@ -167,6 +167,8 @@ export function createQuestion({ send }) {
       options(model, offer.models, asked.model);
       method.value = asked.method;
       const { note, command } = offer.data.find(({ name }) => name === asked.data);
+      data.title = note;
+      about.hidden = asked.ready;
       about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
       add.disabled = asked.racers.length >= MOST_RACERS;
       begin.disabled = figure4.disabled = false; // their message is answered, by a sweep or by a notice

@@ -12,18 +12,22 @@ import hashlib
 import io
 import os
 import pickle
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from optimizers.files import whole
+from optimizers.training.config import TrainConfig
+from optimizers.training.data import home
 from optimizers.training.telemetry import Kept
 
 NAME = "checkpoint.pt"
@@ -33,6 +37,9 @@ KIND = b"adamscope checkpoint 1"
 FIRST = 1.0  # seconds of training before the first
 PERIOD = 10.0  # seconds from one to the next, within an epoch
 SHARE = 0.02  # of a run's time that they may take; longer ones come less often
+
+_ID = re.compile("[0-9a-f]{8}")  # of a run in the store
+_PLACE = re.compile(":[0-9]{1,4}$")
 
 E = TypeVar("E")
 
@@ -119,6 +126,33 @@ def _why(problem: Exception) -> str:
     return str(problem)
 
 
+def recipe(state: dict[str, Any], asked: TrainConfig, folder: Path) -> TrainConfig:
+    """Return the recipe a checkpoint's run was trained by, with what was found for each "auto".
+
+    Raises CheckpointError where that is not the one asked for, or the run has ended.
+    """
+    if TrainConfig.from_json(state["asked"]) != asked:
+        raise CheckpointError(
+            f"The checkpoint in {folder} is of another recipe: resume with its config.json."
+        )
+    if state["finished"]:
+        raise CheckpointError(f"The run in {folder} is finished: start another from its weights.")
+    return TrainConfig.from_json(state["config"])
+
+
+@contextmanager
+def keeping(folder: Path | None) -> Iterator[Keeper | None]:
+    """Give what writes checkpoints into a run's folder; None gives none."""
+    if folder is None:
+        yield None
+        return
+    keeper = Keeper(folder, FIRST, PERIOD)
+    try:
+        yield keeper
+    finally:
+        keeper.rest()
+
+
 class Keeper:
     """Writes the checkpoints of one run, from a thread of its own while training goes on.
 
@@ -127,7 +161,7 @@ class Keeper:
         first, period: seconds, as FIRST and PERIOD.
     """
 
-    def __init__(self, folder: Path, first: float = FIRST, period: float = PERIOD) -> None:
+    def __init__(self, folder: Path, first: float, period: float) -> None:
         """Begin to count the time to the first one."""
         self.folder, self._wait, self._period = folder, first, period
         self._pool = ThreadPoolExecutor(1, "checkpoint")
@@ -165,10 +199,17 @@ class Keeper:
         done, self._under_way = self._under_way, None
         return [done.result()]
 
-    def close(self, state: dict[str, Any]) -> list[Kept]:
-        """Write the last one, and wait for it; tell of it."""
+    def close(self, state: dict[str, Any]) -> Kept:
+        """Write the last one, and wait for it; tell of it. A finished run keeps no other."""
+        self.rest()
+        told = self._write(state)
+        if state["finished"] and not told.problem:
+            (self.folder / BEFORE).unlink(missing_ok=True)
+        return told
+
+    def rest(self) -> None:
+        """Wait for what is under way."""
         self._pool.shutdown()
-        return [self._write(state)]
 
 
 def _unwritten(problem: OSError) -> str:
@@ -206,21 +247,44 @@ def events(kind: type[E], table: Tensor | Sequence[Any]) -> list[E]:
 # Fine-tuning ------------------------------------------------------------------------------------------------
 
 
-def weights(folder: Path, lane: int = 0) -> list[Tensor]:
+def weights(start_from: str) -> list[Tensor]:
     """Return the weights of one network of a kept run, parameter after parameter as the network lists them.
 
     Args:
-        folder: of the run.
-        lane: its place among the run's networks, from 0.
+        start_from: the run's id, or its folder; with ":2" behind it of its third network, else of its first.
 
     Raises:
-        CheckpointError: there is no checkpoint, or no such network in it.
+        CheckpointError: there is no checkpoint, or no such network in it, or it diverged.
     """
-    state = read(folder).state
-    lanes = state["lanes"]
-    if not 0 <= lane < len(lanes):
-        raise CheckpointError(f"Its checkpoint has {len(lanes)} networks, so there is none at place {lane}.")
+    run, _, place = start_from.rpartition(":") if _PLACE.search(start_from) else (start_from, "", "0")
+    state = read(home() / "runs" / run if _ID.fullmatch(run) else Path(run)).state
+    lanes, lane = state["lanes"], int(place)
+    if lane >= len(lanes):
+        raise CheckpointError(
+            f"start_from is {start_from!r}, but that run has {len(lanes)} networks, counted from 0."
+        )
     if lanes[lane]["diverged_at"] is not None:
-        raise CheckpointError("That network diverged, so there is nothing in it to start from: take another.")
+        raise CheckpointError(
+            f"start_from is {start_from!r}, but that network diverged: start from another one."
+        )
     parts: Sequence[Tensor] = lanes[lane]["weights"].split([prod(shape) for shape in state["shapes"]])
     return [part.view(shape) for part, shape in zip(parts, state["shapes"], strict=True)]
+
+
+def start(network: nn.Module, start_from: str) -> None:
+    """Give a network the weights of a kept one, to train them further.
+
+    Where the new pictures are of another number of classes, the last layer stays as it was drawn.
+
+    Raises CheckpointError where there are none, or they are of another network.
+    """
+    own, kept = list(network.parameters()), weights(start_from)
+    differ = [place for place, (a, b) in enumerate(zip(own, kept, strict=False)) if a.shape != b.shape]
+    if len(own) != len(kept) or any(place < len(own) - 2 for place in differ):
+        raise CheckpointError(
+            f"start_from is {start_from!r}, but those weights are of another network: take the same one."
+        )
+    with torch.no_grad():
+        for place, (parameter, weight) in enumerate(zip(own, kept, strict=True)):
+            if place not in differ:
+                parameter.copy_(weight)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from optimizers.catalog import Racer
 from optimizers.notation import unknown
 from optimizers.schedules import Schedule
-from optimizers.training.data import DATASETS
+from optimizers.training.data import DATASETS, DatasetEntry
 from optimizers.training.models import MODELS
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -88,6 +88,7 @@ class TrainConfig:
             raise unknown("data set", str(self.data), DATASETS)
         if self.model not in MODELS:
             raise unknown("model", str(self.model), MODELS)
+        _fit(self.model, self.data, DATASETS[self.data])
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         _whole("epochs", self.epochs, 1, 100_000)
@@ -106,6 +107,10 @@ class TrainConfig:
             _share("dropout", self.dropout)
         _share("label_smoothing", self.label_smoothing)
         object.__setattr__(self, "augment", _augmentations(self.augment))
+        if self.augment and DATASETS[self.data].kind != "pictures":
+            raise ValueError(
+                f"augment is {self.augment!r}, but it changes pictures, and {self.data} has none."
+            )
         _whole("seeds", self.seeds, 1, MOST_SEEDS)
         if self.start_from is not None and (not isinstance(self.start_from, str) or not self.start_from):
             raise ValueError(f"start_from is {self.start_from!r}, but takes a run that was kept.")
@@ -129,6 +134,14 @@ class TrainConfig:
             if name not in known:
                 raise unknown("setting", name, known, "A training recipe")
         return cls(**given)
+
+
+def _fit(model: str, data: str, entry: DatasetEntry) -> None:
+    """Check that a network takes what a data set has."""
+    misfit = MODELS[model].misfit(entry.kind, entry.shape)
+    if misfit:
+        fitting = [name for name, other in MODELS.items() if not other.misfit(entry.kind, entry.shape)]
+        raise ValueError(f"{model} {misfit}: train {' or '.join(fitting)} on {data}.")
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:

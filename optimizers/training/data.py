@@ -32,18 +32,27 @@ class DataError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Pictures and labels in memory, as `torch.from_numpy` takes them.
+    """Pictures, or texts, and labels in memory, as `torch.from_numpy` takes them.
 
     `note` says in one sentence what the pictures are; it is shown wherever they are used.
     """
 
     name: str
-    train_images: np.ndarray  # (N, 3, 32, 32) uint8: red, green, blue
+    train_images: np.ndarray  # (N, C, H, W) uint8: red, green, blue, or grey; texts: (N, tokens) int64
     train_labels: np.ndarray  # (N,) int64: an index into classes
-    test_images: np.ndarray  # (M, 3, 32, 32) uint8
+    test_images: np.ndarray  # (M, C, H, W) uint8; texts: (M, tokens) int64
     test_labels: np.ndarray  # (M,) int64
     classes: tuple[str, ...]
     note: str
+    vocabulary: tuple[
+        str, ...
+    ] = ()  # of texts: the word of each token; the first pads, the second is unknown
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an example, as a network is built for it: (C, H, W); texts: (tokens, vocabulary)."""
+        sizes = self.train_images.shape[1:]
+        return (*sizes, len(self.vocabulary)) if self.vocabulary else sizes
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,8 @@ class DatasetEntry:
     classes: tuple[str, ...]
     present: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
+    kind: str = "pictures"  # or "texts"
+    shape: tuple[int, ...] = (3, 32, 32)  # of an example, as `Dataset.shape`
 
 
 def home() -> Path:

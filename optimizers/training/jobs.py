@@ -268,7 +268,7 @@ def train_run(run_id: str, url: str, owner: str = "") -> None:
     try:
         with Recorder(store, run_id, claim.attempt) as record:
             result = train(config, record, folder=folder, resume=kept)
-        end = {"state": "finished", "summary": result.summary}
+        end: dict[str, Any] = {"state": "finished", "summary": result.summary}
         if result.stopped:
             now = store.get(run_id)
             paused = now is not None and now.pause_requested
@@ -344,7 +344,7 @@ class Recorder:
             raise self._problem
 
     def __call__(self, event: object) -> None:
-        """Take one event; raises StopTraining when the run is to stop."""
+        """Take one event; after the last one of a step it raises StopTraining where the run is to stop."""
         from optimizers.training import Diverged, Evaluated, Kept, Point, Progress, Started, StopTraining
 
         if self._problem:
@@ -375,7 +375,7 @@ class Recorder:
                         "diverged": {},
                         "rewind": -1 if event.resumed_at is None else event.resumed_at,
                     }
-        if self._stop:
+        if self._stop and isinstance(event, Progress):
             raise StopTraining
 
     def _write_on(self) -> None:

@@ -16,9 +16,10 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -29,13 +30,16 @@ from torch.nn.functional import cross_entropy
 from optimizers.catalog import Racer, distinct
 from optimizers.schedules import Schedule
 from optimizers.torch_rules import apply_rule, initial_state
-from optimizers.training import data
+from optimizers.training import checkpoint, data
+from optimizers.training.augment import augment
 from optimizers.training.config import TrainConfig
+from optimizers.training.layers import Dropout
 from optimizers.training.models import MODELS, build
 from optimizers.training.telemetry import (
     Diverged,
     Evaluated,
     Event,
+    Kept,
     Point,
     Progress,
     RacerResult,
@@ -51,18 +55,29 @@ TEST_BATCH = 500  # pictures
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def train(config: TrainConfig, on_event: Callable[[Event], None] | None = None) -> TrainResult:
+def train(
+    config: TrainConfig,
+    on_event: Callable[[Event], None] | None = None,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> TrainResult:
     """Run the race; see `optimizers.training.train`."""
+    asked, found = config, None
+    if resume:
+        if folder is None:
+            raise ValueError("resume is True, but a run goes on from a checkpoint in its folder: name it.")
+        found = checkpoint.read(folder)
+        config = checkpoint.recipe(found.state, asked, folder)
     config = _resolve(config)
     dataset = data.load(config.data)
     if config.validation:
         dataset = hold_out(dataset, config.validation, config.seed)
-    with _ieee_fp32(), _crew(config) as pool:
-        race = _Race(config, dataset, pool, on_event or (lambda event: None))
-        try:
-            race.run()
-        except StopTraining:
-            race.stopped = True
+    with _ieee_fp32(), _crew(config) as pool, checkpoint.keeping(folder) as keeper:
+        race = _Race(config, dataset, pool, on_event or (lambda event: None), asked, keeper)
+        if found is not None:
+            race.restore(found)
+        race.run()
         return race.result()
 
 
@@ -127,21 +142,45 @@ def _device_name(device: str) -> str:
 # Pictures ---------------------------------------------------------------------------------------------------
 
 
+class _Seed:
+    """What all racers of one seed share: first weights, order of the pictures, and what a step draws.
+
+    One stream of random numbers each. Those of a step hang on the seed and the step alone, so that a run that
+    is taken up again goes on as it would have.
+    """
+
+    def __init__(self, place: int, number: int) -> None:
+        self.place, self.number = place, number
+        streams = np.random.SeedSequence(number).generate_state(2, np.uint64)
+        self.weights, self.shuffle = (torch.Generator().manual_seed(int(seed)) for seed in streams)
+
+    def random(self, purpose: int, step: int, device: str = "cpu") -> torch.Generator:
+        """Return the random numbers of a step, counted from 0, for one of several purposes."""
+        stream = np.random.SeedSequence(self.number, spawn_key=(purpose, step))
+        return torch.Generator(device).manual_seed(int(stream.generate_state(1, np.uint64)[0]))
+
+
+AUGMENT, MASK = range(2)  # purposes
+
+
 @dataclass(frozen=True)
 class _Batch:
-    images: Tensor  # (B, C, H, W) channels last, 0 to 1, in the run's precision
+    images: Tensor  # (B, C, H, W) channels last, in the run's precision; texts: (B, tokens) int64
     labels: Tensor  # (B,)
-    positions: bytes  # of the pictures in the training set, int64
+    positions: bytes  # of the pictures in their set, int64
+    masks: tuple[Tensor, ...] = ()  # (B, …) of each dropout layer, in the network's order
 
 
 class _Pictures:
-    """A set of pictures as one tensor on the device."""
+    """A set of pictures, or of texts, as one tensor on the device."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, config: TrainConfig) -> None:
-        channels_last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-        self.images = torch.from_numpy(channels_last).to(config.device)  # (N, H, W, C) uint8
+        if images.ndim == 4:  # (N, H, W, C) uint8
+            images = images.transpose(0, 2, 3, 1)
+        self.images = torch.from_numpy(np.ascontiguousarray(images)).to(config.device)
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(config.device)
-        self.dtype = DTYPES[config.precision]
+        self.config, self.dtype = config, DTYPES[config.precision]
+        self.standardise = MODELS[config.model].standardise
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -149,23 +188,53 @@ class _Pictures:
     def batches(self, order: Tensor, size: int) -> Iterator[_Batch]:
         """Yield the pictures at `order`, (n,) int64 on the CPU, `size` at a time; the last may be smaller."""
         for here, there in zip(order.split(size), order.to(self.images.device).split(size), strict=True):
-            images = self.images.index_select(0, there).permute(0, 3, 1, 2).to(self.dtype).div_(255)
-            yield _Batch(images, self.labels.index_select(0, there), here.numpy().tobytes())
+            yield _Batch(self._prepared(there, None), self._labels(there), here.numpy().tobytes())
+
+    def training_batches(
+        self, order: Tensor, size: int, seed: _Seed, step: int, masked: Sequence[tuple[float, torch.Size]]
+    ) -> Iterator[_Batch]:
+        """Yield the same for training, from `step` on: changed at random, with a mask for each dropout."""
+        places = zip(order.split(size), order.to(self.images.device).split(size), strict=True)
+        for at, (here, there) in enumerate(places, step):
+            changed = seed.random(AUGMENT, at) if self.config.augment else None
+            images = self._prepared(there, changed)
+            drawn = seed.random(MASK, at, self.config.device) if masked else None
+            masks = tuple(self._mask(len(here), rate, shape, drawn) for rate, shape in masked)
+            yield _Batch(images, self._labels(there), here.numpy().tobytes(), masks)
+
+    def _labels(self, there: Tensor) -> Tensor:
+        return self.labels.index_select(0, there)
+
+    def _prepared(self, there: Tensor, changed: torch.Generator | None) -> Tensor:
+        images = self.images.index_select(0, there)
+        if images.dim() == 2:  # texts
+            return images
+        images = images.permute(0, 3, 1, 2)
+        if changed is None and not self.standardise:
+            return images.to(self.dtype).div_(255)
+        images = images.float().div_(255)
+        if changed is not None:
+            images = augment(images, self.config.augment, changed)
+        if self.standardise:
+            images = _standardised(images)
+        return images.to(self.dtype, memory_format=torch.channels_last)
+
+    def _mask(self, count: int, rate: float, shape: torch.Size, drawn: torch.Generator | None) -> Tensor:
+        """Draw what a dropout layer multiplies by: 0, or 1/(1 − rate) for what it keeps."""
+        mask = torch.empty(count, *shape, dtype=self.dtype, device=self.images.device)
+        if mask.dim() == 4:
+            mask = mask.to(memory_format=torch.channels_last)
+        return mask.bernoulli_(1 - rate, generator=drawn).div_(1 - rate)
+
+
+def _standardised(images: Tensor) -> Tensor:
+    """Bring each picture to mean 0 and standard deviation 1; one of a single colour to 0."""
+    deviation, mean = torch.std_mean(images, (1, 2, 3), correction=0, keepdim=True)
+    smallest = images[0].numel() ** -0.5  # as tf.image.per_image_standardization
+    return (images - mean) / deviation.clamp(min=smallest)
 
 
 # One racer --------------------------------------------------------------------------------------------------
-
-
-class _Seed:
-    """What all racers of one seed share: the first weights and the order of the pictures.
-
-    One stream of random numbers each, drawn on the CPU whatever the device.
-    """
-
-    def __init__(self, place: int, number: int) -> None:
-        self.place, self.number = place, number
-        streams = np.random.SeedSequence(number).generate_state(2, np.uint64)
-        self.weights, self.shuffle = (torch.Generator().manual_seed(int(seed)) for seed in streams)
 
 
 class _Lane:
@@ -185,6 +254,7 @@ class _Lane:
         self.config, self.factors = config, factors
         self.network = deepcopy(network).to(config.device)
         self.parameters = list(self.network.parameters())
+        self.dropouts = [layer for layer in self.network.modules() if isinstance(layer, Dropout)]
         self.theta = torch.empty(sum(p.numel() for p in self.parameters), device=config.device)  # (P,) fp32
         for parameter, part in zip(self.parameters, self._parts(self.theta), strict=True):
             part.copy_(parameter.data)
@@ -227,12 +297,49 @@ class _Lane:
 
     def export(self) -> np.ndarray:
         """Return the weights as (P,) float32, parameter after parameter, each in C order."""
-        return torch.cat([part.reshape(-1) for part in self._parts(self.theta)]).cpu().numpy()
+        return self._in_order(self.theta).cpu().numpy()
+
+    def saved(self, state: bool) -> dict[str, Any]:
+        """Return copies of all that training changes; with `state` what the rule remembers, too."""
+        flats = [self.theta, *(self.state if state else [])]
+        copies = [self._in_order(flat).to("cpu", copy=True) for flat in flats]
+        names = ("steps", "examples", "seconds", "initial_weights", "diverged_at")
+        predictions = None if self.predictions is None else torch.from_numpy(self.predictions)
+        return {
+            "weights": copies[0],
+            "state": copies[1:],
+            "predictions": predictions,
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from what `saved` returned; the hash of the batches is taken again from their order."""
+        for flat, kept in zip([self.theta, *self.state], [saved["weights"], *saved["state"]], strict=True):
+            if flat.numel() == self.theta.numel():
+                sizes = [parameter.numel() for parameter in self.parameters]
+                for part, kept_part in zip(self._parts(flat), kept.split(sizes), strict=True):
+                    part.copy_(kept_part.view(part.shape))
+            else:
+                flat.copy_(kept)
+        if self.weights is not self.theta:
+            self.weights.copy_(self.theta)
+        predictions = saved["predictions"]
+        self.predictions = None if predictions is None else predictions.numpy()
+        for name in ("steps", "examples", "seconds", "initial_weights", "diverged_at"):
+            setattr(self, name, saved[name])
+
+    def _in_order(self, flat: Tensor) -> Tensor:
+        """Return a vector like theta parameter after parameter, each in C order; a shared number as it is."""
+        if flat.numel() != self.theta.numel():
+            return flat
+        return torch.cat([part.reshape(-1) for part in self._parts(flat)])
 
     def step(self, batch: _Batch) -> None:
         """Train on one batch."""
         began = time.perf_counter()
         self.gradient.zero_()
+        for layer, mask in zip(self.dropouts, batch.masks, strict=True):
+            layer.mask = mask
         logits = self.network(batch.images).float()
         loss = cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
         loss.backward()
@@ -287,12 +394,14 @@ class _Lane:
     @torch.no_grad()
     def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray]:
         """Return loss, accuracy and each picture's predicted class, in the run's precision."""
+        self.network.eval()
         loss, classes, labels = 0.0, [], []
         for batch in batches:
             logits = self.network(batch.images).float()
             loss += cross_entropy(logits, batch.labels, reduction="sum").item()
             classes.append(logits.argmax(1))
             labels.append(batch.labels)
+        self.network.train()
         predictions, truth = torch.cat(classes), torch.cat(labels)
         accuracy = (predictions == truth).double().mean().item()
         return loss / len(truth), accuracy, predictions.cpu().numpy()
@@ -310,20 +419,26 @@ class _Race:
         dataset: data.Dataset,
         pool: ThreadPoolExecutor | None,
         on_event: Callable[[Event], None],
+        asked: TrainConfig,  # before anything was found for "auto"
+        keeper: checkpoint.Keeper | None,
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
-        self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
+        self.asked, self.keeper = asked, keeper
         chosen = slice(config.limit)
         self.pictures = _Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
         tests = _Pictures(dataset.test_images, dataset.test_labels, config)
         self.tests = list(tests.batches(torch.arange(len(tests)), TEST_BATCH))
         self.steps_per_epoch = math.ceil(len(self.pictures) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
+        self.masked = _masked(self._network(torch.Generator()), self.pictures)
+        self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
         self.lanes = list(self._lanes())
         self.data_note = dataset.note
         if len(self.pictures) < len(dataset.train_labels):
             self.data_note += f"; trained on the first {len(self.pictures):,}"
         self.step = 0
+        self.resumed_at: int | None = None
+        self.notice = ""  # where that was not from the newest checkpoint
         self.points: list[Point] = []
         self.evaluations: list[Evaluated] = []
         self.stopped = False
@@ -338,9 +453,15 @@ class _Race:
         racers = [Racer.parse(notation) for notation in config.racers]
         looks = distinct(racers)
         for seed in self.seeds:
-            network = build(config.model, len(self.dataset.classes), seed.weights)
+            network = self._network(seed.weights)
+            if config.start_from is not None:
+                checkpoint.start(network, config.start_from)
             for index, (racer, look) in enumerate(zip(racers, looks, strict=True)):
                 yield _Lane(index, seed, racer, look.label, network, config, factors)
+
+    def _network(self, weights: torch.Generator) -> nn.Sequential:
+        classes = len(self.dataset.classes)
+        return build(self.config.model, classes, weights, self.dataset.shape, self.config.dropout)
 
     @property
     def seconds(self) -> float:
@@ -350,20 +471,90 @@ class _Race:
     def running(self) -> list[_Lane]:
         return [lane for lane in self.lanes if lane.diverged_at is None]
 
+    @property
+    def over(self) -> bool:
+        """Whether the run is to end here."""
+        return self.stopped or not self.running
+
     def run(self) -> None:
         self._tell([self._started()])
-        self._evaluate(epoch=0)
-        self.ready = self.seconds
-        stride = max(1, self.steps_per_epoch // POINTS_PER_EPOCH) * self.config.batch_size
+        if self.resumed_at is not None:
+            self._tell([Kept(self.step, self.notice), *_diverged(self.lanes)])
+        self._race()
+        if self.keeper is not None:
+            kept = self.keeper.close(self.saved(state=self.stopped))
+            with suppress(StopTraining):  # told also to a listener that has ended the run
+                self.on_event(kept)
+
+    def _race(self) -> None:
+        size, began = self.config.batch_size, self.step
+        if not self.evaluations and not self.stopped:
+            self._evaluate(epoch=0)
+            self.ready = self.seconds
+        stride = max(1, self.steps_per_epoch // POINTS_PER_EPOCH) * size
         for epoch in range(1, self.config.epochs + 1):
+            if self.over:
+                return
             orders = [torch.randperm(len(self.pictures), generator=seed.shuffle) for seed in self.seeds]
+            at = (epoch - 1) * self.steps_per_epoch
             for chunks in zip(*(order.split(stride) for order in orders), strict=True):
-                self._advance(
-                    [list(self.pictures.batches(chunk, self.config.batch_size)) for chunk in chunks]
-                )
-                if not self.running:
-                    return
-            self._evaluate(epoch)
+                if at < began:
+                    self._recall(chunks, at)
+                else:
+                    self._advance([self._batches(*of) for of in zip(self.seeds, chunks, strict=True)])
+                    if self.over:
+                        return
+                    if self.step < epoch * self.steps_per_epoch:
+                        self._keep(epoch_ended=False)
+                at += math.ceil(len(chunks[0]) / size)
+            if self.evaluations[-1].epoch < epoch:
+                self._evaluate(epoch)
+                self._keep(epoch_ended=True)
+
+    def _recall(self, chunks: Sequence[Tensor], at: int) -> None:
+        """Take into each lane's hash what it saw of a chunk from step `at` on, before the checkpoint."""
+        for lane in self.lanes:
+            seen = max(0, lane.steps - at) * self.config.batch_size
+            lane.positions.update(chunks[lane.seed.place][:seen].numpy().tobytes())
+
+    def _keep(self, epoch_ended: bool) -> None:
+        """Write a checkpoint where it is time for one."""
+        if self.keeper is None:
+            return
+        self._tell(self.keeper.news())
+        if self.keeper.due(epoch_ended):
+            began = time.perf_counter()
+            state = self.saved()
+            self.keeper.write(state, time.perf_counter() - began)
+
+    def saved(self, state: bool = True) -> dict[str, Any]:
+        """Return copies of all that `restore` needs; without `state`, of what a finished run leaves."""
+        return {
+            "step": self.step,
+            "asked": self.asked.to_json(),
+            "config": self.config.to_json(),
+            "seconds": self.seconds,
+            "ready": self.ready,
+            "points": list(self.points),
+            "evaluations": list(self.evaluations),
+            "shapes": [list(parameter.shape) for parameter in self.lanes[0].parameters],
+            "lanes": [lane.saved(state) for lane in self.lanes],
+            "finished": not state,
+        }
+
+    def restore(self, found: checkpoint.Found) -> None:
+        """Go on from a checkpoint."""
+        state, self.notice = found.state, found.notice
+        self.step = self.resumed_at = state["step"]
+        self.points = checkpoint.events(Point, state["points"])
+        self.evaluations = checkpoint.events(Evaluated, state["evaluations"])
+        self.began, self.ready = time.perf_counter() - state["seconds"], state["ready"]
+        for lane, saved in zip(self.lanes, state["lanes"], strict=True):
+            lane.restore(saved)
+
+    def _batches(self, seed: _Seed, order: Tensor) -> list[_Batch]:
+        size = self.config.batch_size
+        return list(self.pictures.training_batches(order, size, seed, self.step, self.masked))
 
     def _advance(self, batches: list[list[_Batch]]) -> None:
         """Train every lane on the batches of its seed, then tell how it went."""
@@ -405,7 +596,11 @@ class _Race:
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
-            self.on_event(event)
+            if not self.stopped:
+                try:
+                    self.on_event(event)
+                except StopTraining:
+                    self.stopped = True
 
     def _each(self, do: Callable[[_Lane], Any], lanes: list[_Lane]) -> list[Any]:
         return list(self.pool.map(do, lanes) if self.pool else map(do, lanes))
@@ -423,6 +618,7 @@ class _Race:
             steps_per_epoch=self.steps_per_epoch,
             parameters=len(self.lanes[0].theta),
             data_note=self.data_note,
+            resumed_at=self.resumed_at,
         )
 
     def _racer_result(self, lane: _Lane) -> RacerResult:
@@ -461,6 +657,19 @@ class _Race:
             seconds=self.seconds,
             stopped=self.stopped,
         )
+
+
+def _masked(network: nn.Module, pictures: _Pictures) -> list[tuple[float, torch.Size]]:
+    """Return rate and shape (of one example) of each dropout layer's mask, by a look at one example."""
+    layers = [layer for layer in network.modules() if isinstance(layer, Dropout)]
+    found: list[tuple[float, torch.Size]] = []
+    for layer in layers:
+        layer.register_forward_hook(lambda layer, inputs, _: found.append((layer.rate, inputs[0].shape[1:])))
+    if layers:
+        (batch,) = pictures.batches(torch.arange(1), 1)
+        images = batch.images.cpu()
+        network.eval()(images if images.dim() == 2 else images.float())
+    return found
 
 
 def _diverged(lanes: Iterable[_Lane]) -> Iterator[Diverged]:

@@ -272,7 +272,7 @@ class Store:
         self._request(run_id, "stopped", "Stopped before it began.", pause_requested=False)
 
     def request_pause(self, run_id: str) -> None:
-        """Pause a run, which frees its process: at once where it still waits, else after the step under way."""
+        """Pause a run, which frees its process; when, is as with `request_stop`."""
         self._request(run_id, "paused", "Paused before it began.", pause_requested=True)
 
     def _request(self, run_id: str, state: str, message: str, **values: Any) -> None:

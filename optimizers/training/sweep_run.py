@@ -261,7 +261,8 @@ class _Sweep:
         self.began = time.monotonic()
         self.trained_since = math.nan
         self.told = 0.0
-        self.done = 0.0  # work of the tasks that have ended, in pictures
+        self.done = 0.0  # work of the tasks that have ended, in pictures …
+        self.lost = 0.0  # … and how much of it was not done
         self.under_way: dict[str, float] = {}  # task -> how much of its work is done
 
     def run(self) -> SweepResult:
@@ -283,6 +284,8 @@ class _Sweep:
         left, ladder = list(self.trials), rungs(self.config)
         for place, rung in enumerate(ladder):
             self._fly(self._groups(left, rung))
+            if all(network.state == FAILED for network in self.networks.values()):
+                raise RuntimeError(self.said[-1])
             if place + 1 < len(ladder):
                 left = self._promote(left, rung, ladder[place + 1])
         best = winner(self.config, [self._standing(trial) for trial in left])
@@ -433,6 +436,7 @@ class _Sweep:
                 for side, part in (("a", whole[:half]), ("b", whole[half:]))
             ]
         self.done += self._work(group)
+        self.lost += self._work(group)
         why = "their workers were lost again and again" if isinstance(problem, KilledWorker) else str(problem)
         self._say(f"{_count(group.members)} given up: {why.strip().partition(chr(10))[0].rstrip('.')}.")
         if not group.is_test:
@@ -480,7 +484,7 @@ class _Sweep:
         self.told = now
         done = min(self.total, self.done + sum(self.under_way.values()))
         spent = now - self.trained_since  # NaN while nothing has trained
-        rate = done / spent if spent > 0 else 0.0
+        rate = max(0.0, done - self.lost) / spent if spent > 0 else 0.0
         left = (self.total - done) / rate if rate else None
         self.on_event(Pace(done / self.total, now - self.began, rate, left))
 

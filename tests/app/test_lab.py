@@ -329,7 +329,7 @@ def test_a_start_that_fails_is_said_and_leaves_no_run_waiting(
 
 def test_a_request_reads_back_what_it_writes() -> None:
     config = TrainConfig(("adam(lr=0.5)", "gd"), data="cifar10", epochs=2, batch_size=8, seed=5, limit=99)
-    request = LabRequest(config, "log", "1f2e3d4c")
+    request = LabRequest(config, "log", "classes", "1f2e3d4c")
     assert LabRequest.parse(request.query(), LabRequest(TrainConfig(("adagrad",)))) == (request, [])
 
 

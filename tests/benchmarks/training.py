@@ -1,16 +1,17 @@
 """How fast the lab trains, and how well.
 
-    python -m tests.benchmarks.training speed [--rounds 3] [--limit N]
+    python -m tests.benchmarks.training speed [--model keras_cnn|cnn_3c3d] [--racers 8] [--rounds 3] [--limit N]
     python -m tests.benchmarks.training accuracy [--seeds 0 1 2]
     python -m tests.benchmarks.training race --device cuda       12 racers × 10 epochs, the one for a GPU
 
-speed: four racers × 1 epoch at batch 128, as the lab trains them (test evaluations and every point written to
-a store included), against four plain fp32 loops over a DataLoader that only train, in turns in the same run.
+speed: eight racers × 1 epoch at batch 128, as the lab trains them (test evaluations and every point written to
+a store included), against as many plain fp32 loops over a DataLoader that only train, in turns in the same run.
 accuracy: keras_cnn, Adam, batch 32, 10 epochs. Each needs CIFAR-10 (`adamscope data cifar10`) and writes
 what it found to tests/benchmarks/results/.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -31,7 +32,16 @@ from optimizers.training.data import load
 from tests.benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
-FOUR = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
+EIGHT = (
+    "momentum(lr=0.01)",
+    "rmsprop(lr=0.001)",
+    "adam",
+    "adam(bias_correction=False)",
+    "gd(lr=0.05)",
+    "nesterov(lr=0.01)",
+    "adagrad(lr=0.01)",
+    "nadam(lr=0.001)",
+)
 RATES = (0.0003, 0.001, 0.003)
 TWELVE = tuple(
     notation
@@ -58,19 +68,47 @@ class Pictures(Dataset):
         return torch.from_numpy(self.images[index]).float() / 255, int(self.labels[index])
 
 
-def plain_loop(notation: str, pictures: Pictures, batch_size: int) -> None:
-    """Train for one epoch the way anyone would write it down."""
-    model = nn.Sequential(
+def plain_keras_cnn() -> nn.Module:
+    return nn.Sequential(
         *(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten()),
         *(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 10)),
     )
+
+
+class PlainPool(nn.Module):
+    """TensorFlow's "same" pooling, as DeepOBS's own torch version writes it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.max_pool2d(nn.functional.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
+
+
+def plain_cnn_3c3d() -> nn.Module:
+    return nn.Sequential(
+        *(nn.Conv2d(3, 64, 5), nn.ReLU(), PlainPool()),
+        *(nn.Conv2d(64, 96, 3), nn.ReLU(), PlainPool()),
+        *(nn.Conv2d(96, 128, 3, padding=1), nn.ReLU(), PlainPool()),
+        nn.Flatten(),
+        *(nn.Linear(1152, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)),
+    )
+
+
+PLAIN = {"keras_cnn": (plain_keras_cnn, 122_570, 0.0), "cnn_3c3d": (plain_cnn_3c3d, 895_210, 0.002)}
+
+
+def plain_loop(name: str, notation: str, pictures: Pictures, batch_size: int) -> None:
+    """Train for one epoch the way anyone would write it down; weight decay by torch.optim, the cheapest."""
+    make, parameters, decay = PLAIN[name]
+    model = make()
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
     racer = Racer.parse(notation)
     twin = racer.optimizer.twin
     assert twin is not None
     arguments = twin.arguments(racer.values) or {"lr": racer.values["lr"]}  # none for uncorrected Adam: Adam
-    optimizer = getattr(torch.optim, twin.name)(model.parameters(), **arguments)
+    optimizer = getattr(torch.optim, twin.name)(
+        model.parameters(), **arguments, **({"weight_decay": decay} if decay else {})
+    )
     criterion = nn.CrossEntropyLoss()
     model.train()
     total = 0.0
@@ -106,9 +144,11 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
     dataset = load("cifar10")
     chosen = slice(args.limit)
     pictures = Pictures(dataset.train_images[chosen], dataset.train_labels[chosen])
-    config = TrainConfig(racers=FOUR, data="cifar10", epochs=1, batch_size=128, limit=args.limit)
-    plain_loop("adam", Pictures(dataset.train_images[:1280], dataset.train_labels[:1280]), 128)  # warm both
-    train(TrainConfig(racers=FOUR, data="cifar10", epochs=1, batch_size=128, limit=1280))
+    racers = EIGHT[: args.racers]
+    config = TrainConfig(racers, "cifar10", args.model, epochs=1, batch_size=128, limit=args.limit)
+    few = Pictures(dataset.train_images[:640], dataset.train_labels[:640])
+    plain_loop(args.model, "adam", few, 128)  # warm both
+    train(dataclasses.replace(config, limit=640))
     rounds = []
     for number in range(args.rounds):
         seconds, others = {}, {}
@@ -117,8 +157,8 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
             if side == "lab":
                 result = lab(config)
             else:
-                for notation in FOUR:
-                    plain_loop(notation, pictures, 128)
+                for notation in racers:
+                    plain_loop(args.model, notation, pictures, 128)
             seconds[side] = time.perf_counter() - began
             others[side] = (busy_elsewhere() - busy) / seconds[side]
         ratio = seconds["plain"] / seconds["lab"]
@@ -130,9 +170,12 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
             flush=True,
         )
     ratio = statistics.median(found["ratio"] for found in rounds)
-    print(f"median {ratio:.2f} × faster than four plain loops ({result.config.precision})")
+    print(
+        f"{args.model}: median {ratio:.2f} × faster than {len(racers)} plain loops ({result.config.precision})"
+    )
     return {
-        "racers": FOUR,
+        "model": args.model,
+        "racers": racers,
         "pictures": len(pictures),
         "batch_size": 128,
         "threads": torch.get_num_threads(),
@@ -187,6 +230,8 @@ def race(args: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("speed", "accuracy", "race"))
+    parser.add_argument("--model", choices=PLAIN, default="keras_cnn", help="of speed")
+    parser.add_argument("--racers", type=int, choices=range(1, 9), default=8, metavar="1…8", help="of speed")
     parser.add_argument("--rounds", type=int, default=3, help="of speed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of accuracy")
     parser.add_argument("--limit", type=int, help="train on the first LIMIT pictures only")
