@@ -44,6 +44,7 @@ def question(request: SweepRequest, notices: list[str], pace: Pace | None) -> di
     """Return what is asked, and what can be."""
     config = request.config
     racers = [Racer.parse(notation) for notation in config.base.racers]
+    paper = request.figure4().config
     known = _sweepable(config.base.racers)
     return {
         "offer": offer_of_lab() | {"axes": [_axis_offer(hyper) for hyper in known.values()]},
@@ -62,6 +63,7 @@ def question(request: SweepRequest, notices: list[str], pace: Pace | None) -> di
             "ready": available(config.base.data),
             "size": size_in_words(config),
             "time": time_in_words(config, pace),
+            "figure4": [size_in_words(paper), time_in_words(paper, pace)],
         },
         "notices": notices,
         "tones": TONES,
@@ -114,7 +116,8 @@ def size_in_words(config: SweepConfig) -> str:
     if len(ladder) == 1:
         epochs = f"{config.base.epochs} epoch{'s' * (config.base.epochs > 1)} each"
     else:
-        epochs = ", then ".join(f"{one.trials} for {one.epochs}" for one in ladder) + " epochs"
+        first, *rest = (f"{one.trials} for {one.epochs}" for one in ladder)
+        epochs = f"{first} epoch{'s' * (ladder[0].epochs > 1)}, then {', '.join(rest)}"
     return f"{many:,} network{'s' * (many > 1)}: {config.size:,} trials{seeds}, {epochs}."
 
 
@@ -205,7 +208,7 @@ def still(config: SweepConfig) -> dict[str, Any]:
         "facts": [
             ["Network", MODELS[base.model].title if base.model in MODELS else base.model],
             ["Pictures", _pictures(config)],
-            ["Judged by", f"{base.validation:,} held out by each seed".replace(",", "\u202f")],
+            ["Judged by", f"{_count(base.validation)} held out by each seed"],
             ["Batch, first seed", f"{base.batch_size}, {base.seed}"],
             ["Method", _method(config)],
         ],
@@ -216,7 +219,11 @@ def still(config: SweepConfig) -> dict[str, Any]:
 def _pictures(config: SweepConfig) -> str:
     base = config.base
     title = DATASETS[base.data].title if base.data in DATASETS else base.data
-    return f"{title}, {base.limit:,} of them".replace(",", "\u202f") if base.limit else title
+    return f"{title}, {_count(base.limit)} of them" if base.limit else title
+
+
+def _count(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")
 
 
 def _method(config: SweepConfig) -> str:
@@ -228,7 +235,7 @@ def _method(config: SweepConfig) -> str:
 def _trial(config: SweepConfig, trial: Trial) -> dict[str, Any]:
     values = values_of(config, trial)
     recipe = replace(trial.config(config, config.base.seed, config.base.epochs), validation=0, threads=None)
-    more = "".join(f", {name} {written(value)}" for name, value in trial.settings)
+    more = "".join(f", {SETTINGS[name].symbol} {written(value)}" for name, value in trial.settings)
     return {
         "racer": trial.racer,
         "more": more,

@@ -21,7 +21,7 @@ function sentence({ sweep, still, cells }) {
   const tested = tests.length
     ? ` Trained anew on all training pictures, it names ${percent(mean(tests))} % of the test pictures rightly${tests.length > 1 ? `, the mean of ${tests.length} seeds` : ""}: the one number here of pictures that had no part in the choice.`
     : sweep.active ? " It meets the test pictures at the end." : " It was not tested.";
-  return `The best names ${percent(best.accuracy)} % of its held-out pictures rightly.${guess}${tested}${fallen}`;
+  return `The best, ${still.trials[sweep.best].racer}, names ${percent(best.accuracy)} % of its held-out pictures rightly.${guess}${tested}${fallen}`;
 }
 
 /** onShow(sweep id) is told which of the recent sweeps to look at. */
@@ -31,8 +31,9 @@ export function createFindings({ onShow }) {
   const words = element("p.sentence", { "aria-live": "polite" });
   const looked = element("div.looked-at");
   const facts = element("dl.facts");
+  const said = element("div.said");
   const sweeps = element("div.runs");
-  const present = element("div.present", {}, heading, rows, words, element("h3", {}, "Looked at"), looked, element("h3", {}, "This sweep"), facts);
+  const present = element("div.present", {}, heading, rows, words, element("h3", {}, "Looked at"), looked, element("h3", {}, "This sweep"), facts, said);
   const past = element("div.past", {}, element("h3", {}, "Recent sweeps"), sweeps);
   const node = element("section.inside", { "aria-label": "What came of it" }, present, past);
   let picture = null;
@@ -44,15 +45,15 @@ export function createFindings({ onShow }) {
 
   function rank() {
     const { sweep, still, cells, theme } = picture;
-    const key = JSON.stringify([sweep.id, sweep.order, sweep.best, theme.dark, sweep.order.map((one) => cells[one.trial]?.accuracy)]);
+    const key = JSON.stringify([sweep.id, sweep.active, sweep.order, sweep.best, theme.dark, sweep.order.map((one) => cells[one.trial]?.accuracy)]);
     if (key === ranked) return;
     ranked = key;
     const focused = node.getRootNode().activeElement?.dataset?.trial;
-    write(heading, sweep.active ? "Best so far, by held-out pictures" : "Best, by held-out pictures");
+    const rungs = new Set(sweep.order.map(({ epochs }) => epochs)).size > 1;
     rows.replaceChildren(...sweep.order.map(({ trial: index, epochs, spread }) => {
       const one = still.trials[index];
       const sd = spread === null ? "" : ` ± ${(100 * spread).toFixed(1)}`;
-      const row = link(one, swatch(one.look, colorOf(one.look, theme), 26), element("span.racer-text", {}, one.racer + one.more), element("b", {}, `${percent(cells[index].accuracy)} %${sd}`));
+      const row = link(one, swatch(one.look, colorOf(one.look, theme), 26), element("span.racer-text", {}, one.racer + one.more), element("b", {}, `${percent(cells[index].accuracy)} %${sd}`, rungs ? element("small", {}, ` ep. ${epochs}`) : ""));
       row.dataset.trial = index;
       row.classList.toggle("on", index === sweep.best);
       row.title = `After ${epochs} epoch${epochs > 1 ? "s" : ""}. Open in the lab.`;
@@ -88,7 +89,7 @@ export function createFindings({ onShow }) {
       const when = today ? day.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false }) : day.toLocaleDateString([], { month: "short", day: "numeric" });
       return element(sweep.id === shown ? "button.run.on" : "button.run", { type: "button", "aria-pressed": String(sweep.id === shown), "data-run": sweep.id,
         title: `${sweep.racers.map(({ label }) => label).join(", ")} on ${sweep.data_title}`, onclick: () => onShow(sweep.id) },
-        element("time", {}, when), element("span.what", {}, ...sweep.racers.slice(0, 3).map((racer) => swatch(racer, colorOf(racer, theme), 18)), sweep.axes.join(" × ")),
+        element("time", {}, when), element("span.what", {}, ...sweep.racers.slice(0, 3).map((racer) => swatch(racer, colorOf(racer, theme), 18)), element("span", {}, sweep.axes.join(" × "))),
         element("span", {}, sweep.state));
     }));
     if (focused) sweeps.querySelector(`[data-run="${focused}"]`)?.focus();
@@ -106,11 +107,13 @@ export function createFindings({ onShow }) {
       list(recent, sweep?.id, theme);
       present.hidden = !sweep;
       if (!sweep) return;
+      write(heading, sweep.active ? "Best so far, by held-out pictures" : "Best, by held-out pictures");
       rank();
       tell();
       write(words, sentence(picture));
       const speed = sweep.pace ? [["Speed, all together", `${count(Math.round(sweep.pace))} pictures/s`]] : [];
       facts.replaceChildren(...[...still.facts, ...speed].flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+      said.replaceChildren(...sweep.said.map((text) => element("p.hint", {}, text)));
     },
   };
 }

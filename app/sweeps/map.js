@@ -4,6 +4,7 @@ import { formatNumber } from "../adamscope.player/chart.js";
 import { element, write } from "../adamscope.player/dom.js";
 
 const NUMBERED = 36; // px that a cell needs for a number in it
+const FAR = 20; // times the least loss, beyond which all are of one tone
 const LOST = ["diverged", "failed"];
 const STATES = { waiting: "waits", training: "trains", diverged: "diverged", failed: "given up", stopped: "stopped" };
 
@@ -44,7 +45,8 @@ export function createMap({ onLook, onSide, onMeasure }) {
   const segments = element("div.segments", { role: "radiogroup", "aria-label": "What the map and the curves show" }, ...measures);
   const [least, most] = [element("span"), element("span")];
   const ramp = element("i.ramp");
-  const legend = element("span.legend", { "aria-hidden": "true" }, least, ramp, most, element("i.lost"), "diverged", element("i.ring"), "best");
+  const gone = [element("i.lost"), element("span", {}, "diverged")];
+  const legend = element("span.legend", { "aria-hidden": "true" }, least, ramp, most, ...gone, element("i.ring"), "best");
   const maps = element("div.maps");
   const node = element("section.map", { "aria-label": "Map of the trials" },
     element("div.title", {}, element("h3", {}, "Held-out"), segments, axes, legend), maps);
@@ -104,7 +106,7 @@ export function createMap({ onLook, onSide, onMeasure }) {
     maps.style.setProperty("--wide", wide);
     maps.replaceChildren(...parts.map((part) => {
       const title = part.map((index, k) => (others[k].name === "optimizer" ? others[k].labels[index] : `${others[k].symbol} ${others[k].labels[index]}`)).join(", ");
-      const area = element(drawn ? "div.area.drawn" : "div.area", { role: "group", "aria-label": title || "trials" });
+      const area = element(drawn ? "div.area.scatter" : "div.area", { role: "group", "aria-label": title || "trials" });
       area.style.setProperty("--columns", columns);
       area.style.setProperty("--rows", rows);
       still.trials.forEach((trial, index) => {
@@ -138,7 +140,9 @@ export function createMap({ onLook, onSide, onMeasure }) {
   function fill() {
     const { sweep, still, cells, measure, tones, theme } = picture;
     const numbers = cells.map((cell) => cell[measure]).filter(Number.isFinite);
-    const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+    const low = Math.min(...numbers);
+    const top = Math.max(...numbers);
+    const high = measure === "loss" ? Math.min(top, FAR * low) : top; // one that blows up must not flatten the others
     const height = measure === "loss" ? (z) => Math.log(Math.max(z, 1e-12)) : (z) => z; // losses lie orders of magnitude apart
     const share = (z) => {
       const at = height(high) > height(low) ? (height(z) - height(low)) / (height(high) - height(low)) : 1;
@@ -147,9 +151,10 @@ export function createMap({ onLook, onSide, onMeasure }) {
     const known = numbers.length > 0;
     const worst = measure === "loss" ? high : low;
     const text = (z) => (measure === "loss" ? formatNumber(z, 3) : `${percent(z)} %`);
-    write(least, known ? text(worst) : "");
+    write(least, known ? (top > high ? "≥ " : "") + text(worst) : "");
     write(most, known ? text(measure === "loss" ? low : high) : "");
     ramp.hidden = !known;
+    for (const part of gone) part.hidden = !cells.some(({ state }) => LOST.includes(state));
     ramp.style.background = `linear-gradient(to right, ${tones.join(",")})`;
     cells.forEach((cell, index) => {
       const button = buttons[index];

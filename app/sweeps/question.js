@@ -18,13 +18,13 @@ const PLAN = {
   random: [{ name: "trials", label: "Draws", hint: "How many trials are drawn" }],
   halving: [
     { name: "trials", label: "Draws", hint: "How many trials are drawn; empty for every combination", empty: "grid" },
-    { name: "min_epochs", label: "First", hint: "Epochs that all trials train for" },
+    { name: "min_epochs", label: "Rung", hint: "Epochs that all trials train for" },
     { name: "factor", label: "1 in", hint: "The best one in so many goes on, and trains so many times as long" },
   ],
 };
 const SEEDS = [
   { name: "seeds", label: "Seeds", hint: "Networks of each trial: other weights, batches and held-out pictures" },
-  { name: "seed", label: "First", hint: "The first seed" },
+  { name: "seed", label: "From", hint: "The first seed" },
 ];
 const METHODS = [
   { name: "grid", title: "Grid: every combination" },
@@ -60,8 +60,9 @@ export function createQuestion({ send }) {
   const size = element("p.size", { "aria-live": "polite" });
   const time = element("p.hint.time");
   const begin = element("button.start", { type: "button", onclick: () => start("start") }, "Start");
+  const cost = element("small");
   const figure4 = element("button.quiet.figure4", { type: "button", onclick: () => start("figure4"),
-    title: "β₁ × β₂ × lr, with and without bias correction: 60 networks on these pictures (Kingma and Ba 2015, §6.4)" }, "Figure 4 of the Adam paper: 60 networks");
+    title: "β₁ × β₂ × lr, with and without bias correction, on these pictures (Kingma and Ba 2015, §6.4)" }, "Figure 4 of the Adam paper", cost);
   const node = element("section.question", { "aria-label": "What is tried" },
     element("h3", {}, "Racers"), racers, element("div.more", {}, add),
     element("h3", {}, "What changes"), axes, element("div.more", {}, addAxis),
@@ -133,7 +134,7 @@ export function createQuestion({ send }) {
     const remove = element("button.remove", { type: "button", "aria-label": `Leave ${axis.name} as it is`, title: "Leave as it is", "data-focus": `leave${place}`,
       onclick: () => change((question) => question.axes.splice(place, 1)) }, icon("close"));
     remove.hidden = asked.axes.length === 1 && asked.racers.length === 1;
-    return element(`div.axis.${axis.kind}`, {}, element("span.symbol", { title: axis.name }, axis.symbol), ...parts, remove);
+    return element(`div.axis.of-${axis.kind}`, {}, element("span.symbol", { title: axis.name }, axis.symbol), ...parts, remove);
   }
 
   function build() {
@@ -174,11 +175,15 @@ export function createQuestion({ send }) {
       begin.disabled = figure4.disabled = false; // their message is answered, by a sweep or by a notice
       write(size, asked.size);
       write(time, asked.time);
+      write(cost, asked.figure4[0].split(":")[0] + (asked.figure4[1].startsWith("About") ? `, ${asked.figure4[1].split(",")[0].toLowerCase()}` : ""));
       // Rows are rebuilt only when other ones are needed, never under a hand that types; after a notice, to put back what was.
       const key = JSON.stringify([theme.dark, asked.racers, asked.axes, asked.method, meta.notices]);
       if (key !== built) build();
       built = key;
-      for (const input of node.querySelectorAll("[data-name]")) if (!edited.has(input)) input.value = asked[input.dataset.name] ?? "";
+      for (const input of node.querySelectorAll("[data-name]")) {
+        if (!edited.has(input)) input.value = asked[input.dataset.name] ?? "";
+        input.disabled = asked.axes.some(({ name }) => name === input.dataset.name); // it is swept
+      }
     },
     stop: messenger.stop,
   };

@@ -66,7 +66,7 @@ function createPage(parent, send) {
     state.dataset.state = sweep.state;
     const done = cells.filter((cell) => ["finished", "dropped", "diverged", "failed"].includes(cell.state)).length;
     const testing = sweep.active && done === cells.length && sweep.best !== null;
-    const last = sweep.said.at(-1);
+    const last = sweep.active ? sweep.said.at(-1) : "";
     write(place, sweep.message || [testing ? "the best is tested" : `${done} of ${cells.length} trials`, last].filter(Boolean).join(" · "));
     const time = sweep.state === "running" ? (sweep.seconds_left === null ? "waits for a worker" : `${duration(sweep.seconds_left)} left`) : sweep.seconds ? `took ${duration(sweep.seconds)}` : "";
     write(left, sweep.state === "queued" ? "" : time);

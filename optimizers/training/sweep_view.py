@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -165,9 +166,13 @@ def curves(config: SweepConfig, made: Sequence[Trial], found: Mapping[int, Cell]
     across = next((s for s in all_sides if s.name == "lr"), None)
     across = across or next((s for s in all_sides if s.ordered), all_sides[0])
     choices = [place for place, axis in enumerate(config.read) if axis.scale == "choice" and not axis.of_run]
-    kinds: dict[tuple[Value, ...], list[Trial]] = {}
+    picks = [config.read[place].values for place in choices]
+    kinds: dict[tuple[Value, ...], list[Trial]] = {
+        key: [] for key in itertools.product(range(len(config.base.racers)), *picks)
+    }
     for trial in made:
-        kinds.setdefault((trial.base, *(trial.values[place] for place in choices)), []).append(trial)
+        kinds[trial.base, *(trial.values[place] for place in choices)].append(trial)
+    kinds = {key: mine for key, mine in kinds.items() if mine}
     place_of = [side.name for side in all_sides].index(across.name)
     racers = []
     for base, *picked in kinds:
