@@ -118,7 +118,8 @@ def size_in_words(config: SweepConfig) -> str:
     else:
         first, *rest = (f"{one.trials} for {one.epochs}" for one in ladder)
         epochs = f"{first} epoch{'s' * (ladder[0].epochs > 1)}, then {', '.join(rest)}"
-    return f"{many:,} network{'s' * (many > 1)}: {config.size:,} trials{seeds}, {epochs}."
+    size = f"{config.size:,} trial{'s' * (config.size > 1)}"
+    return f"{many:,} network{'s' * (many > 1)}: {size}{seeds}, {epochs}."
 
 
 def time_in_words(config: SweepConfig, pace: Pace | None) -> str:
