@@ -460,17 +460,70 @@ def cifar10(
     print(f"CIFAR-10 is in {folder}: {load('cifar10').note}")
 
 
+@data_app.command(name="reviews")
+def reviews(
+    source: Annotated[
+        Path | None, typer.Option("--from", help="The archive vaderSentiment-3.3.2.tar.gz, if you have it.")
+    ] = None,
+) -> None:
+    """Download film reviews judged by people (2.5 MB), for the text network."""
+    from optimizers.training.data import load
+    from optimizers.training.data_text import fetch_reviews
+
+    with _progress("reviews") as progress:
+        file = fetch_reviews(source, progress)
+    print(f"The reviews are in {file}: {load('reviews').note}")
+
+
+@data_app.command(name="list")
+def list_data() -> None:
+    """List the data sets, the folders in $ADAMSCOPE_HOME/pictures among them."""
+    from optimizers.training.data import available, entry, offered
+
+    names = offered()
+    for name in names:
+        there = "" if available(name) else f" (not here yet: adamscope data {name})"
+        print(f"{name:{max(map(len, names))}}  {entry(name).note}{there}")
+
+
 @app.command(name="train")
 def train_command(
     optimizer: Racers,
     data: Annotated[
-        str, typer.Option(help="cifar10, or shapes10 (generated, needs no network).")
+        str, typer.Option(help="As `adamscope data list` has them; or folder:DIR, a folder for each class.")
     ] = "cifar10",
-    model: Annotated[str, typer.Option(help="The network.")] = "keras_cnn",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The network: keras_cnn, simple_cnn, cnn_3c3d, adam_paper_cnn, resnet_small, image_mlp; "
+            "text_cnn for texts."
+        ),
+    ] = "keras_cnn",
     epochs: Annotated[int, typer.Option(help="Passes over the training pictures.")] = 10,
     batch_size: Annotated[int, typer.Option(help="Pictures a step.")] = 32,
+    schedule: Scheduled = None,
+    clip_norm: ClipNorm = None,
+    clip_value: ClipValue = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(help="λ of the penalty λ/2·‖w‖² on kernels and matrices; the network's own by default."),
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Rate of every dropout layer; the network's own by default.")
+    ] = None,
+    label_smoothing: Annotated[
+        float, typer.Option(help="Share of each right answer that is spread over all classes.")
+    ] = 0.0,
+    augment: Annotated[
+        str, typer.Option(help="Changes to training pictures: crop, flip, jitter, shear, zoom, joined by +.")
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the initial weights and the batches.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the initial weights, the batches and what training draws.")
+    ] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="Train with so many seeds, from --seed upwards, at the same time.")
+    ] = 1,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="CPU threads of each racer; shared out by default.")
@@ -488,8 +541,16 @@ def train_command(
         model=model,
         epochs=epochs,
         batch_size=batch_size,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        weight_decay=weight_decay,
+        dropout=dropout,
+        label_smoothing=label_smoothing,
+        augment=augment,
         device=device,
         seed=seed,
+        seeds=seeds,
         precision=precision,
         threads=threads,
         limit=limit,

@@ -1,4 +1,4 @@
-"""A race as a file to keep: made by a child process, so that no other learner waits for it.
+"""A race or a run as a file to keep: made by a child process, so that no other learner waits for it.
 
 The player asks again and again while it wants a file, and each time hears how far it is; the last answer
 brings the bytes. A child ends when it is stopped, when nobody has asked for a while (the tab was closed),
@@ -7,6 +7,7 @@ when it takes too long, and with the server, because the pipe between the two cl
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -17,14 +18,29 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from app.request import RaceRequest
 
 if TYPE_CHECKING:
     from optimizers import Race
+
+
+class Subject(Protocol):
+    """What there are files of."""
+
+    kinds: ClassVar[tuple[str, ...]]  # endings of the files it can be
+
+    @property
+    def stem(self) -> str:
+        """The file's name, without its ending."""
+
+    def order(self) -> dict[str, Any]:
+        """Return what the child is told, as JSON; `maker` is what makes the file, module:function."""
+
 
 AT_ONCE = 2  # children at work; who comes later waits
 MOST = 20  # exports that wait or are at work
@@ -43,13 +59,18 @@ _ids = count(1)
 
 
 def advance(
-    session_key: str, request: RaceRequest, make: object = None, stop: bool = False, have: str = ""
+    session_key: str,
+    subject: RaceRequest | Subject | None,
+    make: object = None,
+    stop: bool = False,
+    have: str = "",
 ) -> tuple[dict[str, Any], bytes | None]:
     """Start the file a session wants, or say how far it is.
 
     Args:
         session_key: names the session; it has one export at a time.
-        request: the race, for an export that begins now. One under way keeps the race it began with.
+        subject: a race, or what else there are files of, for an export that begins now. One under way keeps
+            what it began with.
         make: {format, dark} begins one, in place of the one before; anything else goes on with that.
         stop: end what is under way.
         have: the id of the file the player has received, which need not be kept any longer.
@@ -60,7 +81,8 @@ def advance(
     """
     wish = make if isinstance(make, Mapping) else {}
     kind = wish.get("format")
-    begins = isinstance(kind, str) and kind in _WRITERS
+    what = RaceFile(subject) if isinstance(subject, RaceRequest) else subject
+    begins = what is not None and isinstance(kind, str) and kind in what.kinds
     with _lock:
         export = _exports.get(session_key)
         if export is not None and (stop or begins or export.id == have):
@@ -68,7 +90,8 @@ def advance(
             del _exports[session_key]
             export = None
         if begins and not stop:
-            export = _Export(session_key, request, str(kind), wish.get("dark") is True)
+            assert what is not None
+            export = _Export(session_key, what, str(kind), wish.get("dark") is True)
             if len(_exports) >= MOST:
                 export.problem = f"{MOST} files are being made already; try again in a minute."
             else:
@@ -77,12 +100,30 @@ def advance(
     return export.answer() if export else ({}, None)
 
 
+@dataclass(frozen=True)
+class RaceFile:
+    """A race, to be written as a file."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("png", "svg", "gif", "mp4", "csv", "html", "py")
+    request: RaceRequest
+
+    @property
+    def stem(self) -> str:
+        """The file's name, without its ending."""
+        optimizers = list(dict.fromkeys(racer.name for racer in self.request.racers))[:MOST_NAMED]
+        return "-".join([self.request.surface.name, *optimizers])
+
+    def order(self) -> dict[str, Any]:
+        """Return what the child is told."""
+        return {"maker": "app.exports:make_race", "query": self.request.query()}
+
+
 class _Export:
     """One file in the making, watched by a thread of its own."""
 
-    def __init__(self, session_key: str, request: RaceRequest, kind: str, dark: bool) -> None:
+    def __init__(self, session_key: str, subject: Subject, kind: str, dark: bool) -> None:
         self.id = str(next(_ids))
-        self.session_key, self.request, self.kind, self.dark = session_key, request, kind, dark
+        self.session_key, self.subject, self.kind, self.dark = session_key, subject, kind, dark
         self.asked = time.monotonic()
         self.over = threading.Event()  # nobody wants it any more
         self.done, self.of = 0, 1
@@ -91,8 +132,7 @@ class _Export:
 
     @property
     def name(self) -> str:
-        optimizers = list(dict.fromkeys(racer.name for racer in self.request.racers))[:MOST_NAMED]
-        return f"{'-'.join([self.request.surface.name, *optimizers])}.{self.kind}"
+        return f"{self.subject.stem}.{self.kind}"
 
     def answer(self) -> tuple[dict[str, Any], bytes | None]:
         self.asked = time.monotonic()
@@ -140,8 +180,8 @@ class _Export:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _wait_for(self, folder: Path) -> None:
-        out, said = folder / f"race.{self.kind}", folder / "said"
-        order = {"query": self.request.query(), "dark": self.dark}
+        out, said = folder / f"made.{self.kind}", folder / "said"
+        order = self.subject.order() | {"dark": self.dark}
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         with said.open("wb") as sink:
             child = subprocess.Popen(
@@ -190,14 +230,20 @@ def work() -> None:
     threading.Thread(target=_end_with_the_server, args=(out.parent,), daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)  # a film can wait for whoever moves a slider
-    request, notices = RaceRequest.parse(order["query"])
+    module, _, name = order["maker"].partition(":")
     try:
-        if notices:  # another race than the one on the screen
-            raise ValueError(notices[0])
-        _WRITERS[out.suffix[1:]](request.race(), out, order["dark"])
+        getattr(importlib.import_module(module), name)(out, order)
     except ValueError as problem:  # what can't be written says so in a sentence
         _say(problem=str(problem))
         sys.exit(1)
+
+
+def make_race(out: Path, order: Mapping[str, Any]) -> None:
+    """Write a race, as a child process."""
+    request, notices = RaceRequest.parse(order["query"])
+    if notices:  # another race than the one on the screen
+        raise ValueError(notices[0])
+    _WRITERS[out.suffix[1:]](request.race(), out, order["dark"])
 
 
 def _end_with_the_server(folder: Path) -> None:

@@ -67,6 +67,9 @@ class Optimizer:
     extras: tuple[Quantity, ...] = ()  # shown beside the effective learning rate, in the rule's order
     dash: tuple[float, ...] = ()  # on and off lengths for a line 2.5 px wide; () is a solid line
     twin: Twin | None = None
+    eps_under_root: bool = False  # √(v + ε), where no option says so
+    # Curvature times effective lr up to which a factor that rests is stable on a quadratic; None: unknown.
+    stability: Callable[[Values], float | None] | None = None
 
     @property
     def state(self) -> tuple[str, ...]:
@@ -245,6 +248,19 @@ _LR_T = Quantity("lr_t", "lr·√(1−β₂ᵗ)/(1−β₁ᵗ)", when=lambda v: 
 _ADAM_STATE = {"m": "exp_avg", "v": "exp_avg_sq"}
 
 
+def _heavy_ball_stability(v: Values) -> float:
+    """Where a root of (z−1)(z−μ) + k·z·(…) reaches −1."""
+    momentum, kept = float(v["momentum"]), 1 - float(v["dampening"])
+    entering = 1 - momentum if v["convention"] == "ema" else 1.0
+    weight = 1 + momentum + momentum * kept if v["nesterov"] else kept
+    return 2 * (1 + momentum) / (entering * weight) if entering * weight else math.inf
+
+
+def _averaged_stability(v: Values) -> float:
+    """Momentum that averages: 38 at β₁ = 0.9. Cohen et al., arXiv:2207.14484."""
+    return 2 * (1 + float(v["beta1"])) / (1 - float(v["beta1"]))
+
+
 def _size(root: str, v: Values) -> str:
     """Return lr over the size that divides, ε where this racer has it."""
     if v["eps_placement"] == "inside":
@@ -288,6 +304,7 @@ _ENTRIES = (
         citation="Cauchy, Comptes rendus 25 (1847)",
         extras=(_DECAYED,),
         twin=Twin("SGD", dict, {}),
+        stability=lambda v: 2.0,
     ),
     Optimizer(
         name="momentum",
@@ -314,6 +331,7 @@ _ENTRIES = (
             Quantity("look_ahead", "g + μm", when=lambda v: v["nesterov"], otherwise="m"),
         ),
         twin=Twin("SGD", _sgd_arguments, {"m": "momentum_buffer"}),
+        stability=_heavy_ball_stability,
     ),
     Optimizer(
         name="nesterov",
@@ -332,6 +350,7 @@ _ENTRIES = (
         twin=Twin(
             "SGD", lambda v: {**v, "nesterov": True} if v["momentum"] else None, {"m": "momentum_buffer"}
         ),
+        stability=lambda v: 2 * (1 + float(v["momentum"])) / (1 + 2 * float(v["momentum"])),
     ),
     Optimizer(
         name="adagrad",
@@ -354,6 +373,7 @@ _ENTRIES = (
         states=(Quantity("v", "√v", root=True, initial="initial_accumulator_value"),),
         extras=(_DECAYED,),
         twin=Twin("Adagrad", dict, {"v": "sum"}),
+        stability=lambda v: 2.0,
     ),
     Optimizer(
         name="rmsprop",
@@ -393,6 +413,7 @@ _ENTRIES = (
             ),
             {"v": "square_avg", "g_mean": "grad_avg", "m": "momentum_buffer"},
         ),
+        stability=lambda v: None if v["momentum"] else 2.0,
     ),
     Optimizer(
         name="adadelta",
@@ -412,6 +433,8 @@ _ENTRIES = (
         ),
         extras=(_DECAYED,),
         twin=Twin("Adadelta", dict, {"u": "acc_delta", "v": "square_avg"}),
+        eps_under_root=True,
+        stability=lambda v: 2.0,
     ),
     Optimizer(
         name="adam",
@@ -435,6 +458,7 @@ _ENTRIES = (
         states=(_M, _V),
         extras=(_DECAYED, _M_HAT, _V_HAT, _LR_T),
         twin=Twin("Adam", _adam_arguments, _ADAM_STATE),
+        stability=_averaged_stability,
     ),
     Optimizer(
         name="adamw",
@@ -458,6 +482,7 @@ _ENTRIES = (
         states=(_M, _V),
         extras=(_M_HAT, _V_HAT, _LR_T, _DECAY),
         twin=Twin("AdamW", _adam_arguments, _ADAM_STATE),
+        stability=_averaged_stability,
     ),
     Optimizer(
         name="amsgrad",
@@ -484,6 +509,7 @@ _ENTRIES = (
             lambda v: {**arguments, "amsgrad": True} if (arguments := _adam_arguments(v)) else None,
             {**_ADAM_STATE, "v_max": "max_exp_avg_sq"},
         ),
+        stability=_averaged_stability,
     ),
     Optimizer(
         name="adamax",
@@ -506,6 +532,7 @@ _ENTRIES = (
         states=(_M, Quantity("u", "u", note="beta2")),
         extras=(_DECAYED, _M_HAT),
         twin=Twin("Adamax", _adam_arguments, {"m": "exp_avg", "u": "exp_inf"}),
+        stability=_averaged_stability,
     ),
     Optimizer(
         name="nadam",
@@ -530,6 +557,7 @@ _ENTRIES = (
         states=(_M, _V, Quantity("mu_product", "Πμ", initial=1.0, shared=True)),
         extras=(_EITHER_DECAYED, Quantity("m_bar", "m̄"), _V_HAT, _EITHER_DECAY),
         twin=Twin("NAdam", _adam_arguments, {**_ADAM_STATE, "mu_product": "mu_product"}),
+        stability=lambda v: _averaged_stability(v) / (1 + 2 * float(v["beta1"])),
     ),
     Optimizer(
         name="radam",
@@ -553,6 +581,7 @@ _ENTRIES = (
         states=(_M, _V),
         extras=(_EITHER_DECAYED, _M_HAT, Quantity("rho", "ρ"), _EITHER_DECAY),
         twin=Twin("RAdam", _adam_arguments, _ADAM_STATE),
+        stability=_averaged_stability,
     ),
     Optimizer(
         name="yogi",
@@ -573,6 +602,7 @@ _ENTRIES = (
         purpose="Adam that forgets a large gradient slowly, so that its steps do not leap.",
         citation="Zaheer et al., NeurIPS 2018",
         states=(_M, replace(_V, initial="initial_accumulator_value")),
+        stability=_averaged_stability,
     ),
     Optimizer(
         name="adabelief",
@@ -593,6 +623,7 @@ _ENTRIES = (
         citation="Zhuang et al., NeurIPS 2020, arXiv:2010.07468",
         states=(_M, Quantity("s", "√s", note="beta2", root=True)),
         extras=(_M_HAT, Quantity("s_hat", "√ŝ", root=True)),
+        stability=_averaged_stability,
     ),
     Optimizer(
         name="signsgd",

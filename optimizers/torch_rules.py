@@ -27,13 +27,14 @@ def apply_rule(
     t: int,  # this step's number, counted from 1
     state: list[Tensor],  # in the rule's order, as `initial_state` gives it; replaced in place
     arguments: Mapping[str, Any],  # Racer.arguments; numbers, or tensors that broadcast over theta
-) -> None:
-    """Take one step: θ ← θ + Δθ, with (Δθ, state) = rule(θ, g, t, state)."""
+) -> tuple[Tensor, tuple[Any, ...]]:
+    """Take one step: θ ← θ + Δθ, with (Δθ, state, shown) = rule(θ, g, t, state); return Δθ and shown."""
     with torch.no_grad():
-        update, new_state, _ = rule(theta, g, t, *state, **arguments)
+        update, new_state, shown = rule(theta, g, t, *state, **arguments)
         # A rule may hand on θ or g itself ("the last gradient"); both are about to be overwritten.
         state[:] = [kept.clone() if kept is theta or kept is g else kept for kept in new_state]
         theta.add_(update)
+    return update, shown
 
 
 def initial_state(entry: Optimizer, values: Mapping[str, Any], theta: Tensor) -> list[Tensor]:

@@ -1,10 +1,10 @@
 """What the lab's page shows, as JSON for the component that draws it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from app.lab.request import SETTINGS, LabRequest
+from app.lab.request import LOOKS, SETTINGS, LabRequest
 from optimizers import OPTIMIZERS, Racer
 from optimizers.catalog import Look, distinct
 from optimizers.player import settings
@@ -15,15 +15,43 @@ from optimizers.training.store import Run
 STAND_IN = "shapes10"
 
 
-def board(request: LabRequest, notices: list[str], run: Run | None, recent: Sequence[Run]) -> dict[str, Any]:
-    """Return all that the page shows but the curves."""
+def board(
+    request: LabRequest,
+    notices: list[str],
+    run: Run | None,
+    recent: Sequence[Run],
+    beside: Sequence[Run] = (),
+) -> dict[str, Any]:
+    """Return all that the page shows but the curves; `beside` are the runs that are compared with `run`."""
     return {
         "offer": _offer(),
         "asked": _asked(request),
         "notices": notices,
         "run": _run(run) if run else None,
         "recent": [_short(one) for one in recent],
+        "beside": [_short(one) for one in beside],
     }
+
+
+def listing(runs: Sequence[Run], best: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return the list of all runs; `best` is their best test accuracy, 0 to 1."""
+    return [
+        {
+            **_short(run),
+            "notes": run.notes,
+            "model_title": _model(run),
+            "epochs": run.config.get("epochs"),
+            "step": run.step,
+            "total_steps": run.total_steps,
+            "best": best.get(run.id),
+        }
+        for run in runs
+    ]
+
+
+def _model(run: Run) -> str:
+    name = run.config.get("model", "")
+    return MODELS[name].title if name in MODELS else name
 
 
 def _offer() -> dict[str, Any]:
@@ -61,8 +89,8 @@ def _asked(request: LabRequest) -> dict[str, Any]:
             }
             for racer, look in zip(racers, _looks(config.racers), strict=True)
         ],
-        "scale": request.scale,
-        "view": request.view,
+        **{name: getattr(request, name) for name in (*LOOKS, "layer")},
+        "compare": ",".join(request.compare),
         "ready": available(config.data),
     }
 
@@ -77,6 +105,7 @@ def _run(run: Run) -> dict[str, Any]:
         "total_steps",
         "step",
         "seconds",
+        "memory",
     )
     more = ("seconds_left", "samples_per_second", "diverged", "message", "data_note")
     config = run.config
@@ -84,12 +113,16 @@ def _run(run: Run) -> dict[str, Any]:
     return {
         **_short(run),
         "classes": len(data.classes) if data else None,  # how many answers a guess has
+        "class_names": run.classes or [],
+        "layers": run.layers or [],
         **{name: getattr(run, name) for name in (*names, *more)},
         **{name: config.get(name) for name in SETTINGS},
-        "model_title": MODELS[config["model"]].title
-        if config.get("model") in MODELS
-        else config.get("model"),
+        "model_title": _model(run),
         "stopping": run.stop_requested and run.active,
+        "pausing": run.pause_requested and run.active,
+        "warning": run.warning,
+        "notes": run.notes,
+        "kept_step": run.kept_step,
     }
 
 
@@ -99,6 +132,9 @@ def _short(run: Run) -> dict[str, Any]:
         "id": run.id,
         "state": run.state,
         "active": run.active,
+        "resumable": run.resumable,
+        "name": run.name,
+        "seeds": run.config.get("seeds", 1),
         "created": run.created,
         "racers": _looks(tuple(run.config.get("racers", ()))),
         "data_title": DATASETS[data].title if data in DATASETS else data,

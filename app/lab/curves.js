@@ -4,32 +4,56 @@
 import { drawLines, formatNumber } from "../adamscope.player/chart.js";
 import { element, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
+import { marker, titleOf } from "./runs.js";
 
 const NAMES = 132; // px at most for a name at its line's end
 const LEFT = 44; // px for the numbers on the vertical axis
 const LINE = 1.15; // from one name to the next, in heights of their letters
+const COLUMNS = [7, 5]; // of a point: racer, step, loss, accuracy, seed, examples, seconds; of a test
 const WINDOW = 1 / 30; // of the points so far, to either side, in the running mean
 
-/** The points of one run, as they come in. */
+/** The points of one run, as they come in: a line for each racer. Of several seeds it is their mean, with the least and the greatest. */
 export function createRecord(racers) {
-  const series = () => ({ step: [], loss: [], accuracy: [] });
+  const series = () => ({ step: [], loss: [], accuracy: [], seeds: [], low: { loss: [], accuracy: [] }, high: { loss: [], accuracy: [] } });
   const train = racers.map(series);
   const test = racers.map(series);
   const counts = [0, 0];
-  const add = (into, rows, which) => {
-    for (let i = 0; i < rows.length; i += 4) {
-      const line = into[rows[i]];
-      if (!line) continue;
-      line.step.push(rows[i + 1]);
-      line.loss.push(rows[i + 2]);
-      line.accuracy.push(100 * rows[i + 3]);
+
+  /** Take in a number: the first one of a step, or one of another seed. */
+  function take(line, name, place, value, seeds) {
+    const { [name]: mean, low: { [name]: low }, high: { [name]: high } } = line;
+    if (place === mean.length || !Number.isFinite(mean[place])) {
+      mean[place] = low[place] = high[place] = value;
+    } else if (Number.isFinite(value)) {
+      mean[place] += (value - mean[place]) / seeds;
+      low[place] = Math.min(low[place], value);
+      high[place] = Math.max(high[place], value);
     }
-    counts[which] += rows.length / 4;
+  }
+
+  const add = (into, rows, which) => {
+    for (let i = 0; i < rows.length; i += COLUMNS[which]) {
+      const [racer, step, loss, accuracy] = rows.subarray(i, i + 4);
+      const line = into[racer];
+      if (!line) continue;
+      let place = line.step.length - 1;
+      while (place >= 0 && line.step[place] > step) place -= 1; // one seed's rows may come after a later step of another's
+      if (place < 0 || line.step[place] !== step) {
+        place += 1;
+        for (const list of [line.loss, line.accuracy, line.low.loss, line.low.accuracy, line.high.loss, line.high.accuracy]) list.splice(place, 0, NaN);
+        line.step.splice(place, 0, step);
+        line.seeds.splice(place, 0, 0);
+      }
+      if (Number.isFinite(loss)) line.seeds[place] += 1;
+      take(line, "loss", place, loss, line.seeds[place]);
+      take(line, "accuracy", place, 100 * accuracy, line.seeds[place]);
+    }
+    counts[which] += rows.length / COLUMNS[which];
   };
   return {
     train,
     test,
-    /** Rows (racer, step, loss, accuracy) that follow on `before`; false where some are missing in between. */
+    /** Rows (racer, step, loss, accuracy, seed; of points examples and seconds as well) that follow on `before`; false where some are missing in between. */
     take(before, points, tests) {
       if (before[0] !== counts[0] || before[1] !== counts[1]) return false;
       add(train, points, 0);
@@ -94,6 +118,7 @@ export function createCurves({ onCursor, onScale }) {
   let scale = "linear";
   let cursor = null;
   let beyond = "";
+  let beside = []; // runs that are compared with this one: {run, record, mark}
 
   const scales = ["linear", "log"].map((name) =>
     element("button", { type: "button", role: "radio", onclick: () => onScale(name), onkeydown: moveScale }, name));
@@ -114,7 +139,15 @@ export function createCurves({ onCursor, onScale }) {
     return Object.assign(chart, { canvas, names, holder, node });
   });
   const legend = element("p.legend", {}, line(1.5, false), "training batches, running mean", line(2.5, true), "test pictures, after each epoch");
-  const node = element("div.curves", {}, ...charts.map((chart) => chart.node), legend);
+  const runs = element("p.legend.compared", { hidden: true });
+  const node = element("div.curves", {}, runs, ...charts.map((chart) => chart.node), legend);
+
+  /** Which run is which, where several are drawn. */
+  function key(its) {
+    const called = its && beside.length ? [{ run: its, mark: { shape: "circle", letter: "A" } }, ...beside] : [];
+    runs.hidden = !called.length;
+    runs.replaceChildren(...called.map(({ run: one, mark }) => element("span.compared", {}, marker(mark.shape), element("b", {}, mark.letter), ` ${titleOf(one)}`)));
+  }
 
   function line(width, marker) {
     const holder = element("span.swatch", { "aria-hidden": "true" });
@@ -152,38 +185,46 @@ export function createCurves({ onCursor, onScale }) {
   /** Where the loss axis ends: a racer that blows up must not flatten the others; it leaves the chart, and is named. */
   function ceiling(lines) {
     const top = Math.max(...lines.map(({ y }) => peak(y)));
-    const starts = [...record.test, ...record.train].map(({ loss }) => loss[0]).filter(Number.isFinite);
+    const starts = drawn().flatMap(({ record: { test, train } }) => [...test, ...train]).map(({ loss }) => loss[0]).filter(Number.isFinite);
     const usual = 1.5 * Math.min(...starts); // before the first step all have the same
     if (!(top > usual) || !(usual > 0)) {
       beyond = "";
       return null;
     }
-    const over = run.racers.filter((_, k) => Math.max(peak(record.train[k].loss), peak(record.test[k].loss)) > usual);
-    beyond = `beyond the axis: ${over.map(({ label }) => label).join(", ")}, up to ${formatNumber(top, 3)}`;
+    const over = drawn().flatMap(({ run: its, record: { train, test }, mark }) => its.racers
+      .filter((_, k) => Math.max(peak(train[k].loss), peak(test[k].loss)) > usual).map(({ label }) => `${label} ${mark.letter}`.trim()));
+    beyond = `beyond the axis: ${over.join(", ")}, up to ${formatNumber(top, 3)}`;
     const low = -peak(lines.flatMap(({ y }) => y.map((value) => -value)));
     return [low - 0.05 * (usual - low), usual];
   }
 
+  /** What is drawn: the run, and those it is compared with, each with markers of its own shape. */
+  const drawn = () => [{ run, record, mark: { shape: "circle", letter: beside.length ? "A" : "" } }, ...beside];
+
   function seriesOf(name) {
     const faint = [];
     const clear = [];
-    run.racers.forEach((racer, k) => {
-      const color = colorOf(racer, theme);
-      const [train, test] = [record.train[k], record.test[k]];
-      const dash = racer.dash.map((length) => (length < 1 ? length : length * 0.6));
-      faint.push({ x: train.step, y: train[name], color, width: 1, alpha: 0.22 });
-      clear.push({ x: train.step, y: runningMean(train[name]), color, dash, width: 1.5 });
-      clear.push({ x: test.step, y: test[name], color, dash: racer.dash, width: 2.5, marker: 3.6, hollow: racer.hollow });
-    });
+    for (const { run: its, record: points, mark } of drawn()) {
+      its.racers.forEach((racer, k) => {
+        const color = colorOf(racer, theme);
+        const [train, test] = [points.train[k], points.test[k]];
+        const dash = racer.dash.map((length) => (length < 1 ? length : length * 0.6));
+        const band = ({ low, high }) => (its.seeds > 1 ? { low: low[name], high: high[name] } : null);
+        if (!beside.length) faint.push({ x: train.step, y: train[name], color, width: 1, alpha: 0.22, band: band(train) });
+        clear.push({ x: train.step, y: runningMean(train[name]), color, dash, width: 1.5, alpha: beside.length ? 0.5 : 1 });
+        clear.push({ x: test.step, y: test[name], color, dash: racer.dash, width: mark.shape === "circle" ? 2.5 : 1.8, marker: 3.6, hollow: racer.hollow, shape: mark.shape, band: band(test) });
+      });
+    }
     return [...faint, ...clear];
   }
 
   function draw() {
     if (!run || !record) return;
-    const xRange = [0, reach(record.last, run.total_steps)];
+    const last = Math.max(...drawn().map((one) => one.record.last));
+    const xRange = [0, reach(last, beside.length ? 0 : run.total_steps)];
     const width = charts[0].canvas.clientWidth - LEFT;
     const named = width > 380;
-    const right = named ? Math.max(12, width - ((width - NAMES) * xRange[1]) / Math.max(1, record.last)) : 12;
+    const right = named ? Math.max(12, width - ((width - NAMES) * xRange[1]) / Math.max(1, last)) : 12;
     for (const chart of charts) {
       const lines = seriesOf(chart.name);
       const yLog = chart.name === "loss" && scale === "log";
@@ -205,23 +246,23 @@ export function createCurves({ onCursor, onScale }) {
   /** Each racer's name at its line's end, pushed apart where they would touch. */
   function nameEnds(chart, end, named) {
     const { axes } = chart;
-    const ends = run.racers.flatMap((racer, k) => {
-      const values = record.train[k][chart.name];
-      const tests = record.test[k][chart.name];
+    const ends = drawn().flatMap(({ run: its, record: { train, test }, mark }) => its.racers.flatMap((racer, k) => {
+      const values = train[k][chart.name];
+      const tests = test[k][chart.name];
       // Beside its last test, once that stands at the end of the run; until then where its running mean ends.
-      const tested = record.test[k].step.at(-1) === record.train[k].step.at(-1);
+      const tested = test[k].step.at(-1) === train[k].step.at(-1);
       const value = tested ? tests.at(-1) : mean(values.slice(-Math.floor(values.length * WINDOW) - 1));
       if (!Number.isFinite(value)) return [];
-      return [{ racer, x: axes.x(Math.min(end, record.train[k].step.at(-1))) + 8, y: axes.y(value) }];
-    });
+      return [{ racer, label: [racer.label, mark.letter].join(" ").trim(), x: axes.x(Math.min(end, train[k].step.at(-1))) + 8, y: axes.y(value) }];
+    }));
     const { top, bottom } = axes.area;
     const line = LINE * theme.size;
     ends.sort((a, b) => a.y - b.y);
     ends.forEach((one, i) => (one.y = Math.max(one.y, i ? ends[i - 1].y + line : top + 4)));
     for (let i = ends.length - 1, floor = bottom - 4; i >= 0; i--, floor -= line) ends[i].y = Math.min(ends[i].y, floor);
     chart.names.hidden = !named;
-    chart.names.replaceChildren(...ends.map(({ racer, x, y }) =>
-      element("span", { style: `left:${x.toFixed(1)}px;top:${y.toFixed(1)}px;color:${colorOf(racer, theme)}` }, racer.label)));
+    chart.names.replaceChildren(...ends.map(({ racer, label, x, y }) =>
+      element("span", { style: `left:${x.toFixed(1)}px;top:${y.toFixed(1)}px;color:${colorOf(racer, theme)}` }, label)));
   }
 
   const observer = new ResizeObserver(draw);
@@ -232,8 +273,10 @@ export function createCurves({ onCursor, onScale }) {
     get cursor() {
       return cursor;
     },
-    update({ meta, record: newRecord, theme: newTheme, shown }) {
+    update({ meta, record: newRecord, theme: newTheme, shown, beside: others = [] }) {
       if (newRecord !== record) cursor = null;
+      beside = others;
+      key(meta.run);
       [run, record, theme, scale] = [meta.run, newRecord, newTheme, meta.asked.scale];
       scales.forEach((button, index) => {
         const on = ["linear", "log"][index] === scale;

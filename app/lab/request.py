@@ -20,6 +20,12 @@ LONGEST = 8_000  # characters of a query
 LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "scale": ("linear", "log"),  # of the loss axis
     "view": ("curves", "inside", "classes", "landscape"),  # of the centre
+    "axis": ("step", "examples", "seconds"),  # of the curves
+    "quantity": (
+        *("all", "effective", "ratio", "gradient", "cosine", "under_eps", "distance"),
+        *("sharpness", "preconditioned"),
+    ),  # of those inside
+    "steps": ("linear", "log"),  # scale of their steps
 }
 SETTINGS = (
     "data",
@@ -28,15 +34,25 @@ SETTINGS = (
     "batch_size",
     "seed",
     "limit",
+    "telemetry",
+    "sharpness",
 )  # of a TrainConfig, as the page offers them
 LIMITS = {  # of a run that a page starts, on a machine that others use too; the command line has wider ones
     "epochs": (1, 200),
     "batch_size": (1, 2_000),
     "seed": (0, 2**32 - 1),
     "limit": (1, 10**9),
+    "telemetry": (0, 10**9),
+    "sharpness": (0, 10**9),
 }
-BUTTONS = ("start", "stop", "again")  # again: the browser has lost points
+OPTIONAL = ("limit", "telemetry")  # may be left out: all pictures; 25 times an epoch
+# again: the browser has lost points; list, unlist: of all runs, open or closed; saved: the file has arrived
+BUTTONS = ("start", "stop", "pause", "resume", "again")
+ACTS = ("list", "unlist", "name", "notes", "delete", "export", "saved")  # on a run, by its id
+MOST_COMPARED = 3  # runs beside the one that is shown
+MOST_TEXT = 2_000  # characters of a run's notes
 MOST_TURNS = 10**9
+RUN = re.compile("[0-9a-f]{8}")  # id of a run
 FIRST_RACERS = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
 
 
@@ -51,7 +67,9 @@ class Message:
 
     query: str
     turn: int  # counts its messages, so that it knows which one is answered
-    press: str | None  # start | stop | again
+    press: str | None  # one of BUTTONS or ACTS
+    run: str | None = None  # id of the run an act is on
+    text: str = ""  # its new name or notes, or the kind of file
 
     @classmethod
     def read(cls, sent: object) -> Self | None:
@@ -61,9 +79,14 @@ class Message:
         query, turn, press = (sent.get(name) for name in ("query", "turn", "press"))
         if not isinstance(query, str) or type(turn) is not int or not 0 < turn < MOST_TURNS:
             return None
-        if press is not None and (not isinstance(press, str) or press not in BUTTONS):
+        if press is not None and (not isinstance(press, str) or press not in (*BUTTONS, *ACTS)):
             return None
-        return cls(query, turn, press)
+        run, text = sent.get("on"), sent.get("text") or ""
+        if run is not None and (not isinstance(run, str) or not RUN.fullmatch(run)):
+            return None
+        if not isinstance(text, str) or len(text) > MOST_TEXT:
+            return None
+        return cls(query, turn, press, run, text)
 
 
 @dataclass(frozen=True)
@@ -73,7 +96,12 @@ class LabRequest:
     config: TrainConfig = field(default_factory=first_config)
     scale: str = LOOKS["scale"][0]
     view: str = LOOKS["view"][0]
+    axis: str = LOOKS["axis"][0]
+    quantity: str = LOOKS["quantity"][0]
+    steps: str = LOOKS["steps"][0]
+    layer: str = ""  # the place of a layer, "each", or "" for all of them together
     run: str | None = None  # id of the run that is shown
+    compare: tuple[str, ...] = ()  # ids of the runs beside it
 
     @classmethod
     def parse(cls, query: str, kept: "LabRequest | None" = None) -> tuple["LabRequest", list[str]]:
@@ -85,9 +113,9 @@ class LabRequest:
         if len(query) > LONGEST:
             return request, [f"This link has {len(query):,} characters; at most {LONGEST:,} can be read."]
         try:
-            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=40)
+            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=60)
         except ValueError:
-            return request, ["This link has more than 40 parts, so none of it was read."]
+            return request, ["This link has more than 60 parts, so none of it was read."]
         notices: list[str] = []
         known = kept.config.racers if kept else ()
         for name, values in given.items():
@@ -114,8 +142,12 @@ class LabRequest:
         parts += [(name, str(value)) for name, value in settings if value is not None]
         looks = [(name, getattr(self, name)) for name in LOOKS]
         parts += [(name, value) for name, value in looks if value != LOOKS[name][0]]
+        if self.layer:
+            parts.append(("layer", self.layer))
         if self.run is not None:
             parts.append(("run", self.run))
+        if self.compare:
+            parts.append(("compare", ",".join(self.compare)))
         return urlencode(parts)
 
 
@@ -125,22 +157,31 @@ def _read(
     if name == "o":
         racers = _racers(values, known, notices)
         return {"config": replace(request.config, racers=racers)} if racers else {}
-    if name not in (*SETTINGS, *LOOKS, "run"):
-        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "run"], "A link")
+    if name not in (*SETTINGS, *LOOKS, "layer", "run", "compare"):
+        raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "layer", "run", "compare"], "A link")
     if len(values) != 1:
         raise ValueError(f"{name} is given {len(values)} times; give it once.")
     (text,) = values
+    if name == "compare":
+        ids = tuple(dict.fromkeys(filter(None, text.split(","))))
+        if len(ids) > MOST_COMPARED or not all(map(RUN.fullmatch, ids)):
+            raise ValueError(f"compare is {text[:60]!r}, but takes the ids of at most {MOST_COMPARED} runs.")
+        return {"compare": ids}
     if name == "run":
-        if text and not re.fullmatch("[0-9a-f]{8}", text):
+        if text and not RUN.fullmatch(text):
             raise ValueError(f"run is {text[:60]!r}, but takes the eight hexadecimal digits of a run.")
         return {"run": text or None}
+    if name == "layer":
+        if text and not re.fullmatch("each|[0-9]{1,3}", text):
+            raise ValueError(f"layer is {text[:60]!r}, but takes a layer's place, counted from 0, or each.")
+        return {"layer": text}
     if name in LOOKS:
         if text not in LOOKS[name]:
             raise ValueError(f"{name} is {text[:60]!r}, but takes {' or '.join(LOOKS[name])}.")
         return {name: text}
     change: dict[str, Any] = {name: text}
     if name in LIMITS:
-        change[name] = None if name == "limit" and not text else _whole(name, text)
+        change[name] = None if name in OPTIONAL and not text else _whole(name, text)
     return {"config": replace(request.config, **change)}
 
 

@@ -8,22 +8,22 @@ import { createMessenger } from "../adamscope.player/request.js";
 import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
 
 const MOST_RACERS = 8;
+const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer"]; // how a run is looked at
 const NUMBERS = [
   { name: "epochs", label: "Epochs", hint: "Passes over the training pictures" },
   { name: "batch_size", label: "Batch", hint: "Pictures a step" },
   { name: "seed", label: "Seed", hint: "Of the first weights and of the order of the pictures" },
   { name: "limit", label: "Pictures", hint: "Train on the first so many; empty for all", empty: "all" },
+  { name: "telemetry", label: "Telemetry", hint: "Look inside the networks every so many steps; 0 is never, empty 25 times an epoch", empty: "auto" },
+  { name: "sharpness", label: "Sharpness", hint: "Measure the sharpness every so many steps, which takes as long as some hundred of them; 0 is never" },
 ];
 
 const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
 
-/** send(message) hands a change to Python. Returns {node, update, set(name, value), press("start", "stop" or "again")}. */
+/** send(message) hands a change to Python. Returns {node, update, set(name, value), press(button, run id, text)}. */
 export function createSetup({ send }) {
-  let pressed = null; // a button, until its message is on its way
-  const messenger = createMessenger((message) => {
-    send({ ...message, press: pressed });
-    pressed = null;
-  });
+  const pressed = []; // buttons, until each one's message is on its way
+  const messenger = createMessenger((message) => send({ ...message, ...(pressed.shift() ?? { press: null }) }));
   let asked = null; // what Python last answered
   let wanted = null; // what the hand wants; ahead of it while an answer is under way
   let offer = null;
@@ -53,8 +53,9 @@ export function createSetup({ send }) {
 
   const query = () => {
     const pairs = wanted.racers.map((racer) => ["o", racer.text ?? notation(racer)]);
-    for (const name of ["data", "model", "scale", "view", ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
+    for (const name of ["data", "model", ...LOOKS, ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
     if (wanted.run) pairs.push(["run", wanted.run]);
+    pairs.push(["compare", wanted.compare]);
     return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   };
 
@@ -65,8 +66,8 @@ export function createSetup({ send }) {
 
   const set = (name, value) => change((question) => (question[name] = value));
 
-  function press(button) {
-    pressed = button;
+  function press(button, on = null, text = "") {
+    pressed.push({ press: button, on, text });
     messenger.ask({ query: query() });
   }
 
@@ -156,6 +157,7 @@ export function createSetup({ send }) {
     update(meta, newTheme) {
       messenger.startAt(meta.turn);
       messenger.answered(meta.turn);
+      if (messenger.idle && pressed.length) messenger.ask({ query: query() });
       if (!messenger.idle) return;
       [asked, offer, theme] = [meta.asked, meta.offer, newTheme];
       wanted = structuredClone(asked);

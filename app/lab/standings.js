@@ -4,18 +4,13 @@ import { formatNumber } from "../adamscope.player/chart.js";
 import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { indexAt } from "./curves.js";
+import { createKeep } from "./keep.js";
+import { titleOf } from "./runs.js";
+import { STATES } from "./states.js";
+import { count, percent, when } from "./words.js";
 
-const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "—");
+const MOST_RECENT = 7; // runs; the others are in the list of all
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
-
-/** A duration in words: "4 min 10 s". */
-export function duration(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
-  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
-}
 
 /** What each racer has reached at `step`: training loss, test accuracy, best test accuracy so far. */
 function standing(record, step) {
@@ -51,8 +46,8 @@ function sentence(run, record) {
   return `${when}: ${percent(leader.test)} % of the test pictures named rightly by ${leader.label}${lead}.${stuck}${more}`;
 }
 
-/** onShow(run id) is told which of the recent runs to look at. */
-export function createStandings({ onShow }) {
+/** onShow(run id) is told which of the recent runs to look at, onAll that all are asked for; act(press, run id, text) what is pressed. */
+export function createStandings({ onShow, onAll, act }) {
   const heading = element("h3");
   const rows = element("tbody");
   const table = element("table.numbers.standings", {}, element("thead", {}, element("tr", {},
@@ -60,8 +55,14 @@ export function createStandings({ onShow }) {
   const words = element("p.sentence", { "aria-live": "polite" });
   const facts = element("dl.facts");
   const runs = element("div.runs");
-  const present = element("div.present", {}, heading, table, words, element("h3", {}, "This run"), facts);
-  const past = element("div.past", {}, element("h3", {}, "Recent runs"), runs);
+  const name = element("input.called", { type: "text", maxlength: 80, placeholder: "Name this run", "aria-label": "Name of this run", autocomplete: "off",
+    onchange: () => act("name", named, name.value) });
+  const notes = element("textarea.called", { rows: 1, maxlength: 2000, placeholder: "Notes", "aria-label": "Notes on this run", onchange: () => act("notes", named, notes.value) });
+  let named = null; // id of the run whose name and notes they are
+  const keep = createKeep({ act });
+  const present = element("div.present", {}, heading, table, words, element("div.runhead", {}, element("h3", {}, "This run"), keep.node), name, notes, facts);
+  const all = element("button.quiet", { type: "button", "aria-haspopup": "dialog", onclick: onAll }, "all runs");
+  const past = element("div.past", {}, element("div.runhead", {}, element("h3", {}, "Recent runs"), all), runs);
   const node = element("section.inside", { "aria-label": "Where they stand" }, present, past);
   let built = "";
 
@@ -88,6 +89,7 @@ export function createStandings({ onShow }) {
       ["Pictures", run.limit ? `${run.data_title}, the first ${count(run.limit)}` : run.data_title],
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
       ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
+      ["Memory", run.memory ? `${(run.memory / 2 ** 30).toFixed(1)} GiB` : "—"],
       ["Speed, all together", speed],
     ];
     facts.replaceChildren(...pairs.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
@@ -99,25 +101,34 @@ export function createStandings({ onShow }) {
     built = key;
     const focused = node.getRootNode().activeElement?.dataset?.run;
     past.hidden = recent.length === 0;
-    runs.replaceChildren(...recent.map((run) => {
-      const day = new Date(run.created * 1000);
-      const today = day.toDateString() === new Date().toDateString();
-      const when = today ? day.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false }) : day.toLocaleDateString([], { month: "short", day: "numeric" });
+    runs.replaceChildren(...recent.slice(0, MOST_RECENT).map((run) => {
       return element(run.id === shown ? "button.run.on" : "button.run", { type: "button", "aria-pressed": String(run.id === shown), "data-run": run.id,
-        title: run.racers.map(({ label }) => label).join(", "), onclick: () => onShow(run.id) },
-        element("time", {}, when), element("span.lines", {}, ...run.racers.map((racer) => swatch(racer, colorOf(racer, theme), 18))),
-        element("span", {}, run.state));
+        title: run.racers.map(({ label }) => label).join(", "), "aria-label": `${titleOf(run)}, ${when(run.created)}, ${run.state}`, onclick: () => onShow(run.id) },
+        element("time", {}, when(run.created)), run.name ? element("span.runname", {}, run.name) : element("span.swatches", {}, ...run.racers.map((racer) => swatch(racer, colorOf(racer, theme), 18))),
+        element("span", {}, STATES[run.state].toLowerCase()));
     }));
     if (focused) runs.querySelector(`[data-run="${focused}"]`)?.focus();
+  }
+
+  /** Show name and notes as they are kept, but leave alone what a hand is writing. */
+  function call(run) {
+    const active = node.getRootNode().activeElement;
+    for (const [field, text] of [[name, run.name], [notes, run.notes]]) {
+      if (field !== active || run.id !== named) field.value = text;
+    }
+    named = run.id;
+    notes.rows = Math.min(6, Math.max(1, notes.value.split("\n").length));
   }
 
   return {
     node,
     fill,
-    update(run, recent, record, theme, cursor) {
+    update(run, recent, record, theme, cursor, file, bytes) {
       list(recent, run?.id, theme);
       present.hidden = !run;
       if (!run) return;
+      call(run);
+      keep.update(run.id, file, bytes);
       fill(run, record, theme, cursor);
       write(words, sentence(run, record));
       words.hidden = !words.textContent;

@@ -235,7 +235,8 @@ def _method(config: SweepConfig) -> str:
 
 def _trial(config: SweepConfig, trial: Trial) -> dict[str, Any]:
     values = values_of(config, trial)
-    recipe = replace(trial.config(config, config.base.seed, config.base.epochs), validation=0, threads=None)
+    settings: dict[str, Any] = dict(trial.settings)
+    recipe = replace(config.base, racers=(trial.racer,), validation=0, **settings)
     more = "".join(f", {SETTINGS[name].symbol} {written(value)}" for name, value in trial.settings)
     return {
         "racer": trial.racer,

@@ -1,5 +1,6 @@
 """The lab: train a small network with several optimizers side by side, and watch."""
 
+import secrets
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,26 +9,31 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from app import exports
 from app.components import component, fill_window, pack
 from app.faults import FAULTS, fault, say
-from app.lab.board import board
-from app.lab.request import LabRequest, Message
+from app.lab.board import board, listing
+from app.lab.files import RunFile
+from app.lab.request import ACTS, LabRequest, Message
+from app.lab.within import Seen
 from optimizers.training import jobs
 from optimizers.training.data import DATASETS, available
-from optimizers.training.store import Run, Store, default_url, open_store
+from optimizers.training.store import MOST_LISTED, Run, Store, default_url, open_store
 
 KEY = "lab"
 REFRESH = 0.5  # seconds between two looks at a run under way
 IDLE = 2.0  # seconds between two looks where nothing is
 MOST_LINKS = 1_000  # that a page remembers
 MOST_RUNS = 8  # that wait or train, of all learners together
+MOST_NAME = 80  # characters
 
 
 @dataclass
 class Sent:
     """What of a run this browser has."""
 
-    run: str | None = None
+    run: str
+    attempt: int  # a run that is resumed measures some of its points anew
     mark: tuple[int, int] = (0, 0)  # of the store
     counts: tuple[int, int] = (0, 0)  # rows: points, evaluations
 
@@ -39,13 +45,21 @@ class Session:
     request: LabRequest = field(default_factory=LabRequest)
     notices: list[str] = field(default_factory=list)
     turn: int = 0  # of the last message that was answered
-    sent: Sent = field(default_factory=Sent)
+    sent: dict[str, Sent] = field(default_factory=dict)  # by run
+    listing: bool = False  # the list of all runs is open
+    export: RunFile | None = None  # the file that is being made
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+    seen: Seen = field(default_factory=Seen)  # of the inside of that run
     links: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINKS))  # taken in, or given to write
 
     def show(self, request: LabRequest, notices: list[str] | None = None) -> None:
         """Keep the request; the component writes it into the address."""
         self.request, self.notices = request, notices or []
         self.links.append(request.query())
+
+    def forget(self) -> None:
+        """Take the browser to have nothing."""
+        self.sent, self.seen = {}, Seen()
 
 
 def page() -> None:
@@ -60,9 +74,9 @@ def page() -> None:
         return
     st.session_state["lab_session"] = session
     fill_window()
-    session.sent = Sent()  # the browser may have lost what it had: send every point again
+    session.forget()  # the browser may have lost what it had: send all again
     mount = component("lab", js="lab.js", css="lab.css", html="")
-    active = run is not None and run.active
+    active = busy(session, run)
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, store, mount, active)
 
 
@@ -75,28 +89,54 @@ def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:
             session.notices = [fault(problem)]
         send(session, store, mount, was_active)
     except FAULTS as problem:
-        session.sent = Sent()  # without its component the browser loses all that it had
+        session.forget()  # without its component the browser loses all it had
         say(fault(problem))
+
+
+def busy(session: Session, run: Run | None) -> bool:
+    """Whether to look often: a run is under way, or a file is being made."""
+    return (run is not None and run.active) or session.export is not None
 
 
 def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
     """Send what is new."""
     run = shown_run(session, store)
-    if (run is not None and run.active) != was_active:
+    if busy(session, run) != was_active:
         st.rerun()  # to look more or less often
-    if run is None or session.sent.run != run.id:
-        session.sent = Sent(run.id if run else None)
-    before, arrays = session.sent, {}
-    if run is not None:
-        news = store.news(run.id, before.mark)
-        fresh = {"points": news.points, "tests": news.evaluations}
-        arrays = {name: rows.astype("<f4").tobytes() for name, rows in fresh.items()}
-        counts = (before.counts[0] + len(news.points), before.counts[1] + len(news.evaluations))
-        session.sent = Sent(run.id, news.mark, counts)
-    shown = board(session.request, session.notices, run, store.recent())
-    extra = {"before": before.counts, "turn": session.turn, "address": session.request.query()}
-    data = pack(shown | extra, **arrays)
-    mount(key=KEY, data=data, height="stretch", on_asked_change=lambda: None)
+    chosen = [run_id for run_id in session.request.compare if run and run_id != run.id]
+    beside = [found for found in map(store.get, chosen) if found]
+    arrays: dict[str, bytes] = {}
+    before = {shown.id: news_of(session, store, shown, arrays) for shown in [run, *beside] if shown}
+    session.sent = {run_id: sent for run_id, sent in session.sent.items() if run_id in before}
+    data = board(session.request, session.notices, run, store.recent(), beside)
+    data |= {"turn": session.turn, "address": session.request.query()}
+    data["before"] = before[run.id] if run else (0, 0)
+    for one in data["beside"]:
+        one["before"] = before[one["id"]]
+    data["within"], more = session.seen.news(store, run, session.request.view)
+    arrays |= more
+    if session.listing:
+        listed = store.recent(MOST_LISTED)
+        data["runs"] = listing(listed, store.best(one.id for one in listed))
+    if session.export is not None:
+        data["file"], content = exports.advance(f"lab-{session.key}", session.export)
+        if content is not None:
+            arrays["file"] = content
+    mount(key=KEY, data=pack(data, **arrays), height="stretch", on_asked_change=lambda: None)
+
+
+def news_of(session: Session, store: Store, run: Run, arrays: dict[str, bytes]) -> tuple[int, int]:
+    """Add what is new of a run; return how many rows of it the browser has before that."""
+    sent = session.sent.get(run.id)
+    if sent is None or sent.attempt != run.attempt:
+        sent = Sent(run.id, run.attempt)
+    news = store.news(run.id, sent.mark)
+    first = run.id == session.request.run
+    for name, rows in {"points": news.points, "tests": news.evaluations}.items():
+        arrays[name if first else f"{name} {run.id}"] = rows.astype("<f4").tobytes()
+    counts = (sent.counts[0] + len(news.points), sent.counts[1] + len(news.evaluations))
+    session.sent[run.id] = Sent(run.id, run.attempt, news.mark, counts)
+    return sent.counts
 
 
 def shown_run(session: Session, store: Store) -> Run | None:
@@ -135,13 +175,22 @@ def answer(session: Session, store: Store) -> None:
     if message is None or message.turn == session.turn:
         return
     session.turn = message.turn
+    session.notices = []
     if message.press == "again":
-        session.sent = Sent()
+        session.forget()
         return
-    if message.press == "stop" and session.request.run is not None:
-        jobs.stop(session.request.run, store)
+    if message.press in ACTS:
+        act(session, store, message)
         return
     shown = session.request.run
+    if message.press in ("stop", "pause") and shown is not None:
+        (jobs.stop if message.press == "stop" else jobs.pause)(shown, store)
+        return
+    if message.press == "resume" and shown is not None:
+        session.notices = too_many(store)
+        if not session.notices and not jobs.resume(shown, store):
+            session.notices = ["This run is under way already, or it is gone."]
+        return
     request, notices = LabRequest.parse(message.query, session.request)
     chosen = store.get(request.run) if request.run not in (None, shown) else None
     request = request.of(chosen) if chosen else replace(request, run=shown)
@@ -152,14 +201,44 @@ def answer(session: Session, store: Store) -> None:
     session.show(request, notices)
 
 
+def act(session: Session, store: Store, message: Message) -> None:
+    """Do what the list of runs asks for."""
+    run = message.run or session.request.run
+    match message.press:
+        case "list" | "unlist":
+            session.listing = message.press == "list"
+        case "name" if run:
+            store.change(run, name=" ".join(message.text.split())[:MOST_NAME])
+        case "notes" if run:
+            store.change(run, notes=message.text.strip())
+        case "delete" if run:
+            if not jobs.delete(run, store):
+                session.notices = ["A run that waits or trains can't be deleted: stop it first."]
+                return
+            request = session.request
+            left = replace(request, compare=tuple(one for one in request.compare if one != run))
+            session.show(replace(left, run=None) if run == request.run else left)
+        case "export" if run and message.text in RunFile.kinds:
+            session.export = RunFile(run)
+            exports.advance(f"lab-{session.key}", session.export, make={"format": message.text})
+        case "saved":  # and "export" with nonsense ends what is under way
+            exports.advance(f"lab-{session.key}", None, stop=True)
+            session.export = None
+
+
 def obstacles(data: str, store: Store) -> list[str]:
     """Return a sentence for each thing that keeps a run on this data set from being started."""
     found = []
     if not available(data):
         found.append(f"{DATASETS[data].title} is not on this machine: get it with adamscope data {data}.")
-    if len(store.active()) >= MOST_RUNS:
-        found.append(f"{MOST_RUNS} runs wait or train already: stop one, or start yours when one has ended.")
-    return found
+    return found + too_many(store)
+
+
+def too_many(store: Store) -> list[str]:
+    """Return a sentence where as many runs wait or train as may."""
+    if len(store.active()) < MOST_RUNS:
+        return []
+    return [f"{MOST_RUNS} runs wait or train already: stop one, or start yours when one has ended."]
 
 
 page()

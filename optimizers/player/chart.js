@@ -120,9 +120,42 @@ function trace(q, { x, y }, toX, toY, log) {
   q.stroke();
 }
 
+const CORNERS = { // of markers, in units of a circle's radius that looks as large
+  square: [[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]],
+  triangle: [[0, -1.2], [1.1, 0.8], [-1.1, 0.8]],
+  diamond: [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
+};
+
+/** Begin a marker's path. */
+function outline(q, shape, x, y, radius) {
+  q.beginPath();
+  if (!CORNERS[shape]) return q.arc(x, y, radius, 0, 2 * Math.PI);
+  for (const [dx, dy] of CORNERS[shape]) q.lineTo(x + radius * dx, y + radius * dy);
+  return q.closePath();
+}
+
+/** The band around a line, from its lowest to its highest; a gap where there is no number. */
+function fill(q, { x, band, color }, toX, toY, log) {
+  const known = (i) => Number.isFinite(band.low[i]) && Number.isFinite(band.high[i]) && !(log && band.low[i] <= 0);
+  const alpha = q.globalAlpha;
+  q.globalAlpha = 0.14 * alpha;
+  q.fillStyle = color;
+  for (let from = 0; from < x.length; from++) {
+    if (!known(from)) continue;
+    let to = from;
+    while (to + 1 < x.length && known(to + 1)) to += 1;
+    q.beginPath();
+    for (let i = from; i <= to; i++) q.lineTo(toX(x[i]), toY(band.high[i]));
+    for (let i = to; i >= from; i--) q.lineTo(toX(x[i]), toY(band.low[i]));
+    q.fill();
+    from = to;
+  }
+  q.globalAlpha = alpha;
+}
+
 /**
- * Draw a chart that fills the canvas. Options: series [{x, y, color, dash = [], width = 2, alpha = 1, marker = 0 (radius),
- * hollow = false}] with x ascending; xRange [a, b]; yRange [a, b] or null (from the data); yLog; cursor (x or null); gridColor, textColor,
+ * Draw a chart that fills the canvas. Options: series [{x, y, color, dash = [], width = 2, alpha = 1, marker = 0 (radius), hollow = false,
+ * shape = "circle" (of the marker, or "square", "triangle", "diamond"), band = null ({low, high} around y)}] with x ascending; xRange [a, b]; yRange [a, b] or null (from the data); yLog; cursor (x or null); gridColor, textColor,
  * cursorColor, background (fills hollow markers); xLabel; xTicks and yTicks [{value, label}]; font; left, right and bottom (px kept free).
  * Returns {x(v), y(v), toX(px), area, width}: values to CSS pixels of the canvas and back.
  */
@@ -185,13 +218,13 @@ export function drawLines(canvas, options) {
     q.strokeStyle = line.color;
     q.lineWidth = line.width ?? 2;
     q.lineCap = (line.dash ?? []).every((length) => length >= 1) && line.dash?.length ? "butt" : "round"; // 0.1 is a dot
+    if (line.band) fill(q, line, toX, toY, yLog);
     q.setLineDash(line.dash ?? []);
     trace(q, line, toX, toY, yLog);
     q.setLineDash([]);
     for (let i = 0; line.marker && i < line.y.length; i++) {
       if (!Number.isFinite(line.y[i]) || (yLog && line.y[i] <= 0)) continue;
-      q.beginPath();
-      q.arc(toX(line.x[i]), toY(line.y[i]), line.marker, 0, 2 * Math.PI);
+      outline(q, line.shape, toX(line.x[i]), toY(line.y[i]), line.marker);
       q.fillStyle = line.hollow ? (options.background ?? "#fff") : line.color;
       q.fill();
       q.stroke();

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from optimizers.training import Diverged, Evaluated, Event, Started, TrainConfig, train
-from optimizers.training.config import DEVICES, PRECISIONS
+from optimizers.training.config import AUGMENTATIONS, DEVICES, PRECISIONS
 from optimizers.training.data import DATASETS, DataError
 from optimizers.training.models import MODELS
 
@@ -27,9 +27,10 @@ def main() -> int:
     try:
         if args.out:
             args.out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
-        result = train(config, Printer())
+        result = train(config, Printer(config.seed, config.seeds))
         for racer in result.racers:
-            print(f"{racer.label}: test accuracy {racer.test_accuracy:.2%}, {racer.seconds:.1f} s")
+            seed = f", seed {config.seed + racer.seed}" if config.seeds > 1 else ""
+            print(f"{racer.label}{seed}: test accuracy {racer.test_accuracy:.2%}, {racer.seconds:.1f} s")
         if args.out:
             from optimizers.training.report import write_report
 
@@ -45,6 +46,10 @@ class Printer:
 
     labels: tuple[str, ...] = ()
 
+    def __init__(self, seed: int, seeds: int) -> None:
+        """Print of a run with these seeds."""
+        self.seed, self.seeds = seed, seeds
+
     def __call__(self, event: Event) -> None:
         """Print one event."""
         match event:
@@ -55,9 +60,14 @@ class Printer:
                 )
             case Evaluated():
                 scores = f"test loss {event.loss:.4f}  accuracy {event.accuracy:.2%}"
-                print(f"epoch {event.epoch:3}  {self.labels[event.racer]:30} {scores}")
+                print(f"epoch {event.epoch:3}  {self._name(event):30} {scores}")
             case Diverged():
-                print(f"{self.labels[event.racer]} diverged at step {event.step:,}")
+                print(f"{self._name(event)} diverged at step {event.step:,}")
+
+    def _name(self, event: Evaluated | Diverged) -> str:
+        """Return the racer's label, with its seed where there are several."""
+        label = self.labels[event.racer]
+        return f"{label}, seed {self.seed + event.seed}" if self.seeds > 1 else label
 
 
 def _arguments() -> argparse.Namespace:
@@ -66,12 +76,20 @@ def _arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("-o", dest="racers", action="append", required=True, metavar="RACER", help="repeat for each racer")
-    add("--data", default="cifar10", help=", ".join(DATASETS))
+    add("--data", default="cifar10", help=", ".join([*DATASETS, "folder:DIR"]))
     add("--model", default="keras_cnn", help=", ".join(MODELS))
     add("--epochs", type=int, default=10)
     add("--batch-size", type=int, default=32)
+    add("--schedule", help='of the learning rate, e.g. cosine or "warmup(total_iters=100)+cosine"')
+    add("--clip-norm", type=float, help="greatest norm of the gradient")
+    add("--clip-value", type=float, help="greatest size of each entry of the gradient")
+    add("--weight-decay", type=float, help="λ of the penalty λ/2·‖w‖²; the network's own by default")
+    add("--dropout", type=float, help="rate of every dropout layer; the network's own by default")
+    add("--label-smoothing", type=float, default=0.0)
+    add("--augment", default="", help="+".join(AUGMENTATIONS) + ", any of them")
     add("--device", default="auto", help=", ".join(DEVICES))
     add("--seed", type=int, default=0)
+    add("--seeds", type=int, default=1, help="how many, from --seed upwards")
     add("--precision", default="auto", help=", ".join(PRECISIONS))
     add("--limit", type=int, help="train on the first LIMIT pictures only")
     add("--threads", type=int, help="CPU threads for each racer")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from optimizers.catalog import Racer
 from optimizers.notation import unknown
 from optimizers.schedules import Schedule
-from optimizers.training.data import DATASETS, DatasetEntry
+from optimizers.training.data import DatasetEntry, entry
 from optimizers.training.models import MODELS
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -24,7 +24,7 @@ class TrainConfig:
 
     Args:
         racers: optimizers in the catalogue's notation; kept in canonical form.
-        data: a name of `data.DATASETS`.
+        data: a name of `data.DATASETS`, or `folder:DIR`, a folder of pictures for each class.
         model: a name of `models.MODELS`.
         epochs: passes over the training pictures.
         batch_size: pictures a step.
@@ -50,6 +50,10 @@ class TrainConfig:
             another order: results then agree to rounding, not to the bit.
         validation: so many training pictures, drawn by the seed, are held out and evaluated on in place of
             the test pictures, which are then not looked at; 0 evaluates on the test pictures.
+        telemetry: look inside the networks every so many steps, see `inside.Gauge`; 0 is never, None 25 times
+            an epoch. It changes nothing in what is trained.
+        sharpness: measure the largest eigenvalue of the Hessian every so many steps, see `sharpness`; 0 is
+            never. One measurement takes as long as some hundred steps, and changes nothing either.
 
     Raises:
         ValueError: names the setting, the value and what it takes, in one sentence.
@@ -78,17 +82,18 @@ class TrainConfig:
     seeds: int = 1
     start_from: str | None = None
     validation: int = 0
+    telemetry: int | None = None
+    sharpness: int = 0
 
     def __post_init__(self) -> None:
         """Check every setting."""
         if isinstance(self.racers, str) or not isinstance(self.racers, list | tuple) or not self.racers:
             raise ValueError(f"racers is {self.racers!r}, but takes at least one optimizer, as in ('adam',).")
         object.__setattr__(self, "racers", tuple(str(Racer.parse(racer)) for racer in self.racers))
-        if self.data not in DATASETS:
-            raise unknown("data set", str(self.data), DATASETS)
+        kind = entry(self.data)
         if self.model not in MODELS:
             raise unknown("model", str(self.model), MODELS)
-        _fit(self.model, self.data, DATASETS[self.data])
+        _fit(self.model, self.data, kind)
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         _whole("epochs", self.epochs, 1, 100_000)
@@ -98,6 +103,9 @@ class TrainConfig:
             _whole("limit", self.limit, 1, 10**9)
         if self.threads is not None:
             _whole("threads", self.threads, 1, 1024)
+        if self.telemetry is not None:
+            _whole("telemetry", self.telemetry, 0, 10**9)
+        _whole("sharpness", self.sharpness, 0, 10**9)
         if self.schedule is not None:
             object.__setattr__(self, "schedule", str(Schedule.parse(self.schedule)))
         for name in ("clip_norm", "clip_value", "weight_decay"):
@@ -107,7 +115,7 @@ class TrainConfig:
             _share("dropout", self.dropout)
         _share("label_smoothing", self.label_smoothing)
         object.__setattr__(self, "augment", _augmentations(self.augment))
-        if self.augment and DATASETS[self.data].kind != "pictures":
+        if self.augment and kind.kind != "pictures":
             raise ValueError(
                 f"augment is {self.augment!r}, but it changes pictures, and {self.data} has none."
             )
@@ -136,11 +144,11 @@ class TrainConfig:
         return cls(**given)
 
 
-def _fit(model: str, data: str, entry: DatasetEntry) -> None:
+def _fit(model: str, data: str, of: DatasetEntry) -> None:
     """Check that a network takes what a data set has."""
-    misfit = MODELS[model].misfit(entry.kind, entry.shape)
+    misfit = MODELS[model].misfit(of.kind, of.shape)
     if misfit:
-        fitting = [name for name, other in MODELS.items() if not other.misfit(entry.kind, entry.shape)]
+        fitting = [name for name, other in MODELS.items() if not other.misfit(of.kind, of.shape)]
         raise ValueError(f"{model} {misfit}: train {' or '.join(fitting)} on {data}.")
 
 

@@ -1,6 +1,6 @@
-"""The pictures the small network trains on: CIFAR-10, fetched once and checked, and generated shapes10.
+"""What the small networks train on: the catalogue of data sets, and CIFAR-10, fetched once and checked.
 
-Everything here is NumPy and files, without torch. Data live under `home()`.
+Everything here is NumPy and files, without torch. Data live under `home()`. Other sets have a module each.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 from pathlib import Path, PurePath, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from optimizers.notation import unknown
 from optimizers.training import shapes
 from optimizers.training.download import DownloadError, Progress, download, file_sha256
 
@@ -80,7 +82,7 @@ def home() -> Path:
 
 def available(name: str, home: Path | None = None) -> bool:
     """Whether `load(name)` needs no download. Raises ValueError for an unknown name."""
-    return _entry(name).present(_home(home))
+    return entry(name).present(_home(home))
 
 
 def load(name: str, home: Path | None = None) -> Dataset:
@@ -91,13 +93,7 @@ def load(name: str, home: Path | None = None) -> Dataset:
     >>> load("shapes10").train_images.shape
     (10000, 3, 32, 32)
     """
-    return _entry(name).read(_home(home))
-
-
-def _entry(name: str) -> DatasetEntry:
-    if name not in DATASETS:
-        raise ValueError(f"data {name!r} is unknown: it takes {' or '.join(DATASETS)}")
-    return DATASETS[name]
+    return entry(name).read(_home(home))
 
 
 def _home(chosen: Path | None) -> Path:
@@ -249,7 +245,7 @@ def fetch_cifar10(
     """
     home = _home(home)
     report = progress or (lambda done, total: None)
-    with _in_one_sentence(home), _alone(home):
+    with in_one_sentence(home), alone(home, "CIFAR-10"):
         staging, target = home / f".{FOLDER}.new", home / FOLDER
         _remove(staging)  # left by a process that was killed
         try:
@@ -425,17 +421,17 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Hold the lock of `home`; the operating system lets go of it when a process dies."""
+def alone(home: Path, what: str) -> Iterator[None]:
+    """Hold the lock of `what` in home; the operating system lets go of it when a process dies."""
     import filelock
 
     home.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(home / ".cifar10.lock", timeout=0)
+    lock = filelock.FileLock(home / f".{what.replace('-', '').lower()}.lock", timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:
         raise DataError(
-            f"another process is fetching CIFAR-10 into {home}: wait until it has finished"
+            f"another process is fetching {what} into {home}: wait until it has finished"
         ) from None
     try:
         yield
@@ -444,7 +440,7 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _in_one_sentence(home: Path) -> Iterator[None]:
+def in_one_sentence(home: Path) -> Iterator[None]:
     """Turn what the operating system refuses into a DataError."""
     try:
         yield
@@ -488,6 +484,15 @@ def _shapes10() -> Dataset:
     )
 
 
+def _reader(module: str, function: str) -> Callable[[Path], Any]:
+    """Return a function of another module of this package, which is loaded when it is called."""
+
+    def call(home: Path) -> Any:
+        return getattr(import_module(f"optimizers.training.{module}"), function)(home)
+
+    return call
+
+
 DATASETS: dict[str, DatasetEntry] = {
     "cifar10": DatasetEntry(
         title="CIFAR-10",
@@ -503,4 +508,72 @@ DATASETS: dict[str, DatasetEntry] = {
         present=lambda home: True,
         read=_read_shapes10,
     ),
+    "digits": DatasetEntry(
+        title="Handwritten digits",
+        note="digits: 1,797 real handwritten digits that come with scikit-learn, 8 × 8 and grey",
+        classes=tuple("0123456789"),
+        present=_reader("data_digits", "present"),
+        read=_reader("data_digits", "read"),
+        shape=(1, 8, 8),
+    ),
+    "docs8": DatasetEntry(
+        title="docs8 (texts)",
+        note="docs8: real paragraphs from the docstrings of eight libraries; which one is it from?",
+        classes=("dask", "matplotlib", "numpy", "scikit-learn", "sqlalchemy", "streamlit", "sympy", "torch"),
+        present=_reader("data_text", "docs_present"),
+        read=_reader("data_text", "read_docs"),
+        kind="texts",
+        shape=(48, 5000),
+    ),
+    "reviews": DatasetEntry(
+        title="Film reviews (texts)",
+        note="reviews: 10,000 sentences of film reviews, judged by people; a 2.5 MB download, once",
+        classes=("negative", "positive"),
+        present=_reader("data_text", "reviews_present"),
+        read=_reader("data_text", "read_reviews"),
+        kind="texts",
+        shape=(48, 5000),
+    ),
 }
+
+FOLDERS = "folder:"  # before the place of class folders of one's own
+PICTURES = "pictures"  # the folder in home() whose class folders are offered by name
+
+
+def entry(name: str) -> DatasetEntry:
+    """Return what is known of a data set of `DATASETS`, or of `folder:DIR`; whether it is there is not asked.
+
+    Raises ValueError for an unknown name.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    if isinstance(name, str) and name.startswith(FOLDERS):
+        place = name.removeprefix(FOLDERS)
+        if not place or "\0" in place:
+            raise ValueError(
+                f"{name!r} names no folder; write it like folder:DIR, with a folder for each class."
+            )
+        return DatasetEntry(
+            title=Path(place).name or place,
+            note=f"{place}: pictures of one's own, a folder for each class",
+            classes=(),
+            present=lambda home: _folder(home, place).is_dir(),
+            read=lambda home: import_module("optimizers.training.data_folder").read(
+                name, _folder(home, place)
+            ),
+        )
+    raise unknown("data set", str(name), [*DATASETS, "folder:DIR"])
+
+
+def offered(home: Path | None = None) -> list[str]:
+    """Return the names of all data sets, and of the class folders that lie in home()/pictures."""
+    try:
+        found = sorted(path.name for path in (_home(home) / PICTURES).iterdir() if path.is_dir())
+    except OSError:
+        found = []
+    return [*DATASETS, *(FOLDERS + name for name in found if not name.startswith("."))]
+
+
+def _folder(home: Path, place: str) -> Path:
+    kept = home / PICTURES / place
+    return kept if Path(place).name == place and kept.is_dir() else Path(place).expanduser().absolute()

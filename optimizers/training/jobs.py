@@ -16,21 +16,37 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
 from optimizers.training.data import home
-from optimizers.training.store import LOST, STALE, Store, TakenOverError, default_url, open_store
+from optimizers.training.store import (
+    LOST,
+    STALE,
+    EvaluationRow,
+    InsideRow,
+    LookRow,
+    PictureRow,
+    PointRow,
+    Row,
+    SharpnessRow,
+    Store,
+    TakenOverError,
+    default_url,
+    open_store,
+)
 
 if TYPE_CHECKING:
     from distributed import Future
 
-    from optimizers.training import TrainConfig
+    from optimizers.training import Look, TrainConfig
 
 FLUSH = 0.2  # seconds between two writes of a worker to the store
 QUIET = STALE / 10  # seconds without news after which a worker writes a bare heartbeat
@@ -317,13 +333,12 @@ class Recorder:
     def __init__(self, store: Store, run_id: str, attempt: int | None = None) -> None:
         """Record for this run, as its claim says."""
         self._store, self._run_id, self._attempt = store, run_id, attempt
-        self._points: list[dict[str, Any]] = []
-        self._evaluations: list[dict[str, Any]] = []
+        self._rows: defaultdict[Row, list[dict[str, Any]]] = defaultdict(list)
         self._values: dict[str, Any] = {}
         self._diverged: dict[str, int] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._stop = False
+        self._stop, self._device = False, ""
         self._problem: SQLAlchemyError | TakenOverError | None = None
         self._thread = threading.Thread(target=self._write_on, daemon=True)
 
@@ -345,24 +360,43 @@ class Recorder:
 
     def __call__(self, event: object) -> None:
         """Take one event; after the last one of a step it raises StopTraining where the run is to stop."""
-        from optimizers.training import Diverged, Evaluated, Kept, Point, Progress, Started, StopTraining
+        from optimizers.training import (
+            Diverged,
+            Evaluated,
+            Inside,
+            Kept,
+            Look,
+            Point,
+            Progress,
+            Sharpness,
+            Started,
+            StopTraining,
+        )
 
         if self._problem:
             raise self._problem
         with self._lock:
             match event:
                 case Point():
-                    self._points.append(asdict(event))
+                    self._rows[PointRow].append(asdict(event))
                 case Evaluated():
-                    self._evaluations.append(asdict(event))
+                    self._rows[EvaluationRow].append(asdict(event))
+                case Inside():
+                    self._rows[InsideRow].append(asdict(event))
+                case Sharpness():
+                    self._rows[SharpnessRow].append(asdict(event))
+                case Look():
+                    self._rows[LookRow].append(_look(event))
+                    self._rows[PictureRow] += _pictures(event)
                 case Progress():
-                    self._values |= asdict(event)
+                    self._values |= asdict(event) | {"memory": _memory(self._device)}
                 case Diverged():
                     self._diverged.setdefault(str(event.racer), event.step)
                     self._values["diverged"] = dict(self._diverged)
                 case Kept():
                     self._values |= {"kept_step": event.step, "warning": event.problem}
                 case Started():
+                    self._device = event.device
                     self._values |= {
                         "state": "running",
                         "device": event.device,
@@ -372,6 +406,8 @@ class Recorder:
                         "parameters": event.parameters,
                         "steps_per_epoch": event.steps_per_epoch,
                         "total_steps": event.total_steps,
+                        "layers": list(event.layers),
+                        "classes": list(event.classes),
                         "diverged": {},
                         "rewind": -1 if event.resumed_at is None else event.resumed_at,
                     }
@@ -382,7 +418,7 @@ class Recorder:
         quiet = 0.0
         while not self._over.wait(FLUSH):
             quiet += FLUSH
-            if self._points or self._evaluations or self._values or quiet >= QUIET:
+            if self._rows or self._values or quiet >= QUIET:
                 self._flush_patiently()
                 quiet = 0.0
             else:
@@ -410,13 +446,45 @@ class Recorder:
 
     def _flush(self) -> None:
         with self._lock:
-            points, self._points = self._points, []
-            evaluations, self._evaluations = self._evaluations, []
+            rows, self._rows = self._rows, defaultdict(list)
             values, self._values = self._values, {}
         try:
-            self._stop = self._store.write(self._run_id, points, evaluations, attempt=self._attempt, **values)
+            self._stop = self._store.write(self._run_id, more=rows, attempt=self._attempt, **values)
         except SQLAlchemyError:
             with self._lock:
-                self._points, self._evaluations = points + self._points, evaluations + self._evaluations
-                self._values = values | self._values
+                for table, newer in self._rows.items():
+                    rows[table] += newer
+                self._rows, self._values = rows, values | self._values
             raise
+
+
+def _look(event: "Look") -> dict[str, Any]:
+    columns = (event.positions, event.labels, event.predictions, event.confidence.round(4))
+    return {
+        "racer": event.racer,
+        "step": event.step,
+        "epoch": event.epoch,
+        "confusion": event.confusion.tolist(),
+        "filters": event.filters.tobytes(),
+        "shape": list(event.filters.shape),
+        "largest": event.largest,
+        "mistakes": [list(mistake) for mistake in zip(*(c.tolist() for c in columns), strict=True)],
+    }
+
+
+def _pictures(event: "Look") -> list[dict[str, Any]]:
+    return [
+        {"position": position, "shape": list(picture.shape), "data": picture.tobytes()}
+        for position, picture in zip(
+            event.positions.tolist(), event.pictures, strict=False
+        )  # texts have none
+    ]
+
+
+def _memory(device: str) -> float:
+    """Return the bytes that this process has of the GPU's memory, or of the machine's where it uses none."""
+    if device == "cuda":
+        import torch
+
+        return float(torch.cuda.memory_reserved())
+    return float(psutil.Process().memory_info().rss)

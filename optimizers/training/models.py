@@ -333,7 +333,7 @@ MODELS: dict[str, Model] = {
         citation="cifar10_3c3d of Schneider, Balles, Hennig, DeepOBS, arXiv:1903.05499",
         layers=cnn_3c3d,
         initialise=glorot,
-        smallest=15,
+        smallest=16,
         weight_decay=0.002,
         standardise=True,
     ),
@@ -342,7 +342,7 @@ MODELS: dict[str, Model] = {
         citation="Kingma, Ba, arXiv:1412.6980, section 6.3",
         layers=adam_paper_cnn,
         initialise=glorot,
-        smallest=15,
+        smallest=8,
         standardise=True,
     ),
     "resnet_small": Model(
@@ -350,7 +350,6 @@ MODELS: dict[str, Model] = {
         citation="He et al., arXiv:1512.03385, section 4.2 with n = 1; GroupNorm: Wu, He, arXiv:1803.08494",
         layers=resnet_small,
         initialise=he,
-        smallest=4,
     ),
     "image_mlp": Model(
         title="Dense network",

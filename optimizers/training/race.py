@@ -14,7 +14,7 @@ import hashlib
 import math
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -32,17 +32,23 @@ from optimizers.schedules import Schedule
 from optimizers.torch_rules import apply_rule, initial_state
 from optimizers.training import checkpoint, data
 from optimizers.training.augment import augment
+from optimizers.training.classes import look_at
 from optimizers.training.config import TrainConfig
+from optimizers.training.inside import Gauge, layers_of, stride
 from optimizers.training.layers import Dropout
 from optimizers.training.models import MODELS, build
+from optimizers.training.sharpness import CHUNK, PICTURES, Sharpener, hessian_product
 from optimizers.training.telemetry import (
     Diverged,
     Evaluated,
     Event,
+    Inside,
     Kept,
+    Look,
     Point,
     Progress,
     RacerResult,
+    Sharpness,
     Started,
     StopTraining,
     TrainResult,
@@ -249,6 +255,7 @@ class _Lane:
         network: nn.Module,
         config: TrainConfig,
         factors: Sequence[float] | None,  # of the schedule, on lr at each step of the run
+        every: int,  # steps between two looks inside
     ) -> None:
         self.index, self.seed, self.racer, self.label = index, seed, racer, label
         self.config, self.factors = config, factors
@@ -267,7 +274,10 @@ class _Lane:
 
         self.state = initial_state(racer.optimizer, racer.values, self.theta)
         self.arguments = racer.arguments
+        self.gauge = Gauge(racer, self.theta, layers_of(self.network), every)
         self.lr = self.arguments["lr"]
+        self.sharpener = Sharpener(len(self.theta), self.theta.device) if config.sharpness else None
+        self.effective_lr: Any = None  # of the last step, (P,) or one for all
         self.decay = self._decay(config.weight_decay) if config.weight_decay else None
         self.steps = self.examples = 0
         self.seconds = 0.0
@@ -347,7 +357,11 @@ class _Lane:
             self.arguments["lr"] = self.lr * self.factors[self.steps]
         self.steps += 1
         g = self._tamed(self.gradient.float())
-        apply_rule(self.racer.optimizer.rule, self.theta, g, self.steps, self.state, self.arguments)
+        rule, t = self.racer.optimizer.rule, self.steps
+        update, shown = apply_rule(rule, self.theta, g, t, self.state, self.arguments)
+        self.effective_lr = shown[0] if self.sharpener else None
+        if self.gauge.due(t):
+            self.gauge.measure(t, self.theta, g, update, self.state, shown, self.arguments)
         if self.weights is not self.theta:
             self.weights.copy_(self.theta)
         right = (logits.detach().argmax(1) == batch.labels).sum()
@@ -391,20 +405,38 @@ class _Lane:
     def _point(self, step: int, examples: int, seconds: float, loss: float, accuracy: float) -> Point:
         return Point(self.index, step, examples, seconds, loss, accuracy, self.seed.place)
 
+    def sharpen(self, batches: Sequence[_Batch]) -> Generator[None, None, Sharpness]:
+        """Measure the sharpness where the last step led; yields now and then."""
+        assert self.sharpener is not None
+        texts = batches[0].images.dim() == 2  # numbers of words, which stay whole
+        pictures = [(b.images if texts else b.images.float(), b.labels) for b in batches]
+        product = hessian_product(
+            *(self.network, lambda flat: list(self._parts(flat)), self.theta, pictures),
+            *(self.config.label_smoothing, self.decay),
+        )
+        lr = self.arguments["lr"]
+        factor = self.effective_lr / lr if lr else math.nan
+        raw, preconditioned = yield from self.sharpener.measure(product, factor)
+        stability = self.racer.optimizer.stability
+        greatest = stability(self.racer.values) if stability else None
+        bound = greatest / lr if lr and greatest is not None else math.nan
+        return Sharpness(self.index, self.steps, raw, preconditioned, bound, self.seed.place)
+
     @torch.no_grad()
-    def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray]:
-        """Return loss, accuracy and each picture's predicted class, in the run's precision."""
+    def test(self, batches: Sequence[_Batch]) -> tuple[float, float, np.ndarray, np.ndarray]:
+        """Return loss, accuracy, each picture's predicted class and how sure that is, in the run's dtype."""
         self.network.eval()
-        loss, classes, labels = 0.0, [], []
+        loss, classes, sure, labels = 0.0, [], [], []
         for batch in batches:
             logits = self.network(batch.images).float()
             loss += cross_entropy(logits, batch.labels, reduction="sum").item()
             classes.append(logits.argmax(1))
+            sure.append(logits.softmax(1).amax(1))
             labels.append(batch.labels)
         self.network.train()
         predictions, truth = torch.cat(classes), torch.cat(labels)
         accuracy = (predictions == truth).double().mean().item()
-        return loss / len(truth), accuracy, predictions.cpu().numpy()
+        return loss / len(truth), accuracy, predictions.cpu().numpy(), torch.cat(sure).cpu().numpy()
 
 
 # All of them ------------------------------------------------------------------------------------------------
@@ -433,6 +465,7 @@ class _Race:
         self.masked = _masked(self._network(torch.Generator()), self.pictures)
         self.seeds = [_Seed(place, config.seed + place) for place in range(config.seeds)]
         self.lanes = list(self._lanes())
+        self.layers = tuple(layer.name for layer in layers_of(self.lanes[0].network))
         self.data_note = dataset.note
         if len(self.pictures) < len(dataset.train_labels):
             self.data_note += f"; trained on the first {len(self.pictures):,}"
@@ -441,6 +474,8 @@ class _Race:
         self.notice = ""  # where that was not from the newest checkpoint
         self.points: list[Point] = []
         self.evaluations: list[Evaluated] = []
+        self.insides: list[Inside] = []
+        self.sharpnesses: list[Sharpness] = []
         self.stopped = False
         self.began = time.perf_counter()
         self.ready = 0.0  # seconds, when training began
@@ -450,6 +485,7 @@ class _Race:
         factors = (
             Schedule.parse(config.schedule).factors(self.total_steps).tolist() if config.schedule else None
         )
+        every = stride(config.telemetry, self.steps_per_epoch)
         racers = [Racer.parse(notation) for notation in config.racers]
         looks = distinct(racers)
         for seed in self.seeds:
@@ -457,7 +493,7 @@ class _Race:
             if config.start_from is not None:
                 checkpoint.start(network, config.start_from)
             for index, (racer, look) in enumerate(zip(racers, looks, strict=True)):
-                yield _Lane(index, seed, racer, look.label, network, config, factors)
+                yield _Lane(index, seed, racer, look.label, network, config, factors, every)
 
     def _network(self, weights: torch.Generator) -> nn.Sequential:
         classes = len(self.dataset.classes)
@@ -491,7 +527,10 @@ class _Race:
         if not self.evaluations and not self.stopped:
             self._evaluate(epoch=0)
             self.ready = self.seconds
-        stride = max(1, self.steps_per_epoch // POINTS_PER_EPOCH) * size
+        steps = max(1, self.steps_per_epoch // POINTS_PER_EPOCH)
+        if self.config.sharpness:
+            steps = min(steps, self.config.sharpness)
+        stride = steps * size
         for epoch in range(1, self.config.epochs + 1):
             if self.over:
                 return
@@ -537,6 +576,8 @@ class _Race:
             "ready": self.ready,
             "points": list(self.points),
             "evaluations": list(self.evaluations),
+            "insides": list(self.insides),
+            "sharpnesses": list(self.sharpnesses),
             "shapes": [list(parameter.shape) for parameter in self.lanes[0].parameters],
             "lanes": [lane.saved(state) for lane in self.lanes],
             "finished": not state,
@@ -548,6 +589,8 @@ class _Race:
         self.step = self.resumed_at = state["step"]
         self.points = checkpoint.events(Point, state["points"])
         self.evaluations = checkpoint.events(Evaluated, state["evaluations"])
+        self.insides = checkpoint.events(Inside, state["insides"])
+        self.sharpnesses = checkpoint.events(Sharpness, state["sharpnesses"])
         self.began, self.ready = time.perf_counter() - state["seconds"], state["ready"]
         for lane, saved in zip(self.lanes, state["lanes"], strict=True):
             lane.restore(saved)
@@ -568,10 +611,35 @@ class _Race:
         points = [point for lane in running for point in lane.points(seconds)]
         self.points += points
         self._tell(points)
+        insides = [
+            one for lane in running for one in lane.gauge.news(lane.index, lane.seed.place, lane.diverged_at)
+        ]
+        self.insides += insides
+        self._tell(insides)
         self._tell(_diverged(running))
         training, examples = seconds - self.ready, sum(lane.examples for lane in self.lanes)
         left = training / self.step * (self.total_steps - self.step)
         self._tell([Progress(self.step, self.total_steps, seconds, examples / training, left)])
+        every = self.config.sharpness
+        if every and self.step // every > (self.step - len(batches[0])) // every:
+            self._sharpen([Progress(self.step, self.total_steps, seconds, examples / training, left)])
+
+    def _sharpen(self, alive: Sequence[Event]) -> None:
+        """Measure the sharpness of every lane, as many at a time as threads; `alive` is told meanwhile."""
+        spread = torch.linspace(0, len(self.pictures) - 1, min(PICTURES, len(self.pictures))).long()
+        batches = list(self.pictures.batches(spread, CHUNK))
+        lanes = self.running
+        together = self.pool._max_workers if self.pool else 1
+        for first in range(0, len(lanes), together):
+            searches = [lane.sharpen(batches) for lane in lanes[first : first + together]]
+            while searches:
+                found = self._each(_ahead, searches)
+                self._tell(alive)  # a stop is heard here
+                searches = [search for search, one in zip(searches, found, strict=True) if one is None]
+                self.sharpnesses += [one for one in found if one is not None]
+                self._tell(one for one in found if one is not None)
+                if self.stopped:
+                    return
 
     def _evaluate(self, epoch: int) -> None:
         """Look at the test pictures with every lane."""
@@ -582,17 +650,28 @@ class _Race:
             found = [one for one in first for _ in range(every)]
         else:
             found = self._each(lambda lane: lane.test(self.tests), running)
-        evaluations = []
-        for lane, (loss, accuracy, predictions) in zip(running, found, strict=True):
+        evaluations, looks = [], []
+        for lane, (loss, accuracy, predictions, sure) in zip(running, found, strict=True):
             if math.isfinite(loss):
                 lane.predictions = predictions
+                if lane.seed.place == 0:
+                    looks.append(self._look(lane, sure, epoch))
             else:  # the last step took it where no finite loss is
                 loss = accuracy = math.nan
                 lane.diverged_at = self.step
             evaluations.append(Evaluated(lane.index, self.step, epoch, loss, accuracy, lane.seed.place))
         self.evaluations += evaluations
         self._tell(evaluations)
+        self._tell(looks)
         self._tell(_diverged(running))
+
+    def _look(self, lane: _Lane, confidence: np.ndarray, epoch: int) -> Look:
+        tests, classes = self.dataset, len(self.dataset.classes)
+        assert lane.predictions is not None
+        return look_at(
+            *(lane.network, tests.shape, tests.test_images, tests.test_labels, lane.predictions, confidence),
+            *(classes, lane.index, self.step, epoch),
+        )
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -602,7 +681,7 @@ class _Race:
                 except StopTraining:
                     self.stopped = True
 
-    def _each(self, do: Callable[[_Lane], Any], lanes: list[_Lane]) -> list[Any]:
+    def _each(self, do: Callable[[Any], Any], lanes: Sequence[Any]) -> list[Any]:
         return list(self.pool.map(do, lanes) if self.pool else map(do, lanes))
 
     def _started(self) -> Started:
@@ -618,6 +697,8 @@ class _Race:
             steps_per_epoch=self.steps_per_epoch,
             parameters=len(self.lanes[0].theta),
             data_note=self.data_note,
+            layers=self.layers,
+            classes=self.dataset.classes,
             resumed_at=self.resumed_at,
         )
 
@@ -647,6 +728,9 @@ class _Race:
             racers=tuple(map(self._racer_result, self.lanes)),
             points=tuple(self.points),
             evaluations=tuple(self.evaluations),
+            insides=tuple(self.insides),
+            sharpnesses=tuple(self.sharpnesses),
+            layers=self.layers,
             classes=self.dataset.classes,
             test_labels=self.dataset.test_labels,
             data_note=self.data_note,
@@ -657,6 +741,15 @@ class _Race:
             seconds=self.seconds,
             stopped=self.stopped,
         )
+
+
+def _ahead(search: Generator[None, None, Sharpness]) -> Sharpness | None:
+    """Take a search one product further; return what it has found, or None."""
+    try:
+        return next(search)
+    except StopIteration as found:
+        sharpness: Sharpness = found.value
+        return sharpness
 
 
 def _masked(network: nn.Module, pictures: _Pictures) -> list[tuple[float, torch.Size]]:

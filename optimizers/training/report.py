@@ -1,4 +1,4 @@
-"""A run as files: metrics.csv, config.json, summary.json and curves.png."""
+"""A run as files: numbers, pictures, TensorBoard's events, its recipe, and a program that repeats it."""
 
 from __future__ import annotations
 
@@ -7,36 +7,100 @@ import json
 import math
 import platform
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from optimizers.catalog import Racer, distinct
+from optimizers.catalog import Look, Racer, distinct
+from optimizers.training.config import TrainConfig
 from optimizers.training.telemetry import Evaluated, Point, RacerResult, TrainResult
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from optimizers.training.store import Store
 
 # Of metrics.csv. epoch = step / steps per epoch; examples and seconds stand with training points only.
 COLUMNS = ("split", "racer", "epoch", "step", "examples", "seconds", "loss", "accuracy", "seed")
 MOST_DRAWN = 120  # points of a training curve
 
 
-def write_report(result: TrainResult, folder: Path | str) -> Path:
-    """Write metrics.csv, config.json, summary.json and curves.png into `folder`, made if need be.
+class Measured(Protocol):
+    """What a run's files need to know of it: a TrainResult does, and so does a run of the store."""
+
+    @property
+    def config(self) -> TrainConfig:
+        """The recipe."""
+
+    @property
+    def points(self) -> Sequence[Point]:
+        """Of training."""
+
+    @property
+    def evaluations(self) -> Sequence[Evaluated]:
+        """On the test pictures."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """So that a step is a part of an epoch."""
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run as the store has it, whether it has ended or not."""
+
+    config: TrainConfig
+    points: Sequence[Point]
+    evaluations: Sequence[Evaluated]
+    steps_per_epoch: int
+
+    @classmethod
+    def read(cls, store: Store, run_id: str) -> KeptRun:
+        """Read a run; raises ValueError, in one sentence, where there is none or nothing to be written."""
+        run = store.get(run_id)
+        if run is None:
+            raise ValueError(f"There is no run {run_id!r} here.")
+        points, evaluations = store.rows(run_id)
+        if not evaluations:
+            raise ValueError("This run has measured nothing yet: there is nothing to write.")
+        found = {name: getattr(run, name) for name in ("device", "precision") if getattr(run, name)}
+        config = TrainConfig.from_json(json.dumps(run.config | found))
+        return cls(
+            config,
+            [Point(**row) for row in points],
+            [Evaluated(**row) for row in evaluations],
+            run.steps_per_epoch,
+        )
+
+
+def write_report(result: TrainResult, folder: Path | str) -> list[str]:
+    """Write every file of a run into `folder`, made if need be; return their names.
 
     Raises OSError where it can't be written.
     """
+    from optimizers.training.programs import program
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_metrics(result, folder / "metrics.csv")
-    (folder / "config.json").write_text(result.config.to_json() + "\n", "utf-8")
+    write_metrics(result, folder / "metrics.csv")
+    write_config(result, folder / "config.json")
     (folder / "summary.json").write_text(json.dumps(result.summary, indent=2) + "\n", "utf-8")
-    draw_curves(result).savefig(folder / "curves.png", dpi=160)
-    return folder
+    figure = draw_curves(result)
+    for name in ("curves.png", "curves.svg"):
+        figure.savefig(folder / name, dpi=160)
+    write_events(result, folder / "events")
+    (folder / "program.py").write_text(program(result.config), "utf-8")
+    return ["metrics.csv", "config.json", "summary.json", "curves.png", "curves.svg", "events", "program.py"]
+
+
+def write_config(run: Measured, path: Path) -> None:
+    """Write the recipe, as `--config` and `TrainConfig.from_json` read it."""
+    path.write_text(run.config.to_json() + "\n", "utf-8")
 
 
 def summarise(result: TrainResult) -> dict[str, Any]:
@@ -109,10 +173,10 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def _write_metrics(result: TrainResult, path: Path) -> None:
+def write_metrics(run: Measured, path: Path) -> None:
     """Write a row for each training point and each evaluation, in the order of their steps."""
-    events: list[Point | Evaluated] = [*result.points, *result.evaluations]
-    rows = [_row(result, event) for event in events]
+    events: list[Point | Evaluated] = [*run.points, *run.evaluations]
+    rows = [_row(run, event) for event in events]
     rows.sort(key=lambda row: row["step"])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -120,39 +184,68 @@ def _write_metrics(result: TrainResult, path: Path) -> None:
         writer.writerows(rows)
 
 
-def _row(result: TrainResult, event: Point | Evaluated) -> dict[str, Any]:
+def _row(run: Measured, event: Point | Evaluated) -> dict[str, Any]:
     return {
         **asdict(event),
-        "racer": result.racers[event.racer].notation,
+        "racer": run.config.racers[event.racer],
         "split": "train" if isinstance(event, Point) else "test",
-        "epoch": event.step / result.steps_per_epoch,
-        "seed": result.config.seed + event.seed,
+        "epoch": event.step / run.steps_per_epoch,
+        "seed": run.config.seed + event.seed,
     }
 
 
-def draw_curves(result: TrainResult) -> Figure:
-    """Draw training loss and test accuracy by epoch, in the racers' own colours and line styles."""
+def write_events(run: Measured, folder: Path) -> None:
+    """Write what TensorBoard reads: for each racer, and each of several seeds, a folder with its events."""
+    from tensorboardX import SummaryWriter
+
+    names = [look.label for look in _looks(run)]
+    for racer, name in enumerate(names):
+        for seed in range(run.config.seeds):
+            mine = name if run.config.seeds == 1 else f"{name}, seed {run.config.seed + seed}"
+            with SummaryWriter(str(folder / mine.replace("/", "∕"))) as writer:
+                for split, events in (("train", run.points), ("test", run.evaluations)):
+                    for event in events:
+                        if (event.racer, event.seed) == (racer, seed):
+                            writer.add_scalar(f"loss/{split}", event.loss, event.step)
+                            writer.add_scalar(f"accuracy/{split}", event.accuracy, event.step)
+
+
+def _looks(run: Measured) -> list[Look]:
+    return distinct(list(map(Racer.parse, run.config.racers)))
+
+
+def _ends(run: Measured) -> Mapping[int, int]:
+    """Return the step at which a racer first diverged, with any seed."""
+    lost = [event for event in (*run.points, *run.evaluations) if not math.isfinite(event.loss)]
+    return {event.racer: event.step for event in sorted(lost, key=lambda event: -event.step)}
+
+
+def draw_curves(run: Measured) -> Figure:
+    """Draw training loss and test accuracy by epoch, in the racers' own colours and line styles.
+
+    Several seeds are their mean, within a band from the least to the greatest.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     from optimizers.figures import STYLE, line
 
-    looks = distinct([Racer.parse(racer.notation) for racer in result.racers])
+    looks = _looks(run)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 5), layout="constrained")
         losses, accuracies = figure.subplots(1, 2)
-        together = max(1, math.ceil(len(result.points) / len(looks) / MOST_DRAWN))
-        for index, (racer, look) in enumerate(zip(result.racers, looks, strict=True)):
-            points = [point for point in result.points if point.racer == index]
-            seen = np.array([(point.step / result.steps_per_epoch, point.loss) for point in points])
-            losses.plot(*_means(seen.reshape(-1, 2), together).T, label=look.label, **line(look))
-            tests = [evaluated for evaluated in result.evaluations if evaluated.racer == index]
-            seen = np.array([(e.step / result.steps_per_epoch, 100 * e.accuracy) for e in tests])
+        ends = _ends(run)
+        for racer, look in enumerate(looks):
+            seen = _curve(run.points, racer, run.steps_per_epoch, "loss")
+            together = max(1, math.ceil(len(seen) / MOST_DRAWN))
+            _draw(losses, _means(seen, together), look.light, label=look.label, **line(look))
             face = STYLE["axes.facecolor"] if look.hollow else look.light
             style = line(look) | {"marker": "o", "markersize": 4, "markerfacecolor": face}
-            accuracies.plot(*seen.reshape(-1, 2).T, **style)
-            if racer.diverged_at is not None:
-                epoch = racer.diverged_at / result.steps_per_epoch
+            seen = _curve(run.evaluations, racer, run.steps_per_epoch, "accuracy")
+            seen[:, 1:] *= 100
+            _draw(accuracies, seen, look.light, **style)
+            if racer in ends:
+                epoch = ends[racer] / run.steps_per_epoch
                 losses.axvline(epoch, color=look.light, linewidth=1, linestyle=":")
                 losses.annotate(
                     f" {look.label} diverged",
@@ -163,11 +256,16 @@ def draw_curves(result: TrainResult) -> Figure:
                     color=look.light,
                 )
         losses.set(title="Training loss", xlabel="epoch")
-        losses.set_ylim(*_loss_range(result))
+        losses.set_ylim(*_loss_range(run, ends))
         accuracies.set(title="Test accuracy, %", xlabel="epoch")
+        config = run.config
+        seeds = (
+            f"seed {config.seed}"
+            if config.seeds == 1
+            else f"seeds {config.seed} to {config.seed + config.seeds - 1}"
+        )
         figure.suptitle(
-            f"{result.config.model} on {result.config.data}, batch {result.config.batch_size}, "
-            f"seed {result.config.seed}",
+            f"{config.model} on {config.data}, batch {config.batch_size}, {seeds}",
             color=STYLE["ytick.color"],
             fontsize=10,
             x=0.01,
@@ -177,15 +275,33 @@ def draw_curves(result: TrainResult) -> Figure:
     return figure
 
 
-def _loss_range(result: TrainResult) -> tuple[float, float]:
+def _curve(
+    events: Sequence[Point] | Sequence[Evaluated], racer: int, steps_per_epoch: int, of: str
+) -> np.ndarray:
+    """Return (n, 4): epoch, and mean, least and greatest over the seeds that got there."""
+    at: dict[int, list[float]] = {}
+    for event in events:
+        if event.racer == racer and math.isfinite(value := getattr(event, of)):
+            at.setdefault(event.step, []).append(value)
+    rows = [(step / steps_per_epoch, math.fsum(v) / len(v), min(v), max(v)) for step, v in sorted(at.items())]
+    return np.array(rows).reshape(-1, 4)
+
+
+def _draw(axes: Axes, curve: np.ndarray, color: str, **style: Any) -> None:
+    axes.plot(curve[:, 0], curve[:, 1], **style)
+    if np.any(curve[:, 2] < curve[:, 3]):
+        axes.fill_between(curve[:, 0], curve[:, 2], curve[:, 3], color=color, alpha=0.15, linewidth=0)
+
+
+def _loss_range(run: Measured, ends: Mapping[int, int]) -> tuple[float, float]:
     """Frame those that stayed finite; one that diverged is seen to leave the frame."""
-    kept = [point.loss for point in result.points if result.racers[point.racer].diverged_at is None]
-    start = [evaluated.loss for evaluated in result.evaluations if evaluated.epoch == 0]
+    kept = [point.loss for point in run.points if point.racer not in ends]
+    start = [evaluated.loss for evaluated in run.evaluations if evaluated.epoch == 0]
     return 0.0, 1.08 * max([*kept, *start, 1.0])
 
 
 def _means(points: np.ndarray, together: int) -> np.ndarray:
-    """Average `together` points (n, 2) at a time, so that a long run's curve is no band of noise."""
+    """Average `together` rows (n, 4) at a time, so that a long run's curve is no band of noise."""
     starts = np.arange(0, len(points), together)
     return (
         np.add.reduceat(points, starts) / np.diff([*starts, len(points)])[:, None] if len(points) else points

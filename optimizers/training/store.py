@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -41,6 +41,8 @@ from optimizers.training.data import home
 
 STALE = 20.0  # seconds in which a run has not beaten, after which it counts as interrupted
 MOST_POINTS = 4_000  # of one racer in one look: more than a chart has pixels
+MOST_INSIDES = 500  # of one racer and layer
+MOST_LOOKS = 60  # of one racer
 MOST_LISTED = 200  # runs
 ACTIVE = ("queued", "starting", "running")
 RESUMABLE = ("paused", "stopped", "failed", "interrupted")
@@ -48,7 +50,7 @@ LOST = "Its process ended before the run did."
 
 
 class _Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON}  # noqa: RUF012 (SQLAlchemy reads it)
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 (SQLAlchemy reads it)
 
 
 class Run(_Base):
@@ -86,6 +88,9 @@ class Run(_Base):
     owner: Mapped[str] = mapped_column(default="", server_default="")  # the order it was last handed out with
     attempt: Mapped[int] = mapped_column(default=0, server_default="0")  # how often it was begun or resumed
     kept_step: Mapped[int | None]  # of its newest checkpoint
+    layers: Mapped[list[Any] | None]  # names of the network's
+    classes: Mapped[list[Any] | None]  # names of the data's
+    memory: Mapped[float | None]  # bytes its process takes, or takes of the GPU's
 
     @property
     def active(self) -> bool:
@@ -131,13 +136,104 @@ class EvaluationRow(_Base):
     seed: Mapped[int] = mapped_column(default=0, server_default="0")  # its place among the run's seeds
 
 
+class InsideRow(_Base):
+    """What a step did inside a network: `telemetry.Inside`. NULL is NaN."""
+
+    __tablename__ = "insides"
+    __table_args__ = (Index("insides_of_run", "run_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    racer: Mapped[int]
+    seed: Mapped[int]
+    step: Mapped[int]
+    layer: Mapped[int]
+    effective_low: Mapped[float | None]
+    effective_median: Mapped[float | None]
+    effective_high: Mapped[float | None]
+    ratio: Mapped[float | None]
+    gradient: Mapped[float | None]
+    cosine: Mapped[float | None]
+    under_eps: Mapped[float | None]
+    distance: Mapped[float | None]
+
+
+class SharpnessRow(_Base):
+    """`telemetry.Sharpness`. NULL is NaN."""
+
+    __tablename__ = "sharpnesses"
+    __table_args__ = (Index("sharpnesses_of_run", "run_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    racer: Mapped[int]
+    seed: Mapped[int]
+    step: Mapped[int]
+    raw: Mapped[float | None]
+    preconditioned: Mapped[float | None]
+    bound: Mapped[float | None]
+
+
+class LookRow(_Base):
+    """What a network makes of the test pictures: `telemetry.Look`, its pictures aside."""
+
+    __tablename__ = "looks"
+    __table_args__ = (Index("looks_of_run", "run_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    racer: Mapped[int]
+    step: Mapped[int]
+    epoch: Mapped[int]
+    confusion: Mapped[list[Any]]  # K × K
+    filters: Mapped[bytes]  # (n, H, W, C) int8
+    shape: Mapped[list[Any]]  # n, H, W, C
+    largest: Mapped[float]
+    mistakes: Mapped[list[Any]]  # of each: position, label, prediction, confidence
+
+
+class PictureRow(_Base):
+    """A test picture that a network got wrong."""
+
+    __tablename__ = "pictures"
+    __table_args__ = (Index("pictures_of_run", "run_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    position: Mapped[int]  # in the test set
+    shape: Mapped[list[Any]]  # H, W, C
+    data: Mapped[bytes]  # uint8
+
+
+MEASURED = (PointRow, EvaluationRow, InsideRow, SharpnessRow, LookRow)  # have a step
+Row = type[PointRow | EvaluationRow | InsideRow | SharpnessRow | LookRow | PictureRow]
+
+
 @dataclass(frozen=True)
 class News:
     """What a run has written since the last look, oldest first; pass `mark` to the next look."""
 
-    points: np.ndarray  # (n, 5): racer, step, loss, accuracy, seed; NaN where a racer diverged
-    evaluations: np.ndarray  # (n, 5), the same columns
+    points: np.ndarray  # (n, 7): racer, step, loss, accuracy, seed, examples, seconds; NaN where one diverged
+    evaluations: np.ndarray  # (n, 5), the first five of these columns
     mark: tuple[int, int]  # newest ids seen: of points, of evaluations
+
+
+@dataclass(frozen=True)
+class InsideNews:
+    """The same of what was measured inside the networks."""
+
+    insides: np.ndarray  # (n, 12): the columns of InsideRow from racer on
+    sharpnesses: np.ndarray  # (n, 6): those of SharpnessRow
+    mark: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LookNews:
+    """The same of what the networks make of the test pictures."""
+
+    looks: list[LookRow]
+    pictures: list[PictureRow]
+    mark: tuple[int, int]
 
 
 class Claim(NamedTuple):
@@ -315,6 +411,7 @@ class Store:
         run_id: str,
         points: Sequence[dict[str, Any]] = (),
         evaluations: Sequence[dict[str, Any]] = (),
+        more: Mapping[Row, Sequence[dict[str, Any]]] | None = None,
         *,
         attempt: int | None = None,
         rewind: int | None = None,
@@ -326,6 +423,7 @@ class Store:
             run_id: the run.
             points: of PointRow.
             evaluations: of EvaluationRow.
+            more: of other tables; a picture that the run has already is left out.
             attempt: of the claim by which the caller trains the run.
             rewind: before that, forget what was measured after this step: the run goes on from there.
             values: columns of the run.
@@ -337,11 +435,20 @@ class Store:
         with self._engine.begin() as connection:
             if connection.execute(update(Run).where(*here).values(**_beat(), **values)).rowcount != 1:
                 raise TakenOverError(f"Run {run_id} is deleted, or another process trains it.")
-            for table, rows in ((PointRow, points), (EvaluationRow, evaluations)):
-                if rewind is not None:
+            if rewind is not None:
+                for table in MEASURED:
                     connection.execute(delete(table).where(table.run_id == run_id, table.step > rewind))
+            given: list[tuple[Row, Sequence[dict[str, Any]]]] = [
+                (PointRow, points),
+                (EvaluationRow, evaluations),
+            ]
+            for kind, rows in (*given, *(more or {}).items()):
+                if kind is PictureRow and rows:
+                    query = select(PictureRow.position).where(PictureRow.run_id == run_id)
+                    known = set(connection.scalars(query))
+                    rows = list({r["position"]: r for r in rows if r["position"] not in known}.values())
                 if rows:
-                    connection.execute(insert(table), [_storable(run_id, row) for row in rows])
+                    connection.execute(insert(kind), [_storable(run_id, row) for row in rows])
             return bool(connection.scalar(select(Run.stop_requested).where(Run.id == run_id)))
 
     def news(self, run_id: str, mark: tuple[int, int] = (0, 0)) -> News:
@@ -349,23 +456,35 @@ class Store:
 
         Where a racer has more than `MOST_POINTS` of a kind, they are its first, every k-th and its last.
         """
-        found, marks = [], []
+        columns = ("racer", "step", "loss", "accuracy", "seed")
+        timed, lane = (*columns, "examples", "seconds"), ("racer", "seed")
         with self._engine.connect() as connection:
-            for table, newest in ((PointRow, mark[0]), (EvaluationRow, mark[1])):
-                columns = (table.racer, table.step, table.loss, table.accuracy, table.seed, table.id)
-                lane = (table.racer, table.seed)
-                place = func.row_number().over(partition_by=lane, order_by=table.id).label("place")
-                total = func.count().over(partition_by=lane).label("total")
-                new = select(*columns, place, total).where(table.run_id == run_id, table.id > newest)
-                all_new = new.subquery()
-                at, last = all_new.c.place, all_new.c.total
-                kept = (at == 1) | ((last - at) % ((last - 1) // MOST_POINTS + 1) == 0)
-                query = select(*list(all_new.c)[:6]).where(kept).order_by(all_new.c.id)
-                rows = connection.execute(query).all()
-                table_of_rows = np.array([tuple(row) for row in rows], dtype=float)  # NULL becomes NaN
-                found.append(table_of_rows.reshape(-1, 6)[:, :5])
-                marks.append(rows[-1].id if rows else newest)
-        return News(found[0], found[1], (marks[0], marks[1]))
+            points, last = _new(connection, PointRow, timed, lane, run_id, mark[0], MOST_POINTS)
+            tests, last_test = _new(connection, EvaluationRow, columns, lane, run_id, mark[1], MOST_POINTS)
+        return News(_table(points, timed), _table(tests, columns), (last, last_test))
+
+    def inside(self, run_id: str, mark: tuple[int, int] = (0, 0)) -> InsideNews:
+        """Return what is newer than `mark` of the networks' inside, thinned as `news` to MOST_INSIDES."""
+        insides, sharps = _columns_of(InsideRow), _columns_of(SharpnessRow)
+        lane = ("racer", "seed")
+        with self._engine.connect() as connection:
+            inside, last = _new(
+                connection, InsideRow, insides, (*lane, "layer"), run_id, mark[0], MOST_INSIDES
+            )
+            sharp, last_sharp = _new(connection, SharpnessRow, sharps, lane, run_id, mark[1], MOST_INSIDES)
+        return InsideNews(_table(inside, insides), _table(sharp, sharps), (last, last_sharp))
+
+    def looks(self, run_id: str, mark: tuple[int, int] = (0, 0)) -> LookNews:
+        """Return the looks at the test pictures that are newer than `mark`, thinned to MOST_LOOKS a racer."""
+        with Session(self._engine) as session:
+            new, _ = _new(session.connection(), LookRow, ("racer",), ("racer",), run_id, mark[0], MOST_LOOKS)
+            query = select(LookRow).where(LookRow.id.in_([row[-1] for row in new])).order_by(LookRow.id)
+            looks = list(session.scalars(query))
+            more = select(PictureRow).where(PictureRow.run_id == run_id, PictureRow.id > mark[1])
+            pictures = list(session.scalars(more.order_by(PictureRow.id)))
+            session.expunge_all()
+        last = looks[-1].id if looks else mark[0]
+        return LookNews(looks, pictures, (last, pictures[-1].id if pictures else mark[1]))
 
     def rows(self, run_id: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return every point and every evaluation of a run, columns by name, NaN for what is no number."""
@@ -400,6 +519,38 @@ class Store:
         with self._engine.begin() as connection:
             result: CursorResult[Any] = connection.execute(query)
             return result.rowcount
+
+
+def _new(
+    connection: Connection,
+    table: Row,
+    columns: Sequence[str],
+    lane: Sequence[str],  # what a line is drawn of
+    run_id: str,
+    newest: int,
+    most: int,  # rows of a lane: beyond, they are its first, every k-th and its last
+) -> tuple[list[tuple[Any, ...]], int]:
+    """Return the rows newer than `newest`, oldest first, their ids last; and the newest id now."""
+    own = table.__table__.c
+    by = [own[name] for name in lane]
+    place = func.row_number().over(partition_by=by, order_by=own.id).label("place")
+    total = func.count().over(partition_by=by).label("total")
+    chosen = [own[name] for name in columns]
+    all_new = select(*chosen, own.id, place, total).where(own.run_id == run_id, own.id > newest).subquery()
+    at, last = all_new.c.place, all_new.c.total
+    kept = (at == 1) | ((last - at) % ((last - 1) // most + 1) == 0)
+    query = select(*list(all_new.c)[:-2]).where(kept).order_by(all_new.c.id)
+    rows = [tuple(row) for row in connection.execute(query)]
+    return rows, rows[-1][-1] if rows else newest
+
+
+def _table(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> np.ndarray:
+    """Return rows without their ids, NaN for NULL."""
+    return np.array(rows, dtype=float).reshape(-1, len(columns) + 1)[:, :-1]
+
+
+def _columns_of(table: Row) -> list[str]:
+    return [column.name for column in table.__table__.c if column.name not in ("id", "run_id")]
 
 
 def _beat() -> dict[str, Any]:
@@ -443,7 +594,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _storable(run_id: str, row: dict[str, Any]) -> dict[str, Any]:
-    nan = {name: None for name in ("loss", "accuracy") if math.isnan(row[name])}
+    nan = {name: None for name, value in row.items() if isinstance(value, float) and math.isnan(value)}
     return {**row, **nan, "run_id": run_id}
 
 

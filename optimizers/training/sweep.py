@@ -344,8 +344,8 @@ class Trial:
     settings: tuple[tuple[str, Value], ...]  # of the run
 
     def config(self, sweep: SweepConfig, seed: int, epochs: int) -> TrainConfig:
-        """Return the recipe of its network with this seed."""
-        changed: dict[str, Any] = dict(self.settings)
+        """Return the recipe of its network with this seed; a sweep does not look inside its networks."""
+        changed: dict[str, Any] = {**dict(self.settings), "telemetry": 0, "sharpness": 0}
         threads = sweep.base.threads or 1  # the same sums in the same order, whatever the company
         return replace(sweep.base, racers=(self.racer,), seed=seed, epochs=epochs, threads=threads, **changed)
 

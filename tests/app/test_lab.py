@@ -107,8 +107,8 @@ def test_start_writes_a_run_and_a_second_page_shows_it(store: Store) -> None:
         assert meta["run"]["classes"] == 10  # so that chance is 10 %
         assert [racer["label"] for racer in meta["run"]["racers"]] == ["Adam", "gradient descent"]
         assert meta["asked"]["epochs"] == 3  # its settings are offered for the next one
-        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5]))
-        np.testing.assert_array_equal(arrays["tests"], np.float32([0, 0, 2.5, 0.125]))
+        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5, 0]))
+        np.testing.assert_array_equal(arrays["tests"], np.float32([0, 0, 2.5, 0.125, 0]))
 
 
 def test_the_start_of_another_learner_leaves_a_page_alone(store: Store) -> None:

@@ -49,6 +49,14 @@ def test_json_round_trip():
         ("label_smoothing", "0.1", "label_smoothing is '0.1'"),
         ("augment", "crop+flipp", "Did you mean flip?"),
         ("augment", None, "augment is None"),
+        ("data", "folder:", "names no folder"),
+        (
+            "data",
+            "digits",
+            "keras_cnn takes pictures of at least 18 × 18 pixels, not 8 × 8: train simple_cnn or ",
+        ),
+        ("data", "docs8", "keras_cnn takes pictures, not texts: train text_cnn on docs8"),
+        ("model", "text_cnn", "text_cnn takes texts, not pictures: train keras_cnn or "),
         ("seeds", 0, "seeds is 0, but takes a whole number from 1 to 100"),
         ("start_from", "", "start_from is ''"),
     ],
@@ -60,6 +68,11 @@ def test_a_bad_setting_gets_one_sentence(setting, value, names):
     assert names in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+def test_augmentation_is_of_pictures():
+    with pytest.raises(ValueError, match="changes pictures, and docs8 has none"):
+        TrainConfig(("adam",), data="docs8", model="text_cnn", augment="flip")
 
 
 @pytest.mark.parametrize(

@@ -485,7 +485,7 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path, folder: Path) -> 
 def test_load_says_what_is_wrong(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match=r"adamscope data cifar10.*shapes10"):
         load("cifar10", tmp_path)
-    with pytest.raises(ValueError, match="'mnist' is unknown: it takes cifar10 or shapes10"):
+    with pytest.raises(ValueError, match=r"There is no data set 'mnist'\. Known: cifar10, shapes10"):
         load("mnist")
     assert not data.available("cifar10", tmp_path)
     assert data.available("cifar10", folder.parent)

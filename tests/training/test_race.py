@@ -1,5 +1,6 @@
 """The race is fair, repeats, and equals a plain torch loop."""
 
+import hashlib
 import math
 import subprocess
 import sys
@@ -19,8 +20,12 @@ from optimizers.training import (
     Started,
     StopTraining,
     TrainConfig,
+    data,
     train,
 )
+from optimizers.training.layers import Dropout
+from optimizers.training.models import MODELS, build
+from optimizers.training.race import _Lane, _Seed, _standardised
 
 THREE = ("momentum(lr=0.01)", "adam", "adam(bias_correction=False)")
 
@@ -324,3 +329,172 @@ def test_one_seed_that_diverges_leaves_the_others(easy_data):
     result = train(recipe(("gd(lr=1000000)", "adam"), seeds=2))
     assert [racer.diverged_at is None for racer in result.racers] == [False, True, False, True]
     assert {(d.racer, d.seed) for d in result.points if math.isnan(d.loss)} == {(0, 0), (0, 1)}
+
+
+def _dataset(name, shape, classes=3, vocabulary=()):
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256 if not vocabulary else len(vocabulary), (40, *shape))
+    images = images.astype(np.int64 if vocabulary else np.uint8)
+    labels = np.arange(40) % classes
+    names = tuple("abc"[:classes])
+    return data.Dataset(name, images[:30], labels[:30], images[30:], labels[30:], names, "Noise.", vocabulary)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_trains_in_every_precision(monkeypatch, one_thread, name, precision):
+    """The flat vector holds its weights, whatever its layers; the loss falls; a test needs no masks."""
+    texts = MODELS[name].takes == "texts"
+    side = max(8, MODELS[name].smallest)
+    words = tuple(map(str, range(50))) if texts else ()
+    dataset = _dataset("x", (12,) if texts else (3, side, side), vocabulary=words)
+    monkeypatch.setattr(data, "load", lambda name: dataset)
+    kind = {"data": "docs8"} if texts else {"data": "shapes10"}
+    result = train(recipe(("adam",), model=name, epochs=8, batch_size=15, precision=precision, **kind))
+    losses = [point.loss for point in result.points]
+    assert losses[-1] < losses[0]
+    network = build(name, 3, torch.Generator(), dataset.shape)
+    assert sum(parameter.numel() for parameter in network.parameters()) == len(result.racers[0].weights)
+    nn.utils.vector_to_parameters(torch.from_numpy(result.racers[0].weights), network.parameters())
+    images = torch.from_numpy(dataset.test_images)
+    if not texts:
+        images = images / 255
+        if MODELS[name].standardise:
+            deviation, mean = torch.std_mean(images, (1, 2, 3), correction=0, keepdim=True)
+            images = (images - mean) / deviation
+    with torch.no_grad():
+        logits = network.eval()(images)
+    loss = nn.functional.cross_entropy(logits, torch.from_numpy(dataset.test_labels)).item()
+    assert result.racers[0].test_loss == pytest.approx(loss, rel=1e-4 if precision == "fp32" else 0.05)
+
+
+def _watch_masks(monkeypatch):
+    """Note the hash of each mask a network uses, network by network."""
+    seen = {}
+    forward = Dropout.forward
+
+    def watched(layer, x):
+        if layer.training:
+            seen.setdefault(id(layer), []).append(
+                hashlib.sha256(layer.mask.float().numpy().tobytes()).hexdigest()
+            )
+        return forward(layer, x)
+
+    monkeypatch.setattr(Dropout, "forward", watched)
+    return seen
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_all_racers_have_the_same_masks_at_a_step(easy_data, monkeypatch, precision):
+    seen = _watch_masks(monkeypatch)
+    train(recipe(dropout=0.4, precision=precision))
+    layers = list(seen.values())  # two of each racer's
+    assert len(layers) == 6
+    assert all(len(hashes) == len(set(hashes)) == 8 for hashes in layers)  # another at each of 8 steps
+    assert len({tuple(hashes) for hashes in layers}) == 2  # the racers' first layers, and their second
+    other = _watch_masks(monkeypatch)
+    train(recipe(("adam",), dropout=0.4, precision=precision, seed=1))
+    assert not {one for hashes in other.values() for one in hashes} & {
+        one for hashes in layers for one in hashes
+    }
+
+
+def test_a_mask_keeps_its_share_and_its_sum(easy_data, monkeypatch):
+    masks = []
+    forward = Dropout.forward
+
+    def watched(layer, x):
+        if layer.training:
+            assert layer.mask.shape == x.shape
+            masks.append(layer.mask)
+        return forward(layer, x)
+
+    monkeypatch.setattr(Dropout, "forward", watched)
+    train(recipe(("adam",), dropout=0.25))
+    every = torch.cat([mask.flatten() for mask in masks])
+    assert set(every.tolist()) == {0.0, torch.tensor(4 / 3).item()}
+    assert every.mean().item() == pytest.approx(1, abs=0.01)
+
+
+def test_all_racers_see_the_same_changed_pictures(easy_data, monkeypatch):
+    """Every lane steps on one batch; the changes hang on seed and step alone."""
+    seen = {}
+    step = _Lane.step
+
+    def watched(lane, batch):
+        seen.setdefault(lane.index, []).append(batch.images.float().numpy().tobytes())
+        step(lane, batch)
+
+    monkeypatch.setattr(_Lane, "step", watched)
+    train(recipe(augment="crop+flip+jitter"))
+    assert len(seen) == 3
+    assert len({tuple(batches) for batches in seen.values()}) == 1
+    changed = seen[0]
+    seen.clear()
+    train(recipe(("adam",), augment="crop+flip+jitter"))
+    assert seen[0] == changed
+    seen.clear()
+    plain = train(recipe(("adam",)))
+    assert seen[0] != changed
+    assert all(a != b for a, b in zip(seen[0], changed, strict=True))
+    assert plain.racers[0].batches_sha256 == train(recipe(("adam",), augment="flip")).racers[0].batches_sha256
+
+
+def test_dropout_equals_plain_torch_with_the_same_masks(easy_data, one_thread, monkeypatch):
+    """keras_cnn with dropout, as plain code that multiplies by the masks the race has drawn."""
+    masks = []
+    forward = Dropout.forward
+
+    def watched(layer, x):
+        if layer.training:
+            masks.append(layer.mask)
+        return forward(layer, x)
+
+    monkeypatch.setattr(Dropout, "forward", watched)
+    config = recipe(("adam(lr=1e-5)",), epochs=4, batch_size=120, dropout=0.5)
+    result = train(config)
+    begun = train(config, _stop_at(Started)).racers[0].weights
+    head = nn.Sequential(
+        *(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten()),
+    )
+    dense, last = nn.Linear(1024, 64), nn.Linear(64, 10)
+    weights = [*head.parameters(), *dense.parameters(), *last.parameters()]
+    nn.utils.vector_to_parameters(torch.from_numpy(begun.copy()), weights)
+    optimizer = torch.optim.Adam(weights, lr=1e-5)
+    order = _order_of(config)
+    losses = []
+    for epoch in range(4):
+        images = torch.from_numpy(easy_data.train_images)[order[epoch]] / 255
+        labels = torch.from_numpy(easy_data.train_labels)[order[epoch]]
+        optimizer.zero_grad()
+        hidden = torch.relu(dense(head(images) * masks[2 * epoch]))
+        loss = nn.functional.cross_entropy(last(hidden * masks[2 * epoch + 1]), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [point.loss for point in result.points] == pytest.approx(losses, rel=1e-5)
+
+
+def _order_of(config):
+    """Return the order of the training pictures in each epoch."""
+    shuffle = _Seed(0, config.seed).shuffle
+    return [torch.randperm(120, generator=shuffle) for _ in range(config.epochs)]
+
+
+def test_what_a_step_draws_hangs_on_seed_and_step_alone():
+    def draw(number, purpose, step):
+        return torch.rand(3, generator=_Seed(0, number).random(purpose, step)).tolist()
+
+    assert draw(5, 0, 7) == draw(5, 0, 7)
+    assert len({tuple(draw(n, p, s)) for n in (0, 5) for p in (0, 1) for s in (0, 7, 2**31)}) == 12
+
+
+def test_standardised_pictures():
+    images = torch.rand(5, 3, 8, 8)
+    images[0] = 0.3  # of one colour
+    found = _standardised(images)
+    assert not found[0].abs().max() > 1e-5
+    assert torch.allclose(found[1:].mean((1, 2, 3)), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(found[1:].std((1, 2, 3), correction=0), torch.ones(4), atol=1e-4)

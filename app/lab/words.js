@@ -1,0 +1,19 @@
+// Numbers and times in words.
+
+export const percent = (value) => (Number.isFinite(value) ? value.toFixed(1) : "—");
+export const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
+
+/** A duration: "4 min 10 s". */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
+}
+
+/** A moment, in seconds since 1970: the time today, else the day. */
+export function when(moment) {
+  const day = new Date(moment * 1000);
+  const today = day.toDateString() === new Date().toDateString();
+  return today ? day.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false }) : day.toLocaleDateString([], { month: "short", day: "numeric" });
+}
