@@ -211,7 +211,7 @@ def _film(result: Race, out: Path, dark: bool) -> str:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show a bar; yield what moves it on, to be called with how much is done of how much."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -518,9 +518,7 @@ def train_command(
         str, typer.Option(help="Changes to training pictures: crop, flip, jitter, shear, zoom, joined by +.")
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[
-        int, typer.Option(help="Of the initial weights, the batches and what training draws.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of initial weights, batches and what training draws.")] = 0,
     seeds: Annotated[
         int, typer.Option(help="Train with so many seeds, from --seed upwards, at the same time.")
     ] = 1,

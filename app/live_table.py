@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -21,12 +23,14 @@ class LiveTable:
     """Call it with the events of a run; use it as a context manager around `train`."""
 
     def __init__(self, config: TrainConfig) -> None:
-        """Show one row for each racer of `config`."""
+        """Show one row for each racer of `config`: with several seeds, means over them."""
         self.looks = distinct(map(Racer.parse, config.racers))
-        self.rows = [
-            {"loss": math.nan, "accuracy": math.nan, "test": math.nan, "best": math.nan} for _ in self.looks
+        self.first_seed, self.seeds = config.seed, config.seeds
+        self.rows = [  # by racer, by seed
+            [dict.fromkeys(("loss", "accuracy", "test", "best"), math.nan) for _ in range(config.seeds)]
+            for _ in self.looks
         ]
-        self.diverged: dict[int, int] = {}
+        self.diverged: list[dict[int, int]] = [{} for _ in self.looks]  # seed -> step
         self.note = ""
         self.progress = Progress(
             TextColumn("step"),
@@ -64,17 +68,20 @@ class LiveTable:
                 else:  # a log: a line for each epoch, and the table at the end
                     print(self.note, flush=True)
             case Point():
-                self.rows[event.racer] |= {"loss": event.loss, "accuracy": event.accuracy}
+                row = self.rows[event.racer][event.seed]
+                row |= {"loss": event.loss, "accuracy": event.accuracy}
             case Evaluated():
-                self.rows[event.racer]["test"] = event.accuracy
+                row = self.rows[event.racer][event.seed]
+                row["test"] = event.accuracy
                 if not self.console.is_terminal:
-                    label = self.looks[event.racer].label
-                    print(f"epoch {event.epoch}  {label}: test {_percent(event.accuracy)}", flush=True)
+                    name = self.looks[event.racer].label
+                    name += f", seed {self.first_seed + event.seed}" if self.seeds > 1 else ""
+                    print(f"epoch {event.epoch}  {name}: test {_percent([event.accuracy])}", flush=True)
                 if event.epoch:  # before the first step a network only guesses
-                    best = self.rows[event.racer]["best"]
-                    self.rows[event.racer]["best"] = max(event.accuracy, -math.inf if best != best else best)
+                    best = row["best"]
+                    row["best"] = max(event.accuracy, -math.inf if best != best else best)
             case Diverged():
-                self.diverged[event.racer] = event.step
+                self.diverged[event.racer][event.seed] = event.step
             case Pace():
                 pace = f"{event.samples_per_second:,.0f} pictures/s"
                 self.progress.update(self.task, completed=event.step, pace=pace)
@@ -86,18 +93,27 @@ class LiveTable:
         table.add_column("racer")
         for heading in ("train loss", "train acc.", "test acc.", "best"):
             table.add_column(heading, justify="right")
-        for index, (look, row) in enumerate(zip(self.looks, self.rows, strict=True)):
-            loss = (
-                f"diverged at step {self.diverged[index]}" if index in self.diverged else _loss(row["loss"])
-            )
-            shares = [_percent(row[name]) for name in ("accuracy", "test", "best")]
+        for look, rows, diverged in zip(self.looks, self.rows, self.diverged, strict=True):
+            loss = _loss([row["loss"] for row in rows], list(diverged.values()))
+            shares = [_percent([row[name] for row in rows]) for name in ("accuracy", "test", "best")]
             table.add_row(Text("●", style=look.light), look.label, loss, *shares)
-        return Group(Text(self.note, style="dim"), table, self.progress)
+        note = f"{self.note} · mean ± sd of {self.seeds} seeds" if self.note and self.seeds > 1 else self.note
+        return Group(Text(note, style="dim"), table, self.progress)
 
 
-def _loss(loss: float) -> str:
-    return "—" if math.isnan(loss) else f"{loss:.4f}"
+def _loss(losses: Sequence[float], diverged: Sequence[int]) -> str:
+    """Write the mean loss of the seeds that go on, and how many do not."""
+    going = [loss for loss in losses if not math.isnan(loss)]
+    if len(diverged) == len(losses):
+        return f"diverged at step {min(diverged)}"
+    mean = f"{statistics.fmean(going):.4f}" if going else "—"
+    return f"{mean}, {len(diverged)} of {len(losses)} diverged" if diverged else mean
 
 
-def _percent(share: float) -> str:
-    return "—" if math.isnan(share) else f"{100 * share:.1f} %"
+def _percent(shares: Sequence[float]) -> str:
+    """Write the mean of the seeds that have one, and their standard deviation."""
+    found = [100 * share for share in shares if not math.isnan(share)]
+    if not found:
+        return "—"
+    spread = f" ± {statistics.stdev(found):.1f}" if len(found) > 1 else ""
+    return f"{statistics.fmean(found):.1f}{spread} %"

@@ -16,6 +16,7 @@ import pytest
 
 from app.cli import run
 from optimizers import simulate
+from optimizers.training.data import DATASETS
 
 FOUR = [word for name in ("momentum(lr=0.0008)", "adam(lr=0.1)", "gd(lr=0.5)") for word in ("-o", name)]
 
@@ -327,6 +328,8 @@ def test_help_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
         ["map", "basin"],
         ["map", "sweep"],
         ["data", "cifar10"],
+        ["data", "reviews"],
+        ["data", "list"],
         ["train"],
         ["lesson"],
         ["bench"],
@@ -334,6 +337,50 @@ def test_help_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
     for command in commands:
         assert run([*command, "--help"]) == 0
         assert "Usage: adamscope" in capsys.readouterr().out
+
+
+def test_train_takes_every_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each field of the recipe but what a page alone asks for; several seeds are told as mean and spread."""
+    settings = {
+        "schedule": "warmup(total_iters=3)+cosine",
+        "clip_norm": 1.5,
+        "clip_value": 0.5,
+        "weight_decay": 0.001,
+        "dropout": 0.25,
+        "label_smoothing": 0.05,
+        "augment": "crop+flip",
+        "seed": 3,
+        "seeds": 2,
+        "model": "image_mlp",
+        "data": "digits",
+        "epochs": 2,
+        "batch_size": 64,
+        "limit": 500,
+        "device": "cpu",
+        "precision": "fp32",
+        "threads": 1,
+    }
+    arguments = [
+        word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    assert run(["train", "-o", "adam", *arguments, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "epoch 2  Adam, seed 4: test" in said
+    assert "mean ± sd of 2 seeds" in said
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert {name: config[name] for name in settings} == settings
+
+
+def test_data_list_names_each_set_and_ones_own_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))
+    (tmp_path / "pictures" / "pets" / "cat").mkdir(parents=True)
+    assert run(["data", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "folder:pets" in said
+    assert "adamscope data cifar10" in said
+    assert [line.split()[0] for line in said.splitlines()] == [*DATASETS, "folder:pets"]
 
 
 def test_train_writes_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,7 +251,8 @@ def read_reviews(home: Path) -> Dataset:
             rated.append((found, int(judged > 0)))
     if len(rated) <= REVIEW_TESTS:
         raise DataError(
-            f"{file} has {len(rated):,} reviews: remove it, and fetch it again with `adamscope data reviews`"
+            f"{file} has too few reviews, {len(rated):,}: remove it, and fetch it again with "
+            "`adamscope data reviews`"
         )
     rated = [rated[k] for k in np.random.default_rng(0).permutation(len(rated))]
     tests, train = rated[:REVIEW_TESTS], rated[REVIEW_TESTS:]
