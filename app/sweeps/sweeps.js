@@ -4,7 +4,7 @@ import { writeAddress } from "../adamscope.player/address.js";
 import { element, write } from "../adamscope.player/dom.js";
 import { unpack } from "../adamscope.player/packet.js";
 import { readTheme, sameTheme } from "../adamscope.player/theme.js";
-import { duration } from "../adamscope.lab/standings.js";
+import { duration } from "../adamscope.lab/words.js";
 import { createMap } from "./map.js";
 import { createFindings } from "./findings.js";
 import { createQuestion } from "./question.js";
