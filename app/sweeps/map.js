@@ -120,7 +120,7 @@ export function createMap({ onLook, onSide, onMeasure }) {
         area.append(button);
       });
       areas.push({ node: area, columns });
-      const thin = Math.ceil(columns / 9);
+      const thin = Math.ceil((columns * wide) / 12);
       return element("figure.part", {}, element("figcaption", {}, title),
         element("div.plot", {},
           element("div.up", { "aria-hidden": "true" }, ...side.y.labels.map((label) => element("span", {}, label)).reverse()),

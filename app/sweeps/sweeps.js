@@ -101,6 +101,13 @@ function createPage(parent, send) {
   const rethemeSoon = () => setTimeout(retheme, 100); // the host page changes its colours first
   scheme.addEventListener("change", rethemeSoon);
   root.addEventListener("pointerenter", retheme);
+  /** The colours are read from style sheets, which come a little later than the first numbers. */
+  function dress() {
+    if (!root.isConnected) return;
+    if (getComputedStyle(root).visibility === "visible") retheme();
+    else requestAnimationFrame(dress);
+  }
+  requestAnimationFrame(dress);
 
   return {
     update({ meta: next, arrays }) {

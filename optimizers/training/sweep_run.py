@@ -207,6 +207,8 @@ def train_group(config: TrainConfig, topic: str, key: str) -> dict[str, Any]:
             if stop.is_set():
                 raise StopTraining
 
+    if stop.is_set():
+        return {"networks": [], "stopped": True, "data_note": ""}
     tell(begun=secrets.token_hex(4))
     result = train(config, on_event)
     found = [
@@ -380,6 +382,10 @@ class _Sweep:
     def _land(self) -> None:
         """Stop what is out, and keep what it has."""
         self.stop.set()
+        for key, (_, future) in list(self.flying.items()):
+            if key not in self.begun:  # it has nothing yet, and loads torch or waits for others' tasks
+                future.cancel()
+                del self.flying[key]
         deadline = time.monotonic() + PATIENCE
         while self.flying and time.monotonic() < deadline:
             with suppress(queue.Empty):
