@@ -74,14 +74,21 @@ def run(
     trials(config)  # what is wrong with it is said before any process starts
     pictures_of(config)
     with _client(config, scheduler, workers) as client:
-        return run_on(client, config, on_event)
+        return run_on(client, config, on_event, _cores() if scheduler is None else 0)
 
 
 def run_on(
-    client: Client, config: SweepConfig, on_event: Callable[[SweepEvent], None] | None = None
+    client: Client,
+    config: SweepConfig,
+    on_event: Callable[[SweepEvent], None] | None = None,
+    cores: int = 0,
 ) -> SweepResult:
-    """Sweep on the workers of `client`."""
-    return _Sweep(client, config, on_event or (lambda event: None)).run()
+    """Sweep on the workers of `client`; its few last tasks share out `cores`, where that is known."""
+    return _Sweep(client, config, on_event or (lambda event: None), cores).run()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pictures_of(config: SweepConfig) -> tuple[int, int]:
@@ -120,7 +127,7 @@ def _client(config: SweepConfig, scheduler: str | None, workers: int | None) -> 
                 )
             yield client
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = _cores()
     count = workers or min(_gpus(config) or cores, config.size * config.seeds)
     each = str(max(1, cores // count))  # CPU threads of a worker's arithmetic
     settings = {
@@ -172,6 +179,7 @@ class Group:
     key: str  # of its task
     config: TrainConfig
     members: tuple[tuple[int, int], ...]  # (trial, seed)
+    threads: int = 0  # of its worker's arithmetic, where that should have more than it has
 
     @property
     def is_test(self) -> bool:
@@ -179,8 +187,10 @@ class Group:
         return self.config.validation == 0
 
 
-def train_group(config: TrainConfig, topic: str, key: str) -> dict[str, Any]:
+def train_group(config: TrainConfig, topic: str, key: str, threads: int) -> dict[str, Any]:
     """Train a group to its end. Runs as a task of Dask; what it says on the way goes to `topic`."""
+    import torch
+
     from optimizers.training import train
 
     worker = get_worker()
@@ -210,7 +220,12 @@ def train_group(config: TrainConfig, topic: str, key: str) -> dict[str, Any]:
     if stop.is_set():
         return {"networks": [], "stopped": True, "data_note": ""}
     tell(begun=secrets.token_hex(4))
-    result = train(config, on_event)
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(before, threads))
+    try:
+        result = train(config, on_event)
+    finally:
+        torch.set_num_threads(before)
     found = [
         {
             "history": tuple((e.epoch, e.loss, e.accuracy) for e in result.evaluations if e.racer == place),
@@ -240,8 +255,10 @@ def _stop_name(topic: str) -> str:
 class _Sweep:
     """One sweep under way: its networks as they stand, and the tasks that are out."""
 
-    def __init__(self, client: Client, config: SweepConfig, on_event: Callable[[SweepEvent], None]) -> None:
-        self.client, self.config, self.on_event = client, config, on_event
+    def __init__(
+        self, client: Client, config: SweepConfig, on_event: Callable[[SweepEvent], None], cores: int
+    ) -> None:
+        self.client, self.config, self.on_event, self.cores = client, config, on_event, cores
         self.trials = trials(config)
         self.pictures, self.test_pictures = pictures_of(config)
         self.total = work_of(config, self.pictures, self.test_pictures)
@@ -300,7 +317,9 @@ class _Sweep:
     def _test(self, best: Trial, seed: int) -> Group:
         """Return the task that trains the winner anew, on all training pictures, and tests it."""
         recipe = best.config(self.config, seed, self.config.base.epochs)
-        return Group(f"{self.topic}-test-{seed}", replace(recipe, validation=0), ((best.index, seed),))
+        recipe = replace(recipe, validation=0, threads=self.config.base.threads)  # it may have all cores
+        threads = self.cores // len(self.seeds)
+        return Group(f"{self.topic}-test-{seed}", recipe, ((best.index, seed),), threads)
 
     def _standing(self, trial: Trial) -> Any:
         return standing(trial, [self.networks[trial.index, seed] for seed in self.seeds])
@@ -372,6 +391,7 @@ class _Sweep:
             group.config,
             self.topic,
             group.key,
+            group.threads,
             key=group.key,
             pure=False,
             fifo_timeout=0,  # first come, first served, beside other people's tasks
