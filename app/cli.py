@@ -482,7 +482,7 @@ def list_data() -> None:
 
     names = offered()
     for name in names:
-        there = "" if available(name) else f" (not here yet: adamscope data {name})"
+        there = "" if available(name) else f" (not here yet: {entry(name).command})"
         print(f"{name:{max(map(len, names))}}  {entry(name).note}{there}")
 
 
@@ -527,7 +527,23 @@ def train_command(
         int | None, typer.Option(help="CPU threads of each racer; shared out by default.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use only the first N training pictures.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for metrics, summary and curves.")] = None,
+    telemetry: Annotated[
+        int | None,
+        typer.Option(help="Look inside the networks every N steps, 0 never; 25 times an epoch by default."),
+    ] = None,
+    sharpness: Annotated[
+        int, typer.Option(help="Measure the sharpness every N steps, which is slow; 0 never.")
+    ] = 0,
+    start_from: Annotated[
+        str | None,
+        typer.Option(help="Train on from the weights of a kept run: its id or folder; :2 is its third."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for metrics, curves, TensorBoard, program and checkpoints.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in --out, with the same options.")
+    ] = False,
 ) -> None:
     """Train a small network with each optimizer, side by side, from the same weights on the same batches."""
     from app.live_table import LiveTable
@@ -552,7 +568,12 @@ def train_command(
         precision=precision,
         threads=threads,
         limit=limit,
+        telemetry=telemetry,
+        sharpness=sharpness,
+        start_from=start_from,
     )
+    if resume and out is None:
+        raise ValueError("--resume goes on from a checkpoint in --out: name the run's folder.")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
     with LiveTable(config) as table, _stop_on_ctrl_c() as stopping:
@@ -562,14 +583,15 @@ def train_command(
             if stopping.is_set():
                 raise StopTraining
 
-        result = train(config, on_event=on_event)
+        result = train(config, on_event=on_event, folder=out, resume=resume)
     if result.stopped:
-        print("Stopped; what was trained until then is kept.")
+        more = " The same command with --resume goes on." if out else ""
+        print(f"Stopped; what was trained until then is kept.{more}")
     if out is not None:
         from optimizers.training.report import write_report
 
-        write_report(result, out)
-        print(f"Wrote metrics.csv, config.json, summary.json and curves.png to {out}")
+        *most, last = write_report(result, out)
+        print(f"Wrote {', '.join(most)} and {last} to {out}")
 
 
 @app.command(name="sweep")

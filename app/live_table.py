@@ -15,7 +15,7 @@ from rich.text import Text
 
 from optimizers import Racer
 from optimizers.catalog import distinct
-from optimizers.training import Diverged, Evaluated, Point, Started, TrainConfig
+from optimizers.training import Diverged, Evaluated, Kept, Point, Started, TrainConfig
 from optimizers.training import Progress as Pace
 
 
@@ -80,6 +80,8 @@ class LiveTable:
                 if event.epoch:  # before the first step a network only guesses
                     best = row["best"]
                     row["best"] = max(event.accuracy, -math.inf if best != best else best)
+            case Kept(problem=problem) if problem:
+                self.console.print(problem)
             case Diverged():
                 self.diverged[event.racer][event.seed] = event.step
             case Pace():

@@ -393,7 +393,15 @@ def test_train_writes_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
         "config.json",
         "summary.json",
         "curves.png",
+        "curves.svg",
+        "events",
+        "program.py",
+        "checkpoint.pt",
     }
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [racer["notation"] for racer in summary["racers"]] == racers
     assert "Adam, uncorrected" in capsys.readouterr().out
+    assert run(["train", *arguments, "--out", str(tmp_path), "--resume"]) == 1
+    assert "is finished: start another from its weights." in capsys.readouterr().err
+    assert run(["train", *arguments, "--resume"]) == 2
+    assert "name the run's folder" in capsys.readouterr().err

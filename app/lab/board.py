@@ -8,11 +8,20 @@ from app.lab.request import LOOKS, SETTINGS, LabRequest
 from optimizers import OPTIMIZERS, Racer
 from optimizers.catalog import Look, distinct
 from optimizers.player import settings
-from optimizers.training.data import DATASETS, available
+from optimizers.training.config import AUGMENTATIONS
+from optimizers.training.data import FOLDERS, available, entry, offered
 from optimizers.training.models import MODELS
 from optimizers.training.store import Run
 
 STAND_IN = "shapes10"
+DESCRIBED = ("digits", "docs8", "reviews")  # sets whose note says more than the names of their classes
+SCHEDULES = (  # offered to a hand that types one
+    "cosine",
+    "warmup(total_iters=500)+cosine",
+    "one_cycle",
+    "step(step_size=1000)",
+    "exponential(gamma=0.999)",
+)
 
 
 def board(
@@ -60,19 +69,44 @@ def _offer() -> dict[str, Any]:
             {"name": entry.name, "title": entry.title, "purpose": entry.purpose}
             for entry in OPTIMIZERS.values()
         ],
-        "data": [{"name": name, "title": entry.title, **_about(name)} for name, entry in DATASETS.items()],
-        "models": [{"name": name, "title": model.title} for name, model in MODELS.items()],
+        "data": [_data(name) for name in offered()],
+        "models": [
+            {
+                "name": name,
+                "title": model.title,
+                "citation": model.citation,
+                "weight_decay": model.weight_decay,
+                "dropout": model.dropout,
+            }
+            for name, model in MODELS.items()
+        ],
+        "augmentations": AUGMENTATIONS,
+        "schedules": SCHEDULES,
     }
+
+
+def _data(name: str) -> dict[str, Any]:
+    of = entry(name)
+    fitting = [model for model, of_model in MODELS.items() if not of_model.misfit(of.kind, of.shape)]
+    return {"name": name, "title": of.title, "kind": of.kind, "models": fitting, **_about(name)}
 
 
 def _about(data: str) -> dict[str, str]:
     """Return what to know of a data set before training on it, and a command that helps."""
     if not available(data):
-        return {"note": "Not on this machine yet. Get it with", "command": f"adamscope data {data}"}
+        command = entry(data).command
+        return (
+            {"note": "Not on this machine yet. Get it with", "command": command} if command else {"note": ""}
+        )
+    if data.startswith(FOLDERS):
+        return {"note": "Pictures of one's own, from the folder pictures in $ADAMSCOPE_HOME."}
     if data == STAND_IN and not available("cifar10"):
         note = "Drawn by the program, in place of photographs. Get CIFAR-10 with"
         return {"note": note, "command": "adamscope data cifar10"}
-    return {"note": f"{', '.join(DATASETS[data].classes)}."}
+    if data not in DESCRIBED:
+        return {"note": f"{', '.join(entry(data).classes)}."}
+    note = entry(data).note.partition(": ")[2]
+    return {"note": note[0].upper() + note[1:] + "." * (not note.endswith("?"))}
 
 
 def _asked(request: LabRequest) -> dict[str, Any]:
@@ -109,10 +143,10 @@ def _run(run: Run) -> dict[str, Any]:
     )
     more = ("seconds_left", "samples_per_second", "diverged", "message", "data_note")
     config = run.config
-    data = DATASETS.get(config.get("data", ""))
     return {
         **_short(run),
-        "classes": len(data.classes) if data else None,  # how many answers a guess has
+        "classes": len(run.classes or _classes(config.get("data", "")))
+        or None,  # how many answers a guess has
         "class_names": run.classes or [],
         "layers": run.layers or [],
         **{name: getattr(run, name) for name in (*names, *more)},
@@ -137,8 +171,22 @@ def _short(run: Run) -> dict[str, Any]:
         "seeds": run.config.get("seeds", 1),
         "created": run.created,
         "racers": _looks(tuple(run.config.get("racers", ()))),
-        "data_title": DATASETS[data].title if data in DATASETS else data,
+        "data_title": _title(data),
     }
+
+
+def _title(data: str) -> str:
+    try:
+        return entry(data).title
+    except ValueError:  # written by a version that knew other data
+        return data
+
+
+def _classes(data: str) -> tuple[str, ...]:
+    try:
+        return entry(data).classes
+    except ValueError:
+        return ()
 
 
 @lru_cache(maxsize=64)

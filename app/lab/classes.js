@@ -2,7 +2,7 @@
 
 import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
-import { choice } from "./inside.js";
+import { choice } from "./choice.js";
 
 const MEASURES = ["F1", "recall", "precision"];
 const SAID = {

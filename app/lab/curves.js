@@ -4,17 +4,18 @@
 import { drawLines, formatNumber } from "../adamscope.player/chart.js";
 import { element, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
+import { choice } from "./choice.js";
 import { marker, titleOf } from "./runs.js";
 
 const NAMES = 132; // px at most for a name at its line's end
 const LEFT = 44; // px for the numbers on the vertical axis
 const LINE = 1.15; // from one name to the next, in heights of their letters
-const COLUMNS = [7, 5]; // of a point: racer, step, loss, accuracy, seed, examples, seconds; of a test
+const COLUMNS = [7, 5]; // of a row: racer, step, loss, accuracy, seed; of a training point examples and seconds, too
 const WINDOW = 1 / 30; // of the points so far, to either side, in the running mean
 
 /** The points of one run, as they come in: a line for each racer. Of several seeds it is their mean, with the least and the greatest. */
 export function createRecord(racers) {
-  const series = () => ({ step: [], loss: [], accuracy: [], seeds: [], low: { loss: [], accuracy: [] }, high: { loss: [], accuracy: [] } });
+  const series = () => ({ step: [], examples: [], seconds: [], loss: [], accuracy: [], seeds: [], low: { loss: [], accuracy: [] }, high: { loss: [], accuracy: [] } });
   const train = racers.map(series);
   const test = racers.map(series);
   const counts = [0, 0];
@@ -33,7 +34,7 @@ export function createRecord(racers) {
 
   const add = (into, rows, which) => {
     for (let i = 0; i < rows.length; i += COLUMNS[which]) {
-      const [racer, step, loss, accuracy] = rows.subarray(i, i + 4);
+      const [racer, step, loss, accuracy, , examples, seconds] = rows.subarray(i, i + COLUMNS[which]);
       const line = into[racer];
       if (!line) continue;
       let place = line.step.length - 1;
@@ -42,6 +43,8 @@ export function createRecord(racers) {
         place += 1;
         for (const list of [line.loss, line.accuracy, line.low.loss, line.low.accuracy, line.high.loss, line.high.accuracy]) list.splice(place, 0, NaN);
         line.step.splice(place, 0, step);
+        line.examples.splice(place, 0, examples);
+        line.seconds.splice(place, 0, seconds);
         line.seeds.splice(place, 0, 0);
       }
       if (Number.isFinite(loss)) line.seeds[place] += 1;
@@ -53,7 +56,7 @@ export function createRecord(racers) {
   return {
     train,
     test,
-    /** Rows (racer, step, loss, accuracy, seed; of points examples and seconds as well) that follow on `before`; false where some are missing in between. */
+    /** Rows, as COLUMNS says, that follow on `before`; false where some are missing in between. */
     take(before, points, tests) {
       if (before[0] !== counts[0] || before[1] !== counts[1]) return false;
       add(train, points, 0);
@@ -110,43 +113,52 @@ function reach(last, total) {
   return total > 0 && round > total * 0.85 ? total : round;
 }
 
-/** onCursor(step or null) is told where the pointer or the arrow keys look; onScale(scale) that the loss axis changes. */
-export function createCurves({ onCursor, onScale }) {
+/** The value of `to` where `from`, ascending, has `value`; straight lines between, and from 0 to the first. */
+function follow(from, to, value) {
+  const at = indexAt(from, value);
+  const [x0, y0] = at < 0 ? [0, 0] : [from[at], to[at]];
+  if (at + 1 >= from.length) return y0;
+  const share = from[at + 1] > x0 ? (value - x0) / (from[at + 1] - x0) : 0;
+  return y0 + share * (to[at + 1] - y0);
+}
+
+/** onCursor(step or null) is told where the pointer or the arrow keys look; onSet("scale" or "axis", value) what an axis shows. */
+export function createCurves({ onCursor, onSet }) {
   let run = null;
   let record = null;
   let theme = null;
   let scale = "linear";
+  let axis = "step";
   let cursor = null;
   let beyond = "";
   let beside = []; // runs that are compared with this one: {run, record, mark}
 
-  const scales = ["linear", "log"].map((name) =>
-    element("button", { type: "button", role: "radio", onclick: () => onScale(name), onkeydown: moveScale }, name));
-  const segments = element("div.segments", { role: "radiogroup", "aria-label": "Scale of the loss axis" }, ...scales);
+  const scales = choice("Scale of the loss axis", ["linear", "log"], (value) => onSet("scale", value));
+  const axes = choice("What the curves are drawn against", ["step", "examples", "seconds"], (value) => onSet("axis", value));
   const cut = element("span.hint");
   const charts = [
-    { name: "loss", title: "Loss", aside: [cut, segments] },
-    { name: "accuracy", title: "Accuracy, %", aside: [] },
+    { name: "loss", title: "Loss", aside: [cut, scales.node] },
+    { name: "accuracy", title: "Accuracy, %", aside: [element("span.hint"), axes.node] },
   ].map((chart) => {
     const canvas = element("canvas", { tabindex: 0, role: "slider", "aria-label": `${chart.title}: the step looked at`, "aria-valuemin": 0 });
     const names = element("div.names", { "aria-hidden": "true" });
     const holder = element("div.chart", {}, canvas, names);
     const node = element("div.figure", {}, element("div.title", {}, element("h3", {}, chart.title), ...chart.aside), holder);
-    canvas.addEventListener("pointermove", (event) => look(chart.axes?.toX(event.offsetX)));
+    canvas.addEventListener("pointermove", (event) => look(chart.axes && stepAt(chart.axes.toX(event.offsetX))));
     canvas.addEventListener("pointerleave", () => look(null));
     canvas.addEventListener("blur", () => look(null));
     canvas.addEventListener("keydown", move);
     return Object.assign(chart, { canvas, names, holder, node });
   });
   const legend = element("p.legend", {}, line(1.5, false), "training batches, running mean", line(2.5, true), "test pictures, after each epoch");
-  const runs = element("p.legend.compared", { hidden: true });
+  const runs = element("p.legend.which", { hidden: true });
   const node = element("div.curves", {}, runs, ...charts.map((chart) => chart.node), legend);
 
   /** Which run is which, where several are drawn. */
   function key(its) {
     const called = its && beside.length ? [{ run: its, mark: { shape: "circle", letter: "A" } }, ...beside] : [];
     runs.hidden = !called.length;
-    runs.replaceChildren(...called.map(({ run: one, mark }) => element("span.compared", {}, marker(mark.shape), element("b", {}, mark.letter), ` ${titleOf(one)}`)));
+    runs.replaceChildren(...called.map(({ run: one, mark }) => element("span.which", {}, marker(mark.shape), element("b", {}, mark.letter), ` ${titleOf(one)}`)));
   }
 
   function line(width, marker) {
@@ -156,13 +168,11 @@ export function createCurves({ onCursor, onScale }) {
     return holder;
   }
 
-  function moveScale(event) {
-    if (!["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].includes(event.key)) return;
-    event.preventDefault();
-    const other = scales[scale === "log" ? 0 : 1];
-    other.focus();
-    other.click();
-  }
+  const longest = ({ train }) => train.reduce((most, line) => (line.step.length > most.step.length ? line : most), train[0]);
+
+  /** Where a step of a run lies on the x axis, and back for the run that is shown: all racers share their steps. */
+  const along = (its, step) => (axis === "step" ? step : follow(longest(its).step, longest(its)[axis], step));
+  const stepAt = (x) => (axis === "step" ? x : follow(longest(record)[axis], longest(record).step, x));
 
   function look(step) {
     const next = step === null || step === undefined || !record ? null : Math.max(0, Math.min(record.last, Math.round(step)));
@@ -185,15 +195,14 @@ export function createCurves({ onCursor, onScale }) {
   /** Where the loss axis ends: a racer that blows up must not flatten the others; it leaves the chart, and is named. */
   function ceiling(lines) {
     const top = Math.max(...lines.map(({ y }) => peak(y)));
-    const starts = drawn().flatMap(({ record: { test, train } }) => [...test, ...train]).map(({ loss }) => loss[0]).filter(Number.isFinite);
+    const starts = [...record.test, ...record.train].map(({ loss }) => loss[0]).filter(Number.isFinite);
     const usual = 1.5 * Math.min(...starts); // before the first step all have the same
     if (!(top > usual) || !(usual > 0)) {
       beyond = "";
       return null;
     }
-    const over = drawn().flatMap(({ run: its, record: { train, test }, mark }) => its.racers
-      .filter((_, k) => Math.max(peak(train[k].loss), peak(test[k].loss)) > usual).map(({ label }) => `${label} ${mark.letter}`.trim()));
-    beyond = `beyond the axis: ${over.join(", ")}, up to ${formatNumber(top, 3)}`;
+    const over = run.racers.filter((_, k) => Math.max(peak(record.train[k].loss), peak(record.test[k].loss)) > usual);
+    beyond = `beyond the axis: ${over.map(({ label }) => label).join(", ")}, up to ${formatNumber(top, 3)}`;
     const low = -peak(lines.flatMap(({ y }) => y.map((value) => -value)));
     return [low - 0.05 * (usual - low), usual];
   }
@@ -209,10 +218,11 @@ export function createCurves({ onCursor, onScale }) {
         const color = colorOf(racer, theme);
         const [train, test] = [points.train[k], points.test[k]];
         const dash = racer.dash.map((length) => (length < 1 ? length : length * 0.6));
+        const [trained, tested] = [train, test].map((line) => (axis === "step" ? line.step : line.step.map((step) => along(points, step))));
         const band = ({ low, high }) => (its.seeds > 1 ? { low: low[name], high: high[name] } : null);
-        if (!beside.length) faint.push({ x: train.step, y: train[name], color, width: 1, alpha: 0.22, band: band(train) });
-        clear.push({ x: train.step, y: runningMean(train[name]), color, dash, width: 1.5, alpha: beside.length ? 0.5 : 1 });
-        clear.push({ x: test.step, y: test[name], color, dash: racer.dash, width: mark.shape === "circle" ? 2.5 : 1.8, marker: 3.6, hollow: racer.hollow, shape: mark.shape, band: band(test) });
+        if (!beside.length) faint.push({ x: trained, y: train[name], color, width: 1, alpha: 0.22, band: band(train) });
+        clear.push({ x: trained, y: runningMean(train[name]), color, dash, width: 1.5, alpha: beside.length ? 0.5 : 1 });
+        clear.push({ x: tested, y: test[name], color, dash: racer.dash, width: mark.shape === "circle" ? 2.5 : 1.8, marker: 3.6, hollow: racer.hollow, shape: mark.shape, band: band(test) });
       });
     }
     return [...faint, ...clear];
@@ -220,8 +230,10 @@ export function createCurves({ onCursor, onScale }) {
 
   function draw() {
     if (!run || !record) return;
-    const last = Math.max(...drawn().map((one) => one.record.last));
-    const xRange = [0, reach(last, beside.length ? 0 : run.total_steps)];
+    const last = Math.max(...drawn().map((one) => along(one.record, one.record.last)));
+    const share = record.last ? last / record.last : 0; // of the axis for a step
+    const total = beside.length || axis === "seconds" ? 0 : Math.round(run.total_steps * (axis === "step" ? 1 : share));
+    const xRange = [0, run.active || axis === "step" ? reach(last, total) : last * 1.02];
     const width = charts[0].canvas.clientWidth - LEFT;
     const named = width > 380;
     const right = named ? Math.max(12, width - ((width - NAMES) * xRange[1]) / Math.max(1, last)) : 12;
@@ -231,7 +243,7 @@ export function createCurves({ onCursor, onScale }) {
       const yRange = chart.name === "loss" && !yLog ? ceiling(lines) : null;
       if (yLog) beyond = "";
       chart.axes = drawLines(chart.canvas, {
-        series: lines, xRange, yRange, yLog, cursor, right, xLabel: "step", left: LEFT,
+        series: lines, xRange, yRange, yLog, cursor: cursor === null ? null : along(record, cursor), right, xLabel: axis === "seconds" ? "s" : axis, left: LEFT,
         gridColor: theme.line, textColor: theme.mute, cursorColor: theme.ink, background: theme.paper,
         font: `${(theme.size * 0.85).toFixed(1)}px ${theme.family}`,
       });
@@ -253,7 +265,7 @@ export function createCurves({ onCursor, onScale }) {
       const tested = test[k].step.at(-1) === train[k].step.at(-1);
       const value = tested ? tests.at(-1) : mean(values.slice(-Math.floor(values.length * WINDOW) - 1));
       if (!Number.isFinite(value)) return [];
-      return [{ racer, label: [racer.label, mark.letter].join(" ").trim(), x: axes.x(Math.min(end, train[k].step.at(-1))) + 8, y: axes.y(value) }];
+      return [{ racer, label: [racer.label, mark.letter].join(" ").trim(), x: axes.x(Math.min(end, along({ train }, train[k].step.at(-1)))) + 8, y: axes.y(value) }];
     }));
     const { top, bottom } = axes.area;
     const line = LINE * theme.size;
@@ -277,12 +289,9 @@ export function createCurves({ onCursor, onScale }) {
       if (newRecord !== record) cursor = null;
       beside = others;
       key(meta.run);
-      [run, record, theme, scale] = [meta.run, newRecord, newTheme, meta.asked.scale];
-      scales.forEach((button, index) => {
-        const on = ["linear", "log"][index] === scale;
-        button.setAttribute("aria-checked", String(on));
-        button.tabIndex = on ? 0 : -1;
-      });
+      [run, record, theme, scale, axis] = [meta.run, newRecord, newTheme, meta.asked.scale, meta.asked.axis];
+      scales.show(scale);
+      axes.show(axis);
       if (shown) draw();
     },
     stop: () => observer.disconnect(),

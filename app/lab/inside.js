@@ -1,8 +1,9 @@
 // What a step does inside the networks: small charts over the steps, of one layer's quantities, or of one quantity in every layer.
 
-import { drawLines, formatNumber, linearTicks } from "../adamscope.player/chart.js";
+import { drawLines, formatNumber } from "../adamscope.player/chart.js";
 import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
+import { choice } from "./choice.js";
 import { indexAt } from "./curves.js";
 
 const COLUMNS = 12; // of a row of Inside: racer, seed, step, layer, then the numbers below
@@ -187,10 +188,13 @@ export function createInside({ onSet, onLost }) {
         drawn.push({ x, y: line.y, color, dash: racer.dash, width: 2, band: line.band, marker: few ? 2.6 : 0, hollow: racer.hollow });
       }
       const known = drawn.some(({ y }) => y.some(Number.isFinite));
+      const yRange = what.range ?? (what.log ? decades(drawn) : null);
+      // A band whose lower edge is 0, as of units that are silent, goes down to the end of a logarithmic axis.
+      if (what.log && yRange) for (const { band } of drawn) if (band) band.low = band.low.map((value) => Math.max(value, yRange[0] / 10));
       chart.holder.querySelector(".absent").hidden = known;
       canvas.axes = drawLines(canvas, {
         series: drawn, xRange: [0, Math.max(logarithmic() ? 0.5 : 2, toX(end))], xTicks: logarithmic() ? logSteps(end) : undefined,
-        yRange: what.range ?? (what.log ? decades(drawn) : null), yLog: Boolean(what.log) && known, cursor: cursor === null ? null : toX(cursor), left: LEFT, right: 10,
+        yRange, yLog: Boolean(what.log) && known, cursor: cursor === null ? null : toX(cursor), left: LEFT, right: 10,
         gridColor: theme.line, textColor: theme.mute, cursorColor: theme.ink, background: theme.paper,
         font: `${(theme.size * 0.85).toFixed(1)}px ${theme.family}`,
       });
@@ -247,29 +251,5 @@ export function createInside({ onSet, onLost }) {
       draw();
     },
     stop: () => observer.disconnect(),
-  };
-}
-
-/** A few words to choose from, side by side. */
-export function choice(label, values, onChoose) {
-  const buttons = values.map((value) => element("button", { type: "button", role: "radio", onclick: () => onChoose(value), onkeydown: move }, value));
-  const node = element("div.segments", { role: "radiogroup", "aria-label": label }, ...buttons);
-
-  function move(event) {
-    const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const next = buttons[(buttons.indexOf(event.currentTarget) + step + buttons.length) % buttons.length];
-    next.focus();
-    next.click();
-  }
-
-  return {
-    node,
-    show: (value) => buttons.forEach((button, place) => {
-      const on = values[place] === value;
-      button.setAttribute("aria-checked", String(on));
-      button.tabIndex = on ? 0 : -1;
-    }),
   };
 }

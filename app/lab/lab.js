@@ -28,7 +28,7 @@ function createLab(parent, send) {
   const setup = createSetup({ send });
   const curves = createCurves({
     onCursor: (step) => meta?.run && standings.fill(meta.run, record, theme, step),
-    onScale: (scale) => setup.set("scale", scale),
+    onSet: setup.set,
   });
   const inside = createInside({ onSet: setup.set, onLost: () => setup.press("again") });
   const classes = createClasses();
@@ -41,7 +41,7 @@ function createLab(parent, send) {
     onShow: (view) => setup.set("view", view),
   });
   const runs = createRuns({ act: setup.press, onShow: (run) => setup.set("run", run), onCompare: (ids) => setup.set("compare", ids.join(",")) });
-  const standings = createStandings({ onShow: (run) => setup.set("run", run), onAll: runs.open, act: setup.press });
+  const standings = createStandings({ onShow: (run) => setup.set("run", run), onAll: runs.open, act: setup.press, onStartFrom: (network) => setup.set("start_from", network) });
 
   const notice = element("p.notice", { role: "status" });
   const state = element("b.state");

@@ -5,7 +5,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
@@ -13,7 +13,7 @@ from app.request import MOST_RACERS
 from optimizers import Racer
 from optimizers.notation import unknown
 from optimizers.training import TrainConfig
-from optimizers.training.data import available
+from optimizers.training.data import FOLDERS, available, offered
 from optimizers.training.store import Run
 
 LONGEST = 8_000  # characters of a query
@@ -36,7 +36,19 @@ SETTINGS = (
     "limit",
     "telemetry",
     "sharpness",
+    "seeds",
+    "schedule",
+    "clip_norm",
+    "clip_value",
+    "weight_decay",
+    "dropout",
+    "label_smoothing",
+    "augment",
+    "start_from",
 )  # of a TrainConfig, as the page offers them
+DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
+SHORT = SETTINGS[SETTINGS.index("telemetry") :]  # left out of a link where they are at their default
+NUMBERS = ("clip_norm", "clip_value", "weight_decay", "dropout", "label_smoothing")
 LIMITS = {  # of a run that a page starts, on a machine that others use too; the command line has wider ones
     "epochs": (1, 200),
     "batch_size": (1, 2_000),
@@ -44,6 +56,7 @@ LIMITS = {  # of a run that a page starts, on a machine that others use too; the
     "limit": (1, 10**9),
     "telemetry": (0, 10**9),
     "sharpness": (0, 10**9),
+    "seeds": (1, 5),
 }
 OPTIONAL = ("limit", "telemetry")  # may be left out: all pictures; 25 times an epoch
 # again: the browser has lost points; list, unlist: of all runs, open or closed; saved: the file has arrived
@@ -53,6 +66,7 @@ MOST_COMPARED = 3  # runs beside the one that is shown
 MOST_TEXT = 2_000  # characters of a run's notes
 MOST_TURNS = 10**9
 RUN = re.compile("[0-9a-f]{8}")  # id of a run
+NETWORK = re.compile("[0-9a-f]{8}(:[0-9]{1,3})?")  # one of its networks; the command line takes folders, too
 FIRST_RACERS = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
 
 
@@ -118,12 +132,16 @@ class LabRequest:
             return request, ["This link has more than 60 parts, so none of it was read."]
         notices: list[str] = []
         known = kept.config.racers if kept else ()
+        settings: dict[str, Any] = {}
         for name, values in given.items():
             try:
-                request = replace(request, **_read(request, name, values, known, notices))
+                if name in SETTINGS:
+                    settings[name] = _setting(name, *_one(name, values))
+                else:
+                    request = replace(request, **_read(request, name, values, known, notices))
             except ValueError as problem:
                 notices.append(str(problem))
-        return request, notices
+        return replace(request, config=_changed(request.config, settings, notices)), notices
 
     def of(self, run: Run) -> "LabRequest":
         """Return the request that looks at `run` and offers its settings for the next one."""
@@ -138,8 +156,12 @@ class LabRequest:
     def query(self) -> str:
         """Write the request as a query string that `parse` reads back."""
         parts = [("o", notation.replace(" ", "")) for notation in self.config.racers]
-        settings = [(name, getattr(self.config, name)) for name in SETTINGS]
-        parts += [(name, str(value)) for name, value in settings if value is not None]
+        settings = {name: getattr(self.config, name) for name in SETTINGS}
+        parts += [
+            (name, str(value))
+            for name, value in settings.items()
+            if value is not None and not (name in SHORT and value == DEFAULTS[name])
+        ]
         looks = [(name, getattr(self, name)) for name in LOOKS]
         parts += [(name, value) for name, value in looks if value != LOOKS[name][0]]
         if self.layer:
@@ -159,9 +181,7 @@ def _read(
         return {"config": replace(request.config, racers=racers)} if racers else {}
     if name not in (*SETTINGS, *LOOKS, "layer", "run", "compare"):
         raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "layer", "run", "compare"], "A link")
-    if len(values) != 1:
-        raise ValueError(f"{name} is given {len(values)} times; give it once.")
-    (text,) = values
+    (text,) = _one(name, values)
     if name == "compare":
         ids = tuple(dict.fromkeys(filter(None, text.split(","))))
         if len(ids) > MOST_COMPARED or not all(map(RUN.fullmatch, ids)):
@@ -175,14 +195,53 @@ def _read(
         if text and not re.fullmatch("each|[0-9]{1,3}", text):
             raise ValueError(f"layer is {text[:60]!r}, but takes a layer's place, counted from 0, or each.")
         return {"layer": text}
-    if name in LOOKS:
-        if text not in LOOKS[name]:
-            raise ValueError(f"{name} is {text[:60]!r}, but takes {' or '.join(LOOKS[name])}.")
-        return {name: text}
-    change: dict[str, Any] = {name: text}
+    if text not in LOOKS[name]:
+        raise ValueError(f"{name} is {text[:60]!r}, but takes {' or '.join(LOOKS[name])}.")
+    return {name: text}
+
+
+def _one(name: str, values: list[str]) -> list[str]:
+    if len(values) != 1:
+        raise ValueError(f"{name} is given {len(values)} times; give it once.")
+    return values
+
+
+def _setting(name: str, text: str) -> Any:
+    """Read a setting of a TrainConfig, which checks its value; an empty one is its default."""
+    if not text and (name in OPTIONAL or name in SHORT):
+        return DEFAULTS[name]
+    if name == "data" and text.startswith(FOLDERS) and text not in offered():
+        raise ValueError(
+            f"data is {text[:60]!r}, but a page trains on folders in $ADAMSCOPE_HOME/pictures, by name; the "
+            "command adamscope train takes any folder."
+        )
+    if name == "start_from" and not NETWORK.fullmatch(text):
+        raise ValueError(
+            f"start_from is {text[:60]!r}, but takes the id of a run, with :2 of its third network."
+        )
     if name in LIMITS:
-        change[name] = None if name in OPTIONAL and not text else _whole(name, text)
-    return {"config": replace(request.config, **change)}
+        return _whole(name, text)
+    if name in NUMBERS:
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"{name} is {text[:60]!r}, but takes a number.") from None
+    return text
+
+
+def _changed(config: TrainConfig, settings: dict[str, Any], notices: list[str]) -> TrainConfig:
+    """Change settings: all together, as network and data must fit, or else each that can be."""
+    try:
+        return replace(config, **settings)
+    except ValueError:
+        together = [{name: settings.pop(name) for name in ("data", "model") if name in settings}]
+        alone: list[dict[str, Any]] = [{name: value} for name, value in settings.items()]
+        for change in (*together, *alone):
+            try:
+                config = replace(config, **change)
+            except ValueError as problem:
+                notices.append(str(problem))
+    return config
 
 
 def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tuple[str, ...]:
@@ -209,6 +268,10 @@ def _whole(name: str, text: str) -> int:
 
 def _within_limits(config: TrainConfig) -> bool:
     given = {name: getattr(config, name) for name in LIMITS}
+    if config.data.startswith(FOLDERS) and config.data not in offered():
+        return False
+    if config.start_from is not None and not NETWORK.fullmatch(config.start_from):
+        return False
     return len(config.racers) <= MOST_RACERS and all(
         value is None or LIMITS[name][0] <= value <= LIMITS[name][1] for name, value in given.items()
     )

@@ -6,6 +6,7 @@ import { openMenu } from "../adamscope.player/menu.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { createMessenger } from "../adamscope.player/request.js";
 import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
+import { createSettings } from "./settings.js";
 
 const MOST_RACERS = 8;
 const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer"]; // how a run is looked at
@@ -14,8 +15,6 @@ const NUMBERS = [
   { name: "batch_size", label: "Batch", hint: "Pictures a step" },
   { name: "seed", label: "Seed", hint: "Of the first weights and of the order of the pictures" },
   { name: "limit", label: "Pictures", hint: "Train on the first so many; empty for all", empty: "all" },
-  { name: "telemetry", label: "Telemetry", hint: "Look inside the networks every so many steps; 0 is never, empty 25 times an epoch", empty: "auto" },
-  { name: "sharpness", label: "Sharpness", hint: "Measure the sharpness every so many steps, which takes as long as some hundred of them; 0 is never" },
 ];
 
 const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
@@ -35,27 +34,33 @@ export function createSetup({ send }) {
 
   const racers = element("div.racers");
   const add = element("button.quiet", { type: "button", "aria-haspopup": "menu", onclick: () => openMenu(add, additions(), "Add a racer") }, "+ add a racer");
-  const data = element("select", { "aria-label": "Pictures to train on", onchange: () => set("data", data.value) });
+  const data = element("select", { "aria-label": "Pictures or texts to train on", onchange: () => choose(data.value) });
   const about = element("p.hint");
   const model = element("select", { onchange: () => set("model", model.value) });
   const numbers = NUMBERS.map(({ name, label, hint, empty = "" }) => {
     const input = element("input.value", { type: "text", inputmode: "numeric", placeholder: empty, autocomplete: "off", onchange: () => set(name, input.value.trim()) });
     return { name, input, node: element("label.setting", { title: hint }, element("span", {}, label), input) };
   });
+  const more = createSettings({ set: (name, value) => set(name, value) });
+  const origin = element("span");
+  const from = element("p.hint", {}, "Starts from the weights of run ", origin, ". ",
+    element("button.quiet", { type: "button", title: "Draw the first weights from the seed", onclick: () => set("start_from", "") }, "from scratch"));
   const begin = element("button.start", { type: "button", onclick: start }, "Start");
   const node = element("section.question", { "aria-label": "What trains on what" },
     element("h3", {}, "Racers"), racers, element("div.more", {}, add),
     data, about,
     element("label.choices", {}, element("span", {}, "Network"), model),
     element("div.settings", {}, ...numbers.map((one) => one.node)),
+    more.node,
+    from,
     element("div.begin", {}, begin),
   );
 
   const query = () => {
     const pairs = wanted.racers.map((racer) => ["o", racer.text ?? notation(racer)]);
-    for (const name of ["data", "model", ...LOOKS, ...NUMBERS.map((number) => number.name)]) pairs.push([name, wanted[name] ?? ""]);
+    for (const name of ["data", "model", ...LOOKS, ...NUMBERS.map((number) => number.name), ...more.names]) pairs.push([name, wanted[name] ?? ""]);
     if (wanted.run) pairs.push(["run", wanted.run]);
-    pairs.push(["compare", wanted.compare]);
+    pairs.push(["compare", wanted.compare], ["start_from", wanted.start_from ?? ""]);
     return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   };
 
@@ -65,6 +70,14 @@ export function createSetup({ send }) {
   }
 
   const set = (name, value) => change((question) => (question[name] = value));
+
+  /** Other data: where the network does not take them, the first that does. */
+  const choose = (name) => change((question) => {
+    const { kind, models } = offer.data.find((one) => one.name === name);
+    question.data = name;
+    if (!models.includes(question.model)) question.model = models[0];
+    if (kind === "texts") question.augment = "";
+  });
 
   function press(button, on = null, text = "") {
     pressed.push({ press: button, on, text });
@@ -146,7 +159,9 @@ export function createSetup({ send }) {
   }
 
   function options(select, list, value) {
-    if (select.length !== list.length) select.replaceChildren(...list.map(({ name, title }) => element("option", { value: name }, title)));
+    const names = list.map(({ name }) => name).join();
+    if (select.dataset.names !== names) select.replaceChildren(...list.map(({ name, title, citation }) => element("option", { value: name, title: citation }, title)));
+    select.dataset.names = names;
     select.value = value;
   }
 
@@ -162,10 +177,15 @@ export function createSetup({ send }) {
       [asked, offer, theme] = [meta.asked, meta.offer, newTheme];
       wanted = structuredClone(asked);
       options(data, offer.data, asked.data);
-      options(model, offer.models, asked.model);
-      const { note, command } = offer.data.find(({ name }) => name === asked.data);
+      const chosen = offer.data.find(({ name }) => name === asked.data);
+      options(model, offer.models.filter(({ name }) => !chosen || chosen.models.includes(name)), asked.model);
+      model.title = offer.models.find(({ name }) => name === asked.model).citation;
+      more.update(asked, offer);
+      const { note, command } = chosen ?? { note: "This folder is not there any more." };
       about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
       add.disabled = asked.racers.length >= MOST_RACERS;
+      from.hidden = !asked.start_from;
+      origin.textContent = (asked.start_from ?? "").replace(":", ", network ");
       begin.disabled = false; // its message is answered, by a run or by a notice
       // Cards are rebuilt only when other ones are needed, never under a hand that drags a slider.
       const key = JSON.stringify([theme.dark, asked.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow])]);

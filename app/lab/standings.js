@@ -2,8 +2,10 @@
 
 import { formatNumber } from "../adamscope.player/chart.js";
 import { element, swatch, write } from "../adamscope.player/dom.js";
+import { openMenu } from "../adamscope.player/menu.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { indexAt } from "./curves.js";
+import { described } from "./settings.js";
 import { createKeep } from "./keep.js";
 import { titleOf } from "./runs.js";
 import { STATES } from "./states.js";
@@ -46,8 +48,8 @@ function sentence(run, record) {
   return `${when}: ${percent(leader.test)} % of the test pictures named rightly by ${leader.label}${lead}.${stuck}${more}`;
 }
 
-/** onShow(run id) is told which of the recent runs to look at, onAll that all are asked for; act(press, run id, text) what is pressed. */
-export function createStandings({ onShow, onAll, act }) {
+/** onShow(run id) is told which of the recent runs to look at, onAll that all are asked for; act(press, run id, text) what is pressed, onStartFrom(network) whose weights come next. */
+export function createStandings({ onShow, onAll, act, onStartFrom }) {
   const heading = element("h3");
   const rows = element("tbody");
   const table = element("table.numbers.standings", {}, element("thead", {}, element("tr", {},
@@ -60,7 +62,10 @@ export function createStandings({ onShow, onAll, act }) {
   const notes = element("textarea.called", { rows: 1, maxlength: 2000, placeholder: "Notes", "aria-label": "Notes on this run", onchange: () => act("notes", named, notes.value) });
   let named = null; // id of the run whose name and notes they are
   const keep = createKeep({ act });
-  const present = element("div.present", {}, heading, table, words, element("div.runhead", {}, element("h3", {}, "This run"), keep.node), name, notes, facts);
+  const on = element("button.quiet", { type: "button", "aria-haspopup": "menu", title: "Start the next run from the weights of one of these", onclick: () =>
+    openMenu(on, trained.map(({ title, from }) => ({ title, action: () => onStartFrom(from) })), "Train on from") }, "train on …");
+  let trained = []; // networks whose weights are kept: {title, from}
+  const present = element("div.present", {}, heading, table, words, element("div.runhead", {}, element("h3", {}, "This run"), on, keep.node), name, notes, facts);
   const all = element("button.quiet", { type: "button", "aria-haspopup": "dialog", onclick: onAll }, "all runs");
   const past = element("div.past", {}, element("div.runhead", {}, element("h3", {}, "Recent runs"), all), runs);
   const node = element("section.inside", { "aria-label": "Where they stand" }, present, past);
@@ -88,6 +93,7 @@ export function createStandings({ onShow, onAll, act }) {
       ["Network", run.parameters ? `${run.model_title}, ${count(run.parameters)} weights` : run.model_title],
       ["Pictures", run.limit ? `${run.data_title}, the first ${count(run.limit)}` : run.data_title],
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
+      ...(described(run) ? [["Under", described(run)]] : []),
       ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
       ["Memory", run.memory ? `${(run.memory / 2 ** 30).toFixed(1)} GiB` : "—"],
       ["Speed, all together", speed],
@@ -128,6 +134,8 @@ export function createStandings({ onShow, onAll, act }) {
       present.hidden = !run;
       if (!run) return;
       call(run);
+      trained = run.racers.map(({ label }, k) => ({ title: label, from: `${run.id}:${k}` })).filter((_, k) => !(String(k) in run.diverged));
+      on.hidden = !run.kept_step || run.active || !trained.length;
       keep.update(run.id, file, bytes);
       fill(run, record, theme, cursor);
       write(words, sentence(run, record));

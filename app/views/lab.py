@@ -17,7 +17,7 @@ from app.lab.files import RunFile
 from app.lab.request import ACTS, LabRequest, Message
 from app.lab.within import Seen
 from optimizers.training import jobs
-from optimizers.training.data import DATASETS, available
+from optimizers.training.data import available, entry
 from optimizers.training.store import MOST_LISTED, Run, Store, default_url, open_store
 
 KEY = "lab"
@@ -46,20 +46,20 @@ class Session:
     notices: list[str] = field(default_factory=list)
     turn: int = 0  # of the last message that was answered
     sent: dict[str, Sent] = field(default_factory=dict)  # by run
+    seen: Seen = field(default_factory=Seen)  # of the inside of the run that is shown
     listing: bool = False  # the list of all runs is open
     export: RunFile | None = None  # the file that is being made
     key: str = field(default_factory=lambda: secrets.token_hex(8))
-    seen: Seen = field(default_factory=Seen)  # of the inside of that run
     links: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINKS))  # taken in, or given to write
+
+    def forget(self) -> None:
+        """Take it that this browser has nothing of any run."""
+        self.sent, self.seen = {}, Seen()
 
     def show(self, request: LabRequest, notices: list[str] | None = None) -> None:
         """Keep the request; the component writes it into the address."""
         self.request, self.notices = request, notices or []
         self.links.append(request.query())
-
-    def forget(self) -> None:
-        """Take the browser to have nothing."""
-        self.sent, self.seen = {}, Seen()
 
 
 def page() -> None:
@@ -89,7 +89,7 @@ def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:
             session.notices = [fault(problem)]
         send(session, store, mount, was_active)
     except FAULTS as problem:
-        session.forget()  # without its component the browser loses all it had
+        session.forget()  # without its component the browser loses all that it had
         say(fault(problem))
 
 
@@ -111,10 +111,10 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
     data = board(session.request, session.notices, run, store.recent(), beside)
     data |= {"turn": session.turn, "address": session.request.query()}
     data["before"] = before[run.id] if run else (0, 0)
+    data["within"], within = session.seen.news(store, run, session.request.view)
+    arrays |= within
     for one in data["beside"]:
         one["before"] = before[one["id"]]
-    data["within"], more = session.seen.news(store, run, session.request.view)
-    arrays |= more
     if session.listing:
         listed = store.recent(MOST_LISTED)
         data["runs"] = listing(listed, store.best(one.id for one in listed))
@@ -230,7 +230,8 @@ def obstacles(data: str, store: Store) -> list[str]:
     """Return a sentence for each thing that keeps a run on this data set from being started."""
     found = []
     if not available(data):
-        found.append(f"{DATASETS[data].title} is not on this machine: get it with adamscope data {data}.")
+        get = f": get it with {entry(data).command}" if entry(data).command else ""
+        found.append(f"{entry(data).title} is not on this machine{get}.")
     return found + too_many(store)
 
 

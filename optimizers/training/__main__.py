@@ -18,7 +18,7 @@ from optimizers.training.models import MODELS
 def main() -> int:
     """Train, print a line for each evaluation, and write the report; return the exit code."""
     args = _arguments()
-    settings = {name: value for name, value in vars(args).items() if name not in ("out", "racers")}
+    settings = {name: value for name, value in vars(args).items() if name not in ("out", "racers", "resume")}
     try:
         config = TrainConfig(racers=tuple(args.racers), **settings)
     except ValueError as problem:
@@ -27,14 +27,15 @@ def main() -> int:
     try:
         if args.out:
             args.out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
-        result = train(config, Printer(config.seed, config.seeds))
+        result = train(config, Printer(config.seed, config.seeds), folder=args.out, resume=args.resume)
         for racer in result.racers:
             seed = f", seed {config.seed + racer.seed}" if config.seeds > 1 else ""
             print(f"{racer.label}{seed}: test accuracy {racer.test_accuracy:.2%}, {racer.seconds:.1f} s")
         if args.out:
             from optimizers.training.report import write_report
 
-            print(f"Wrote {write_report(result, args.out)}")
+            write_report(result, args.out)
+            print(f"Wrote {args.out}")
     except (ValueError, OSError, DataError) as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -93,7 +94,12 @@ def _arguments() -> argparse.Namespace:
     add("--precision", default="auto", help=", ".join(PRECISIONS))
     add("--limit", type=int, help="train on the first LIMIT pictures only")
     add("--threads", type=int, help="CPU threads for each racer")
-    add("--out", type=Path, metavar="DIR", help="for metrics.csv, config.json, summary.json, curves.png")
+    add(
+        "--telemetry", type=int, help="look inside every so many steps; 0 never, 25 times an epoch by default"
+    )
+    add("--sharpness", type=int, default=0, help="measure the sharpness every so many steps; 0 never")
+    add("--out", type=Path, metavar="DIR", help="for checkpoints, metrics.csv, summary.json, curves.png, …")
+    add("--resume", action="store_true", help="go on from the checkpoint in --out, with the same options")
     return parser.parse_args()
 
 

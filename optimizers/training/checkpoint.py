@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from optimizers.files import whole
 from optimizers.training.config import TrainConfig
-from optimizers.training.data import home
+from optimizers.training.data import DataError, home
 from optimizers.training.telemetry import Kept
 
 NAME = "checkpoint.pt"
@@ -44,7 +44,7 @@ _PLACE = re.compile(":[0-9]{1,4}$")
 E = TypeVar("E")
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(DataError):
     """There is no checkpoint to be read; the message says in one sentence why, and what to do."""
 
 

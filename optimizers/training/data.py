@@ -68,6 +68,7 @@ class DatasetEntry:
     read: Callable[[Path], Dataset]
     kind: str = "pictures"  # or "texts"
     shape: tuple[int, ...] = (3, 32, 32)  # of an example, as `Dataset.shape`
+    command: str = ""  # that brings it onto this machine
 
 
 def home() -> Path:
@@ -500,6 +501,7 @@ DATASETS: dict[str, DatasetEntry] = {
         classes=CLASSES,
         present=_cifar10_present,
         read=_read_cifar10,
+        command="adamscope data cifar10",
     ),
     "shapes10": DatasetEntry(
         title="shapes10 (generated stand-in)",
@@ -515,6 +517,7 @@ DATASETS: dict[str, DatasetEntry] = {
         present=_reader("data_digits", "present"),
         read=_reader("data_digits", "read"),
         shape=(1, 8, 8),
+        command="pip install scikit-learn",
     ),
     "docs8": DatasetEntry(
         title="docs8 (texts)",
@@ -524,6 +527,7 @@ DATASETS: dict[str, DatasetEntry] = {
         read=_reader("data_text", "read_docs"),
         kind="texts",
         shape=(48, 5000),
+        command="pip install adamscope",
     ),
     "reviews": DatasetEntry(
         title="Film reviews (texts)",
@@ -533,6 +537,7 @@ DATASETS: dict[str, DatasetEntry] = {
         read=_reader("data_text", "read_reviews"),
         kind="texts",
         shape=(48, 5000),
+        command="adamscope data reviews",
     ),
 }
 

@@ -30,15 +30,6 @@ KINDS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pp
 Listing = tuple[tuple[str, tuple[tuple[str, int, int], ...]], ...]  # class, files with size and time
 
 
-def classes(folder: Path) -> tuple[str, ...]:
-    """Return the names of the class folders, in order; none where there is no such folder."""
-    train = folder / "train"
-    try:
-        return tuple(path.name for path in _folders(train if train.is_dir() else folder))
-    except OSError:
-        return ()
-
-
 def read(name: str, folder: Path) -> Dataset:
     """Read every picture. Raises DataError where there is no folder, or too little in it."""
     split = [folder / "train", folder / "test"]

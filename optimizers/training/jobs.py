@@ -274,7 +274,6 @@ def train_run(run_id: str, url: str, owner: str = "") -> None:
     from torch import OutOfMemoryError
 
     from optimizers.training import TrainConfig, train
-    from optimizers.training.checkpoint import CheckpointError
     from optimizers.training.data import DataError
 
     try:
@@ -296,7 +295,7 @@ def train_run(run_id: str, url: str, owner: str = "") -> None:
     except OutOfMemoryError:
         _log.exception("Run %s found no room on the GPU.", run_id)
         end = {"state": "failed", "message": FULL_GPU}
-    except (DataError, CheckpointError) as problem:
+    except DataError as problem:
         end = {"state": "failed", "message": str(problem)}
     except SQLAlchemyError as problem:
         _log.exception("Run %s could not be written down.", run_id)

@@ -32,6 +32,7 @@ class Model:
     takes: str = "pictures"  # or "texts"
     smallest: int = 1  # height and width of the smallest picture it takes
     weight_decay: float = 0.0  # λ of the penalty λ/2·‖w‖² on matrices and kernels
+    dropout: str = "0"  # its own rates, in words
     standardise: bool = False  # each picture to mean 0 and standard deviation 1 before the first layer
 
     def misfit(self, kind: str, shape: tuple[int, ...]) -> str:
@@ -343,6 +344,7 @@ MODELS: dict[str, Model] = {
         layers=adam_paper_cnn,
         initialise=glorot,
         smallest=8,
+        dropout="0.2, 0.5",
         standardise=True,
     ),
     "resnet_small": Model(
@@ -363,5 +365,6 @@ MODELS: dict[str, Model] = {
         layers=text_cnn,
         initialise=glorot,
         takes="texts",
+        dropout="0.5",
     ),
 }

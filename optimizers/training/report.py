@@ -17,6 +17,7 @@ import numpy as np
 
 from optimizers.catalog import Look, Racer, distinct
 from optimizers.training.config import TrainConfig
+from optimizers.training.inside_csv import write_inside
 from optimizers.training.telemetry import Evaluated, Point, RacerResult, TrainResult
 
 if TYPE_CHECKING:
@@ -89,13 +90,21 @@ def write_report(result: TrainResult, folder: Path | str) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     write_metrics(result, folder / "metrics.csv")
     write_config(result, folder / "config.json")
+    more = []
+    if result.insides or result.sharpnesses:
+        more = ["inside.csv"]
+        measured = (result.steps_per_epoch, result.insides, result.sharpnesses)
+        write_inside(folder / "inside.csv", result.config, result.layers, *measured)
     (folder / "summary.json").write_text(json.dumps(result.summary, indent=2) + "\n", "utf-8")
     figure = draw_curves(result)
     for name in ("curves.png", "curves.svg"):
         figure.savefig(folder / name, dpi=160)
     write_events(result, folder / "events")
-    (folder / "program.py").write_text(program(result.config), "utf-8")
-    return ["metrics.csv", "config.json", "summary.json", "curves.png", "curves.svg", "events", "program.py"]
+    written = ["metrics.csv", *more, "config.json", "summary.json", "curves.png", "curves.svg", "events"]
+    if result.config.start_from is None:  # no program holds the weights of another run
+        (folder / "program.py").write_text(program(result.config), "utf-8")
+        written.append("program.py")
+    return written
 
 
 def write_config(run: Measured, path: Path) -> None:
@@ -216,7 +225,8 @@ def _looks(run: Measured) -> list[Look]:
 
 def _ends(run: Measured) -> Mapping[int, int]:
     """Return the step at which a racer first diverged, with any seed."""
-    lost = [event for event in (*run.points, *run.evaluations) if not math.isfinite(event.loss)]
+    events: list[Point | Evaluated] = [*run.points, *run.evaluations]
+    lost = [event for event in events if not math.isfinite(event.loss)]
     return {event.racer: event.step for event in sorted(lost, key=lambda event: -event.step)}
 
 
@@ -238,12 +248,12 @@ def draw_curves(run: Measured) -> Figure:
         for racer, look in enumerate(looks):
             seen = _curve(run.points, racer, run.steps_per_epoch, "loss")
             together = max(1, math.ceil(len(seen) / MOST_DRAWN))
-            _draw(losses, _means(seen, together), look.light, label=look.label, **line(look))
+            _draw(losses, _means(seen, together), label=look.label, **line(look))
             face = STYLE["axes.facecolor"] if look.hollow else look.light
             style = line(look) | {"marker": "o", "markersize": 4, "markerfacecolor": face}
             seen = _curve(run.evaluations, racer, run.steps_per_epoch, "accuracy")
             seen[:, 1:] *= 100
-            _draw(accuracies, seen, look.light, **style)
+            _draw(accuracies, seen, **style)
             if racer in ends:
                 epoch = ends[racer] / run.steps_per_epoch
                 losses.axvline(epoch, color=look.light, linewidth=1, linestyle=":")
@@ -287,9 +297,10 @@ def _curve(
     return np.array(rows).reshape(-1, 4)
 
 
-def _draw(axes: Axes, curve: np.ndarray, color: str, **style: Any) -> None:
-    axes.plot(curve[:, 0], curve[:, 1], **style)
+def _draw(axes: Axes, curve: np.ndarray, **style: Any) -> None:
+    (drawn,) = axes.plot(curve[:, 0], curve[:, 1], **style)
     if np.any(curve[:, 2] < curve[:, 3]):
+        color = drawn.get_color()
         axes.fill_between(curve[:, 0], curve[:, 2], curve[:, 3], color=color, alpha=0.15, linewidth=0)
 
 

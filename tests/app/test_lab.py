@@ -1,8 +1,10 @@
 import html
 import json
+import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from streamlit.testing.v1 import AppTest
 
 import app
+from app.lab.files import RunFile, make
 from app.lab.request import LabRequest
 from optimizers.training import TrainConfig, jobs
 from optimizers.training.store import Store, default_url, open_store
@@ -107,7 +110,7 @@ def test_start_writes_a_run_and_a_second_page_shows_it(store: Store) -> None:
         assert meta["run"]["classes"] == 10  # so that chance is 10 %
         assert [racer["label"] for racer in meta["run"]["racers"]] == ["Adam", "gradient descent"]
         assert meta["asked"]["epochs"] == 3  # its settings are offered for the next one
-        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5, 0]))
+        np.testing.assert_array_equal(arrays["points"], np.float32([1, 5, np.nan, 0.5, 0, 320, 1]))
         np.testing.assert_array_equal(arrays["tests"], np.float32([0, 0, 2.5, 0.125, 0]))
 
 
@@ -150,6 +153,82 @@ def test_stop_and_another_run(store: Store) -> None:
     assert meta["run"]["id"] == second
     assert [racer["notation"] for racer in meta["asked"]["racers"]] == ["gd"]
     assert parse_qs(meta["address"])["run"] == [second]
+
+
+def act(page: AppTest, press: str, turn: int, on: str | None = None, text: str = "") -> dict[str, Any]:
+    page.session_state["lab"] = {"asked": {"query": "", "turn": turn, "press": press, "on": on, "text": text}}
+    return look(page)[0]
+
+
+def test_a_run_pauses_and_goes_on(store: Store) -> None:
+    run_id = jobs.start(TrainConfig(("adam",)), store)
+    page = new_page(run=run_id)
+    look(page)
+    paused = act(page, "pause", 1)["run"]
+    assert (paused["state"], paused["resumable"]) == ("paused", True)
+    assert act(page, "resume", 2)["run"]["state"] == "queued"
+    (notice,) = act(page, "resume", 3)["notices"]
+    assert notice == "This run is under way already, or it is gone."
+
+
+def test_runs_are_named_listed_compared_and_deleted(store: Store) -> None:
+    first, second = (jobs.start(TrainConfig((name,)), store) for name in ("adam", "gd"))
+    page = new_page(run=first, compare=second)
+    point = {"racer": 0, "step": 5, "examples": 320, "seconds": 1.0, "loss": 2.0, "accuracy": 0.5}
+    test = {"racer": 0, "step": 5, "epoch": 1, "loss": 2.0, "accuracy": 0.25}
+    store.write(second, [point], [test], state="finished")
+    meta, arrays = look(page)
+    assert [one["id"] for one in meta["beside"]] == [second]
+    assert meta["beside"][0]["before"] == [0, 0]
+    np.testing.assert_array_equal(arrays[f"tests {second}"], np.float32([0, 5, 2.0, 0.25, 0]))
+    assert parse_qs(meta["address"])["compare"] == [second]
+    assert "runs" not in meta
+
+    act(page, "name", 1, second, "  the plain \n one ")
+    act(page, "notes", 2, second, "No momentum.")
+    listed = act(page, "list", 3)["runs"]
+    assert [(one["name"], one["notes"], one["best"]) for one in listed] == [
+        ("the plain one", "No momentum.", 0.25),
+        ("", "", None),
+    ]
+    assert act(page, "delete", 4, first)["notices"] == [
+        "A run that waits or trains can't be deleted: stop it first."
+    ]
+    meta = act(page, "delete", 5, second)
+    assert ([one["id"] for one in meta["runs"]], meta["beside"], meta["notices"]) == ([first], [], [])
+    assert "compare" not in parse_qs(meta["address"])
+    assert "runs" not in act(page, "unlist", 6)
+
+
+@pytest.mark.parametrize("on", ["../../etc", 7, "1f2e3d4"])
+def test_an_act_on_no_run_at_all_is_not_heard(store: Store, on: object) -> None:
+    page = new_page(run=jobs.start(TrainConfig(("adam",)), store))
+    look(page)
+    assert act(page, "delete", 1, on)["turn"] == 0  # type: ignore[arg-type]
+    assert len(store.recent()) == 1
+
+
+def test_a_run_is_saved_as_a_file(store: Store) -> None:
+    run_id = jobs.start(TrainConfig(("adam",)), store)
+    test = {"racer": 0, "step": 0, "epoch": 0, "loss": 2.5, "accuracy": 0.125}
+    store.write(run_id, [], [test], steps_per_epoch=10, state="finished")
+    for kind in RunFile.kinds:
+        out = Path(os.environ["ADAMSCOPE_HOME"]) / f"made.{kind}"
+        make(out, RunFile(run_id).order())
+        assert out.stat().st_size > 50
+    page = new_page(run=run_id)
+    look(page)
+    meta, arrays = act(page, "export", 1, run_id, "csv"), {}
+    deadline = time.monotonic() + 60
+    while "file" not in arrays:
+        assert not meta["file"]["problem"]
+        assert time.monotonic() < deadline
+        meta, arrays = look(page)
+        time.sleep(0.1)
+    assert meta["file"]["name"] == f"run-{run_id}.csv"
+    text = arrays["file"].tobytes()[: meta["file"]["size"]].decode()
+    assert "test,adam,0.0,0,,,2.5,0.125,0" in text
+    assert "file" not in act(page, "saved", 2)
 
 
 def test_bad_parts_of_a_link_are_named_and_the_rest_is_kept(store: Store) -> None:
@@ -209,6 +288,10 @@ def test_pictures_that_are_not_there_are_said_before_a_run_is_made(store: Store)
         ),
         ("epochs=²", "epochs is '²', but takes a whole number from 1 to 200."),
         ("&".join(["o=adam"] * 9), "9 racers are given; the first 8 train."),
+        (
+            "start_from=../../etc",
+            "start_from is '../../etc', but takes the id of a run, with :2 of its third network.",
+        ),
         ("run=../../etc", "run is '../../etc', but takes the eight hexadecimal digits of a run."),
     ],
 )
@@ -329,8 +412,87 @@ def test_a_start_that_fails_is_said_and_leaves_no_run_waiting(
 
 def test_a_request_reads_back_what_it_writes() -> None:
     config = TrainConfig(("adam(lr=0.5)", "gd"), data="cifar10", epochs=2, batch_size=8, seed=5, limit=99)
-    request = LabRequest(config, "log", "classes", "1f2e3d4c")
+    request = LabRequest(
+        config, "log", "classes", "seconds", "ratio", "log", "each", "1f2e3d4c", ("00000000", "11111111")
+    )
     assert LabRequest.parse(request.query(), LabRequest(TrainConfig(("adagrad",)))) == (request, [])
+
+
+def test_every_setting_is_in_the_address_and_reads_back() -> None:
+    config = TrainConfig(
+        ("adam",),
+        data="shapes10",
+        model="cnn_3c3d",
+        schedule="warmup(total_iters=10)+cosine",
+        clip_norm=1.5,
+        clip_value=0.25,
+        weight_decay=0.0,
+        dropout=0.3,
+        label_smoothing=0.1,
+        augment="crop+flip",
+        seeds=3,
+    )
+    request = LabRequest(config)
+    assert LabRequest.parse(request.query(), LabRequest(TrainConfig(("adagrad",)))) == (
+        request,
+        [],
+    )
+    plain = parse_qs(LabRequest(TrainConfig(("adam",))).query())
+    assert set(plain) == {"o", "data", "model", "epochs", "batch_size", "seed"}  # defaults are left out
+    emptied, notices = LabRequest.parse(
+        "weight_decay=&dropout=&schedule=&clip_norm=&seeds=&augment=", request
+    )
+    assert notices == []
+    assert (emptied.config.weight_decay, emptied.config.schedule, emptied.config.seeds) == (None, None, 1)
+
+
+def test_data_and_network_change_together() -> None:
+    """One after the other, digits would not fit the network of before."""
+    kept = LabRequest(TrainConfig(("adam",), data="shapes10"))
+    for query in ("data=digits&model=image_mlp&epochs=3", "model=image_mlp&epochs=3&data=digits"):
+        request, notices = LabRequest.parse(query, kept)
+        assert notices == []
+        assert (request.config.data, request.config.model, request.config.epochs) == (
+            "digits",
+            "image_mlp",
+            3,
+        )
+    request, notices = LabRequest.parse("data=docs8&model=keras_cnn&epochs=4&dropout=2&clip_norm=x", kept)
+    assert (request.config.data, request.config.model, request.config.epochs) == ("shapes10", "keras_cnn", 4)
+    assert notices == [
+        "clip_norm is 'x', but takes a number.",
+        "keras_cnn takes pictures, not texts: train text_cnn on docs8.",
+        "dropout is 2.0, but takes a number from 0 to below 1.",
+    ]
+
+
+def test_a_page_trains_on_no_folder_but_those_put_up(store: Store, tmp_path: Path) -> None:
+    """Or a visitor could look about on the machine that serves it."""
+    (tmp_path / "pictures" / "pets" / "cat").mkdir(parents=True)
+    (tmp_path / "private").mkdir()
+    page = new_page()
+    meta, _ = look(page)
+    assert [one["name"] for one in meta["offer"]["data"]][-1] == "folder:pets"
+    for turn, place in enumerate((tmp_path / "private", "../private", "pictures/pets", ""), 1):
+        meta = send(page, f"o=adam&data=folder:{place}", "start", turn)
+        assert "a page trains on folders in $ADAMSCOPE_HOME/pictures" in meta["notices"][0]
+        assert meta["asked"]["data"] == "shapes10"
+    assert not store.recent()
+    meta = send(page, "o=adam&data=folder:pets", "start", 9)
+    assert (meta["notices"], meta["asked"]["data"]) == ([], "folder:pets")
+    assert store.recent()[0].config["data"] == "folder:pets"
+
+
+def test_the_offer_says_which_networks_take_which_data(store: Store) -> None:
+    meta, _ = look(new_page())
+    offer = {one["name"]: one for one in meta["offer"]["data"]}
+    assert offer["docs8"]["models"] == ["text_cnn"]
+    assert "image_mlp" in offer["digits"]["models"]
+    assert "keras_cnn" not in offer["digits"]["models"]
+    assert offer["reviews"]["command"] == "adamscope data reviews"
+    for name, one in offer.items():
+        for model in one["models"]:
+            TrainConfig(("adam",), data=name, model=model)
 
 
 def test_the_lab_needs_no_torch_in_the_server() -> None:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -104,7 +105,7 @@ def test_chance_is_one_in_as_many_classes(open_page: Any, classes: int | None, c
             return standings.node.querySelector(".sentence").textContent;
         };
         const guessed = classes ? 1.1 / classes : 0;
-        return [say([0, 0, 2, 0.25, 1, 0, 2, 0.25]), say([0, 5, 1, 0.9, 1, 5, 2, guessed])];
+        return [say([0, 0, 2, 0.25, 0, 1, 0, 2, 0.25, 0]), say([0, 5, 1, 0.9, 0, 1, 5, 2, guessed, 0])];
     }""",
         classes,
     )
@@ -121,6 +122,41 @@ def test_stop_ends_a_long_run_at_once(open_page: Any) -> None:
     page.get_by_role("button", name="Stop", exact=True).click()
     wait_for(page, "lab.run.state === 'stopped'", 5)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
+
+
+def test_runs_are_kept_paused_resumed_compared_and_deleted(open_page: Any) -> None:
+    mlp = SHORT.replace("data=shapes10", "data=digits&model=image_mlp")
+    page = open_page(mlp.replace("epochs=2", "epochs=1"))
+    start(page)
+    wait_for(page, "lab.run.state === 'finished'")
+    page.get_by_label("Name of this run").fill("The short one")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name=re.compile("^The short one, .*, finished$"))).to_be_visible()
+
+    page.goto(page.url.partition("/lab")[0] + mlp.replace("epochs=2", "epochs=200"))
+    start(page)
+    wait_for(page, "lab.run.step > 20")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    wait_for(page, "lab.run.state === 'paused'")
+    page.reload()  # it is still there
+    wait_for(page, "lab.run && lab.run.state === 'paused'")
+    step = lab(page)["run"]["step"]
+    page.get_by_role("button", name="Resume", exact=True).click()
+    wait_for(page, f"lab.run.state === 'running' && lab.run.step > {step}")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    wait_for(page, "lab.run.state === 'stopped'")
+    told = lab(page)["run"]
+    assert told["points"] == [told["step"]] * 2  # none is missing, none is twice
+
+    page.get_by_role("button", name="all runs").click()
+    page.get_by_label("Compare The short one").check()
+    page.wait_for_url(re.compile("compare=[0-9a-f]{8}"))
+    page.get_by_role("button", name="Delete The short one").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_label("Compare The short one")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name=re.compile("^The short one"))).to_have_count(0)
+    page.wait_for_url(lambda url: "compare" not in url)
 
 
 def test_back_leaves_the_lab_whatever_was_changed_there(open_page: Any) -> None:
@@ -163,3 +199,37 @@ def test_what_is_asked_for_is_in_the_address_and_by_keyboard(open_page: Any) -> 
     expect(page.get_by_role("status")).to_contain_text("epochs is 'zero', but takes a whole number")
     expect(page.get_by_label("Epochs")).to_have_value("10")
     assert "epochs=10" in page.url
+
+
+def test_more_settings_are_a_line_until_opened_and_stand_in_the_address(open_page: Any) -> None:
+    page = open_page(SHORT)
+    wait_for(page, "lab.updates > 0")
+    line = page.get_by_role("button", name="More settings")
+    schedule = page.get_by_label("Schedule")
+    expect(schedule).to_be_hidden()
+    line.click()
+    schedule.fill("warmup(total_iters=5)+cosine")
+    schedule.press("Enter")
+    page.get_by_role("button", name="flip", exact=True).click()
+    expect(page.get_by_role("button", name="flip", exact=True)).to_have_attribute("aria-pressed", "true")
+    page.get_by_label("Dropout").fill("2")
+    page.get_by_label("Dropout").press("Enter")
+    expect(page.get_by_text("dropout is 2.0, but takes a number from 0 to below 1.")).to_be_visible()
+    expect(page.get_by_label("Dropout")).to_have_value("")
+    page.get_by_label("Dropout").fill("0.25")
+    page.get_by_label("Dropout").press("Enter")
+    page.wait_for_function("() => location.search.includes('dropout=0.25')")
+    assert {"augment": "flip", "schedule": "warmup+cosine"}.items() <= {
+        name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()
+    }.items()
+    line.click()
+    expect(line).to_have_text("More settings: warmup+cosine, flip, dropout 0.25")
+
+    page.get_by_label("Pictures or texts to train on").select_option("docs8")
+    expect(page.get_by_label("Network")).to_have_value("text_cnn")  # the one that takes texts
+    expect(page.get_by_role("button", name="flip", exact=True)).to_be_hidden()
+    page.wait_for_function("() => location.search.includes('model=text_cnn')")
+    page.reload()
+    wait_for(page, "lab.updates > 0")
+    expect(page.get_by_label("Network")).to_have_value("text_cnn")
+    expect(line).to_have_text("More settings: warmup+cosine, dropout 0.25")

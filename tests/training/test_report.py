@@ -1,14 +1,18 @@
 import csv
 import json
+import struct
+from dataclasses import asdict
 
 import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from tensorboardX.proto.event_pb2 import Event
 
 from optimizers import OPTIMIZERS
 from optimizers.training import Started, StopTraining, TrainConfig, train
-from optimizers.training.report import write_report
+from optimizers.training.report import KeptRun, draw_curves, write_metrics, write_report
+from optimizers.training.store import Store
 
 RACERS = ("adam", "adam(bias_correction=False)", "gd(lr=1000000)")
 
@@ -79,8 +83,10 @@ def test_metrics_hold_every_point(run, tmp_path):
 
 
 def test_curves_wear_the_racers_colours(run, tmp_path):
-    folder = write_report(run, tmp_path / "new" / "run")
-    assert len(list(folder.iterdir())) == 4
+    folder = tmp_path / "new" / "run"
+    written = write_report(run, folder)
+    assert sorted(written) == sorted(path.name for path in folder.iterdir())
+    assert {"metrics.csv", "curves.svg", "events", "program.py"} < set(written)
     picture = matplotlib.image.imread(folder / "curves.png")[:, :, :3]
     assert picture.shape[:2] == (800, 1760)
     for name in ("adam", "gd"):
@@ -97,3 +103,53 @@ def test_a_run_stopped_at_once_has_a_report(easy_data, tmp_path):
     summary = strict_json(tmp_path / "summary.json")
     assert summary["stopped"] is True
     assert summary["racers"][0]["test_accuracy"] is summary["racers"][0]["samples_per_second"] is None
+
+
+def test_tensorboard_reads_every_point(run, tmp_path):
+    write_report(run, tmp_path)
+    folders = sorted(path.name for path in (tmp_path / "events").iterdir())
+    assert folders == ["Adam", "Adam, uncorrected", "gradient descent"]
+    (file,) = (tmp_path / "events" / "Adam").iterdir()
+    found = {}
+    content = memoryview(file.read_bytes())
+    while content:  # a record: its length, a checksum, an event, a checksum
+        (length,) = struct.unpack_from("<Q", content)
+        event = Event.FromString(bytes(content[12 : 12 + length]))
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+        content = content[16 + length :]
+    for tag, events in (("train", run.points), ("test", run.evaluations)):
+        mine = [event for event in events if event.racer == 0]
+        for name in ("loss", "accuracy"):
+            told = [(event.step, np.float32(getattr(event, name))) for event in mine]
+            assert found[f"{name}/{tag}"] == told
+
+
+def test_a_run_of_the_store_has_the_same_files(run, tmp_path):
+    store = Store(f"sqlite:///{tmp_path / 'runs.sqlite'}")
+    run_id = store.create(json.loads(run.config.to_json()))
+    points, evaluations = ([asdict(event) for event in events] for events in (run.points, run.evaluations))
+    store.write(run_id, points, evaluations, steps_per_epoch=run.steps_per_epoch, state="finished")
+    kept = KeptRun.read(store, run_id)
+    for name, source in (("ours.csv", run), ("theirs.csv", kept)):
+        write_metrics(source, tmp_path / name)
+    assert (tmp_path / "ours.csv").read_bytes() == (tmp_path / "theirs.csv").read_bytes()
+    assert kept.config == run.config
+    with pytest.raises(ValueError, match="nothing yet"):
+        KeptRun.read(store, store.create({"racers": ["adam"]}))
+    with pytest.raises(ValueError, match="There is no run"):
+        KeptRun.read(store, "00000000")
+    store.close()
+
+
+def test_several_seeds_are_a_mean_within_a_band(easy_data):
+    config = TrainConfig(("adam",), model="image_mlp", epochs=2, batch_size=60, device="cpu", seeds=3)
+    result = train(config)
+    _, accuracies = draw_curves(result).axes
+    (line,) = accuracies.lines
+    by_seed = [[100 * e.accuracy for e in result.evaluations if e.seed == seed] for seed in range(3)]
+    np.testing.assert_allclose(line.get_ydata(), np.mean(by_seed, axis=0))
+    (band,) = accuracies.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert heights.max() == pytest.approx(np.max(by_seed))
+    assert heights.min() == pytest.approx(np.min(by_seed))

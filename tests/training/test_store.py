@@ -12,7 +12,18 @@ import pytest
 from sqlalchemy import create_engine
 
 from optimizers.training import store as store_module
-from optimizers.training.store import MOST_POINTS, STALE, Run, Store, TakenOverError
+from optimizers.training.store import (
+    MOST_INSIDES,
+    MOST_POINTS,
+    STALE,
+    InsideRow,
+    LookRow,
+    PictureRow,
+    Run,
+    SharpnessRow,
+    Store,
+    TakenOverError,
+)
 
 CONFIG = {"racers": ["adam", "momentum"], "data": "shapes10"}
 
@@ -45,12 +56,13 @@ def test_a_page_reads_what_a_worker_wrote_once_and_in_order(store: Store) -> Non
 
     first = store.news(run_id)
     np.testing.assert_array_equal(
-        first.points, [[0, 1, 2.5, 0.25, 0], [1, 1, math.nan, 0.25, 0], [0, 2, math.inf, 0.25, 0]]
+        first.points[:, :5], [[0, 1, 2.5, 0.25, 0], [1, 1, math.nan, 0.25, 0], [0, 2, math.inf, 0.25, 0]]
     )
+    np.testing.assert_array_equal(first.points[:, 5:], [[32, 0.1], [32, 0.1], [64, 0.1]])
     np.testing.assert_array_equal(first.evaluations, [[1, 2, 0.5, 0.75, 0]])
     assert len(store.news(run_id, first.mark).points) == 0
     store.write(run_id, [point(0, 3, 1.0)])
-    np.testing.assert_array_equal(store.news(run_id, first.mark).points, [[0, 3, 1.0, 0.25, 0]])
+    np.testing.assert_array_equal(store.news(run_id, first.mark).points[:, :5], [[0, 3, 1.0, 0.25, 0]])
 
     run = store.get(run_id)
     assert run is not None
@@ -272,9 +284,9 @@ def test_a_database_of_an_older_version_is_upgraded_in_place(url: str, tmp_path:
         first, *others = pool.map(Store, [url] * 4)
     run = read(first, "1f2e3d4c")
     assert (run.state, run.step, run.name, run.attempt, run.kept_step) == ("finished", 10, "", 0, None)
-    np.testing.assert_array_equal(first.news(run.id).points, [[1, 10, 2.5, 0.25, 0]])
+    np.testing.assert_array_equal(first.news(run.id).points[:, :5], [[1, 10, 2.5, 0.25, 0]])
     first.write(run.id, [point(0, 20, 1.5) | {"seed": 2}], name="the old one")
-    np.testing.assert_array_equal(others[0].news(run.id).points[1], [0, 20, 1.5, 0.25, 2])
+    np.testing.assert_array_equal(others[0].news(run.id).points[1, :5], [0, 20, 1.5, 0.25, 2])
     assert read(others[0], first.create(CONFIG)).state == "queued"
     for store in (first, *others):
         store.close()
@@ -298,3 +310,59 @@ def read(store: Store, run_id: str) -> Run:
 
 def state(store: Store, run_id: str) -> str:
     return read(store, run_id).state
+
+
+INSIDE = dict.fromkeys(
+    ("effective_low", "effective_median", "effective_high", "ratio", "gradient", "distance"), 0.5
+)
+
+
+def inside(racer: int, step: int, layer: int) -> dict[str, float]:
+    own = {"racer": racer, "seed": 0, "step": step, "layer": layer, "cosine": -0.25, "under_eps": math.nan}
+    return INSIDE | own
+
+
+def test_what_lies_inside_is_read_once_thinned_by_layer_and_forgotten_beyond_a_checkpoint(
+    store: Store,
+) -> None:
+    run_id = store.create(CONFIG)
+    sharp = {"racer": 1, "seed": 0, "step": 2, "raw": 3.5, "preconditioned": math.nan, "bound": 20.0}
+    store.write(run_id, more={InsideRow: [inside(0, 1, -1), inside(0, 1, 0)], SharpnessRow: [sharp]})
+    first = store.inside(run_id)
+    assert first.insides[:, :4].tolist() == [[0, 0, 1, -1], [0, 0, 1, 0]]
+    np.testing.assert_array_equal(first.insides[0, 4:], [0.5] * 5 + [-0.25, math.nan, 0.5])
+    np.testing.assert_array_equal(first.sharpnesses, [[1, 0, 2, 3.5, math.nan, 20]])
+    assert len(store.inside(run_id, first.mark).insides) == 0
+    many = range(2, 2 * MOST_INSIDES + 2)
+    store.write(run_id, more={InsideRow: [inside(0, step, layer) for step in many for layer in (-1, 0)]})
+    news = store.inside(run_id, first.mark).insides
+    of_layer = news[news[:, 3] == 0, 2]
+    assert (of_layer[0], of_layer[-1]) == (2, many[-1])
+    assert len(of_layer) <= MOST_INSIDES + 1
+    store.write(run_id, rewind=1)
+    assert store.inside(run_id).insides[:, 2].tolist() == [1, 1]
+    assert len(store.inside(run_id).sharpnesses) == 0
+
+
+def test_looks_and_their_pictures_are_read_once_and_a_picture_is_kept_once(store: Store) -> None:
+    run_id, other = store.create(CONFIG), store.create(CONFIG)
+    look = {
+        "racer": 0,
+        "step": 5,
+        "epoch": 1,
+        "confusion": [[3, 1], [0, 4]],
+        "filters": b"ab",
+        "shape": [2, 1, 1, 1],
+        "largest": 0.5,
+        "mistakes": [[7, 0, 1, 0.75]],
+    }
+    picture = {"position": 7, "shape": [1, 1, 3], "data": b"rgb"}
+    for run in (run_id, other, run_id):
+        store.write(run, more={LookRow: [look], PictureRow: [picture, picture]})
+    first = store.looks(run_id)
+    assert [(row.confusion, row.filters, row.mistakes) for row in first.looks] == [
+        ([[3, 1], [0, 4]], b"ab", [[7, 0, 1, 0.75]])
+    ] * 2
+    assert [(row.position, row.data) for row in first.pictures] == [(7, b"rgb")]
+    again = store.looks(run_id, first.mark)
+    assert (again.looks, again.pictures, again.mark) == ([], [], first.mark)
