@@ -186,8 +186,8 @@ def serve() -> None:
 
     dask.config.set(
         {
-            # Not Dask's own: one thread for each worker's arithmetic, where ours has the machine to itself, and
-            # MALLOC_TRIM_THRESHOLD_, by which every large tensor is fetched anew from the system: half the speed.
+            # Not Dask's own: one thread for each worker's arithmetic, where ours has the machine to itself,
+            # and MALLOC_TRIM_THRESHOLD_, by which every large tensor is mapped anew: half the speed.
             "distributed.nanny.pre-spawn-environ": {},
             "logging.distributed": "error",
         }

@@ -131,7 +131,7 @@ def _client(config: SweepConfig, scheduler: str | None, workers: int | None) -> 
     count = workers or min(_gpus(config) or cores, config.size * config.seeds)
     each = str(max(1, cores // count))  # CPU threads of a worker's arithmetic
     settings = {
-        # Without Dask's own MALLOC_TRIM_THRESHOLD_: it has glibc fetch every large tensor anew from the system.
+        # Without Dask's own MALLOC_TRIM_THRESHOLD_, by which every large tensor is mapped anew.
         "distributed.nanny.pre-spawn-environ": {
             "OMP_NUM_THREADS": each,
             "MKL_NUM_THREADS": each,
