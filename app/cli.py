@@ -600,6 +600,99 @@ def train_command(
         print(f"Wrote {', '.join(most)} and {last} to {out}")
 
 
+@app.command(name="sweep")
+def lab_sweep_command(
+    optimizer: Annotated[
+        list[str] | None,
+        typer.Option("-o", "--optimizer", help='A racer, e.g. "adam"; repeat to compare. adam by default.'),
+    ] = None,
+    axis: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='What changes: "lr,1e-4,0.1,4" (from, to, how many), "beta2=0.9,0.99" (these) or '
+            "bias_correction (all of a choice); batch_size, too. Repeat for more."
+        ),
+    ] = None,
+    figure4: Annotated[
+        bool,
+        typer.Option("--figure4", help="The Adam paper's figure 4 in place of -o and --axis: 60 networks."),
+    ] = False,
+    method: Annotated[str, typer.Option(help="grid, random, or halving (successive halving).")] = "grid",
+    trials: Annotated[
+        int | None, typer.Option(help="How many random and halving draw; halving takes the grid without.")
+    ] = None,
+    factor: Annotated[int, typer.Option(help="Of halving: the best one in so many go on.")] = 3,
+    min_epochs: Annotated[int, typer.Option(help="Of halving: epochs of the first rung.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Networks of each trial.")] = 1,
+    data: Annotated[str, typer.Option(help="cifar10, or shapes10 (generated).")] = "cifar10",
+    model: Annotated[str, typer.Option(help="The network.")] = "keras_cnn",
+    epochs: Annotated[int, typer.Option(help="Passes over the training pictures.")] = 5,
+    batch_size: Annotated[int, typer.Option(help="Pictures a step.")] = 128,
+    validation: Annotated[
+        int, typer.Option(help="Training pictures that are held out, by which trials are judged.")
+    ] = 2000,
+    limit: Annotated[int | None, typer.Option(help="Train on only so many pictures.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    seed: Annotated[int, typer.Option(help="The first; of random search's draws, too.")] = 0,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler's address, to use its machines.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes here; one for each GPU or core by default.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for trials, summary, map and curves.")] = None,
+) -> None:
+    """Train networks with many hyperparameters at once, choose by held-out pictures, and test the best."""
+    from app.live_sweep import LiveSweep
+    from optimizers.training import StopTraining, TrainConfig
+    from optimizers.training import sweep as sweeps
+
+    if figure4 and (optimizer or axis or method != "grid" or trials is not None):
+        raise ValueError("--figure4 says what is tried: leave out -o, --axis, --method and --trials.")
+    base = TrainConfig(
+        racers=tuple(optimizer or ("adam",)),
+        data=data,
+        model=model,
+        epochs=epochs,
+        batch_size=batch_size,
+        device=device,
+        seed=seed,
+        precision=precision,
+        limit=limit,
+        validation=validation,
+    )
+    if figure4:
+        config = sweeps.figure4(base, seeds)
+    else:
+        config = sweeps.SweepConfig(base, tuple(axis or ()), method, trials, factor, min_epochs, seeds)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # before the hours of training, not after
+    with LiveSweep(config) as table, _stop_on_ctrl_c() as stopping:
+
+        def on_event(event: object) -> None:
+            table(event)
+            if stopping.is_set():
+                raise StopTraining
+
+        result = sweeps.sweep(config, on_event, scheduler=scheduler, workers=workers)
+    if result.stopped:
+        print("Stopped; what was found until then is kept. Nothing was tested.")
+    elif result.best is not None and result.test_accuracy:
+        tested = ", ".join(f"{accuracy:.2%}" for accuracy in result.test_accuracy)
+        print(f"Best: {result.best.racer}{_settings(result.best)}")
+        print(f"Its test accuracy, trained anew on all training pictures: {tested}")
+    if out is not None:
+        from optimizers.training.sweep_report import FILES, write_report
+
+        write_report(result, out)
+        print(f"Wrote {', '.join(FILES[:-1])} and {FILES[-1]} to {out}")
+
+
+def _settings(trial: Any) -> str:
+    return "".join(f", {name} {value:g}" for name, value in trial.settings)
+
+
 @contextmanager
 def _stop_on_ctrl_c() -> Iterator[Event]:
     """Let a first Ctrl-C ask for an end, so that the report is still written; a second one ends at once."""

@@ -14,7 +14,11 @@ from streamlit.components.v2.types import ComponentRenderer
 from optimizers.player import pack as pack  # what a component is fed with
 
 _ROOT = Path(__file__).resolve().parents[1]  # holds app/ and optimizers/, wherever they are installed
-_FOLDERS = {"player": "optimizers/player", "lab": "app/lab"}  # served as …/adamscope.player/chart.js
+_FOLDERS = {
+    "player": "optimizers/player",
+    "lab": "app/lab",
+    "sweeps": "app/sweeps",
+}  # served as …/adamscope.player/chart.js
 
 
 def component(name: str, *, js: str, css: str, html: str) -> ComponentRenderer:

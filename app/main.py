@@ -19,6 +19,7 @@ def main() -> None:
     pages = [
         st.Page(HERE / "views" / "playground.py", title="Playground", default=True),
         st.Page(HERE / "views" / "lab.py", title="Lab", url_path="lab"),
+        st.Page(HERE / "views" / "sweeps.py", title="Sweeps", url_path="sweeps"),
         st.Page(HERE / "views" / "lessons.py", title="Lessons", url_path="lessons"),
     ]
     st.navigation(pages, position="top").run()

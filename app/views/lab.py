@@ -1,7 +1,5 @@
 """The lab: train a small network with several optimizers side by side, and watch."""
 
-import html
-import logging
 import secrets
 from collections import deque
 from collections.abc import Mapping
@@ -10,11 +8,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import exports
 from app.components import component, fill_window, pack
+from app.faults import FAULTS, fault, say
 from app.lab import landscapes
 from app.lab.board import board, listing
 from app.lab.files import RunFile
@@ -30,9 +27,6 @@ IDLE = 2.0  # seconds between two looks where nothing is
 MOST_LINKS = 1_000  # that a page remembers
 MOST_RUNS = 8  # that wait or train, of all learners together
 MOST_NAME = 80  # characters
-FAULTS = (OSError, SQLAlchemyError, ImportError)  # of the store, its driver, and the start of a process
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -86,25 +80,6 @@ def page() -> None:
     mount = component("lab", js="lab.js", css="lab.css", html="")
     active = busy(session, run)
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, store, mount, active)
-
-
-def say(text: str) -> None:
-    """Show a sentence as it is: nothing in what a database answers is Markdown, a link or a picture."""
-    st.html(f'<p role="alert">{html.escape(text)}</p>')
-
-
-def fault(problem: Exception) -> str:
-    """Return one sentence on what went wrong; visitors read it, so the store's password stays out of it."""
-    log.warning("The lab's store or its worker process failed.", exc_info=problem)
-    why = str(getattr(problem, "orig", None) or problem).strip().partition("\n")[0].rstrip(".")
-    try:
-        url = make_url(default_url())
-    except (SQLAlchemyError, ValueError):
-        return "The lab keeps its runs in the database in $ADAMSCOPE_STORE, whose URL can't be read."
-    where = url.set(query={}).render_as_string(hide_password=True)  # a driver takes passwords there, too
-    for secret in (url.password, *url.query.values()):
-        why = why.replace(str(secret), "***") if secret else why
-    return f"The lab keeps its runs in {where}, which can't be used: {why}."
 
 
 def live(session: Session, store: Store, mount: Any, was_active: bool) -> None:

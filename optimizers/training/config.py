@@ -51,6 +51,8 @@ class TrainConfig:
         start_from: where the weights before the first step are from, a run that was kept; None draws them.
         threads: CPU threads for each racer; None shares torch's out among the racers. Another number adds in
             another order: results then agree to rounding, not to the bit.
+        validation: so many training pictures, drawn by the seed, are held out and evaluated on in place of
+            the test pictures, which are then not looked at; 0 evaluates on the test pictures.
         telemetry: look inside the networks every so many steps, see `inside.Gauge`; 0 is never, None 25 times
             an epoch. It changes nothing in what is trained.
         sharpness: measure the largest eigenvalue of the Hessian every so many steps, see `sharpness`; 0 is
@@ -82,6 +84,7 @@ class TrainConfig:
     augment: str = ""
     seeds: int = 1
     start_from: str | None = None
+    validation: int = 0
     telemetry: int | None = None
     sharpness: int = 0
     snapshots: int = 0
@@ -125,6 +128,7 @@ class TrainConfig:
             _whole("snapshots", self.snapshots, 2, MOST_SNAPSHOTS)
         if self.start_from is not None and (not isinstance(self.start_from, str) or not self.start_from):
             raise ValueError(f"start_from is {self.start_from!r}, but takes a run that was kept.")
+        _whole("validation", self.validation, 0, 10**9)
 
     def to_json(self) -> str:
         """Write the recipe as JSON that `from_json` reads back."""

@@ -183,10 +183,13 @@ def serve() -> None:
     import dask
     from distributed import Client, LocalCluster
 
+    from optimizers.training import sweep_jobs
+
     dask.config.set(
         {
-            # Dask's own setting is one thread for each worker's arithmetic; ours has the machine to itself.
-            "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": 65536},
+            # Not Dask's own: one thread for each worker's arithmetic, where ours has the machine to itself,
+            # and MALLOC_TRIM_THRESHOLD_, by which every large tensor is mapped anew: half the speed.
+            "distributed.nanny.pre-spawn-environ": {},
             "logging.distributed": "error",
         }
     )
@@ -211,10 +214,14 @@ def serve() -> None:
             future = client.submit(landscape_jobs.measure_run, **wanted, pure=False, fifo_timeout=0)
             maps[wanted["order_id"]] = future, wanted["run_id"]
             continue
+        if "sweep_id" in order:
+            sweep_jobs.place(client, order)
+            continue
         # First come, first served: what comes within fifo_timeout Dask takes in any order.
         future = client.submit(train_run, **order, key=order["owner"], pure=False, fifo_timeout=0)
         placed[order["owner"]] = future, order["run_id"], open_store(order["url"])
     warm.release()
+    sweep_jobs.interrupt_all()
     for owner, (_, run_id, store) in list(placed.items()):
         try:
             store.interrupt(run_id, owner)

@@ -53,6 +53,7 @@ from optimizers.training.telemetry import (
     StopTraining,
     TrainResult,
 )
+from optimizers.training.validation import hold_out
 
 POINTS_PER_EPOCH = 50
 TEST_BATCH = 500  # pictures
@@ -76,6 +77,8 @@ def train(
         config = checkpoint.recipe(found.state, asked, folder)
     config = _resolve(config)
     dataset = data.load(config.data)
+    if config.validation:
+        dataset = hold_out(dataset, config.validation, config.seed)
     with _ieee_fp32(), _crew(config) as pool, checkpoint.keeping(folder) as keeper:
         race = _Race(config, dataset, pool, on_event or (lambda event: None), asked, keeper)
         if folder is not None and config.snapshots:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     CursorResult,
     ForeignKey,
     Index,
+    MetaData,
     Table,
     create_engine,
     delete,
@@ -282,7 +283,7 @@ class Store:
             event.listen(self._engine, "connect", _prepare_sqlite)
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}  # run -> (attempt, beats), since when
         with self._engine.begin() as connection:
-            _prepare_tables(connection)
+            _prepare_tables(connection, _Base.metadata)
 
     def create(self, config: dict[str, Any], message: str = "", owner: str = "") -> str:
         """Write down a new run, queued; return its id."""
@@ -556,11 +557,11 @@ def _beat() -> dict[str, Any]:
     return {"beats": Run.beats + 1, "heartbeat": time.time()}
 
 
-def _prepare_tables(connection: Connection) -> None:
+def _prepare_tables(connection: Connection, metadata: MetaData) -> None:
     """Make the tables, and add the columns that an older version's tables lack."""
     if connection.dialect.name == "postgresql":  # which may have two first comers make the same table
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('adamscope tables'))"))
-    for table in _Base.metadata.sorted_tables:
+    for table in metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
         _add_columns(connection, table)
         for index in table.indexes:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from torch import OutOfMemoryError
 
 from optimizers import training
-from optimizers.training import Point, TrainConfig, jobs
+from optimizers.training import Point, TrainConfig, jobs, sweep_jobs
 from optimizers.training.data import DataError
 from optimizers.training.store import Run, Store, open_store
+from optimizers.training.sweep import SweepConfig
+from optimizers.training.sweep_store import Sweep, SweepStore
 
 SHORT = TrainConfig(("adam", "momentum(lr=0.01)"), data="shapes10", epochs=1, batch_size=50, limit=500)
 LONG = TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500)
@@ -76,6 +79,25 @@ def test_a_run_trains_in_a_worker_to_its_end(store: Store) -> None:
         assert mine[-1, 1] == 10
         tests = news.evaluations[news.evaluations[:, 0] == racer]
         assert tests[-1, 1] == 10
+
+
+def test_a_sweep_is_conducted_beside_the_runs_and_stops(store: Store) -> None:
+    sweeps, base = SweepStore(store), replace(SHORT, racers=("adam",), limit=100, validation=50)
+    short = sweep_jobs.start(SweepConfig(base, ("lr=0.001,0.01",)), store)
+    wait_for(lambda: not read_sweep(sweeps, short).active)
+    assert read_sweep(sweeps, short).state == "finished"
+    assert [network.state for network in sweeps.networks(short)] == ["finished", "finished"]
+    long = sweep_jobs.start(SweepConfig(replace(base, epochs=1000), ("lr=0.001,0.01",)), store)
+    wait_for(lambda: any(len(network.history) > 1 for network in sweeps.networks(long)))
+    sweeps.request_stop(long)
+    wait_for(lambda: not read_sweep(sweeps, long).active, 10)
+    assert read_sweep(sweeps, long).state == "stopped"
+
+
+def read_sweep(sweeps: SweepStore, sweep_id: str) -> Sweep:
+    sweep = sweeps.get(sweep_id)
+    assert sweep is not None
+    return sweep
 
 
 def test_stop_ends_a_run_under_way_and_one_that_waits(store: Store) -> None:

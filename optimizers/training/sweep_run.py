@@ -1,0 +1,545 @@
+"""How a sweep is carried out: groups of networks as tasks of Dask, and one thread that listens to them.
+
+Networks whose recipes differ in the racer alone see the same batches: they are a group, and train in
+lock-step in one call of `train`. A task's return value is the truth about its group; what it says on the way,
+as events of the scheduler, is for the eye. So a task that Dask gives to another worker, because its first was
+lost, may say everything twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import queue
+import secrets
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask
+from distributed import Client, Event, Future, KilledWorker, LocalCluster, WorkerPlugin, get_worker
+
+from optimizers.training import data
+from optimizers.training.config import TrainConfig
+from optimizers.training.sweep import (
+    DIVERGED,
+    DROPPED,
+    FAILED,
+    FINISHED,
+    STOPPED,
+    TRAINING,
+    WAITING,
+    Changed,
+    Network,
+    Pace,
+    Rung,
+    Said,
+    SweepConfig,
+    SweepEvent,
+    SweepResult,
+    Trial,
+    ranked,
+    rungs,
+    standing,
+    trials,
+    winner,
+    work,
+    work_of,
+)
+from optimizers.training.telemetry import Diverged, Evaluated, Progress, StopTraining
+from optimizers.training.validation import hold_out
+
+ON_A_CPU, ON_A_GPU = 8, 64  # networks in lock-step at most, where one worker could take more
+LISTEN = 0.25  # seconds between two looks at a sweep where nothing is said
+SPEAK = 0.5  # seconds between two words of a task on how far it is, and two looks at whether to stop
+PATIENCE = 60.0  # seconds that a task may take to its next step once it is to stop
+REACH = 10.0  # seconds to wait for a scheduler to answer
+
+
+def run(
+    config: SweepConfig,
+    on_event: Callable[[SweepEvent], None] | None,
+    scheduler: str | None,
+    workers: int | None,
+) -> SweepResult:
+    """See `optimizers.training.sweep.sweep`."""
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}, but takes a whole number from 1.")
+    trials(config)  # what is wrong with it is said before any process starts
+    pictures_of(config)
+    with _client(config, scheduler, workers) as client:
+        return run_on(client, config, on_event, _cores() if scheduler is None else 0)
+
+
+def run_on(
+    client: Client,
+    config: SweepConfig,
+    on_event: Callable[[SweepEvent], None] | None = None,
+    cores: int = 0,
+) -> SweepResult:
+    """Sweep on the workers of `client`; its few last tasks share out `cores`, where that is known."""
+    return _Sweep(client, config, on_event or (lambda event: None), cores).run()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pictures_of(config: SweepConfig) -> tuple[int, int]:
+    """Return how many pictures an epoch of one network trains on, and how many the test set has."""
+    base = config.base
+    dataset = data.load(base.data)
+    kept = len(hold_out(dataset, base.validation, base.seed).train_labels)
+    return min(kept, base.limit or kept), len(dataset.test_labels)
+
+
+# Where the tasks run ----------------------------------------------------------------------------------------
+
+
+class _DeafToCtrlC(WorkerPlugin):
+    """A terminal's Ctrl-C reaches every process; whether to stop is the first one's to say."""
+
+    def setup(self, worker: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _client(config: SweepConfig, scheduler: str | None, workers: int | None) -> Iterator[Client]:
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=REACH)
+        except (OSError, ValueError) as problem:
+            raise RuntimeError(
+                f"No Dask scheduler answers at {scheduler} ({problem or 'no word in time'}): start one with "
+                "`dask scheduler`, or leave it out to use this machine."
+            ) from None
+        with client:
+            if not client.nthreads():
+                raise RuntimeError(
+                    f"The scheduler at {scheduler} has no workers: start one with `dask worker {scheduler}`."
+                )
+            yield client
+        return
+    cores = _cores()
+    count = workers or min(_gpus(config) or cores, config.size * config.seeds)
+    each = str(max(1, cores // count))  # CPU threads of a worker's arithmetic
+    settings = {
+        # Without Dask's own MALLOC_TRIM_THRESHOLD_, by which every large tensor is mapped anew.
+        "distributed.nanny.pre-spawn-environ": {
+            "OMP_NUM_THREADS": each,
+            "MKL_NUM_THREADS": each,
+        },
+        "logging.distributed": "error",
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            processes=True,
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=0,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # None would take port 8787
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(_DeafToCtrlC())
+        yield client
+
+
+def _gpus(config: SweepConfig) -> int:
+    if config.base.device == "cpu":
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _sees_a_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+# In a worker ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Group:
+    """Networks that train in lock-step: racer k of the recipe is network k."""
+
+    key: str  # of its task
+    config: TrainConfig
+    members: tuple[tuple[int, int], ...]  # (trial, seed)
+    threads: int = 0  # of its worker's arithmetic, where that should have more than it has
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is the winner, trained anew and tested, and no part of the choice."""
+        return self.config.validation == 0
+
+
+def train_group(config: TrainConfig, topic: str, key: str, threads: int) -> dict[str, Any]:
+    """Train a group to its end. Runs as a task of Dask; what it says on the way goes to `topic`."""
+    import torch
+
+    from optimizers.training import train
+
+    worker = get_worker()
+    _take_own_gpu(worker.name)
+    stop = Event(_stop_name(topic))
+    looked = told = time.monotonic()
+
+    def tell(**words: Any) -> None:
+        worker.log_event(topic, {"key": key, **words})
+
+    def on_event(event: object) -> None:
+        nonlocal looked, told
+        now = time.monotonic()
+        match event:
+            case Evaluated():
+                tell(racer=event.racer, epoch=event.epoch, loss=event.loss, accuracy=event.accuracy)
+            case Diverged():
+                tell(racer=event.racer, diverged=event.step)
+            case Progress() if now - told > SPEAK:
+                told = now
+                tell(share=event.step / event.total_steps)
+        if now - looked > SPEAK:
+            looked = now
+            if stop.is_set():
+                raise StopTraining
+
+    if stop.is_set():
+        return {"networks": [], "stopped": True, "data_note": ""}
+    tell(begun=secrets.token_hex(4))
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(before, threads))
+    try:
+        result = train(config, on_event)
+    finally:
+        torch.set_num_threads(before)
+    found = [
+        {
+            "history": tuple((e.epoch, e.loss, e.accuracy) for e in result.evaluations if e.racer == place),
+            "diverged_at": racer.diverged_at,
+            "seconds": racer.seconds,
+        }
+        for place, racer in enumerate(result.racers)
+    ]
+    return {"networks": found, "stopped": result.stopped, "data_note": result.data_note}
+
+
+def _take_own_gpu(name: object) -> None:
+    """Let the workers of a LocalCluster, which are numbered, share out the machine's GPUs."""
+    import torch
+
+    if torch.cuda.is_available() and str(name).isdigit():
+        torch.cuda.set_device(int(str(name)) % torch.cuda.device_count())
+
+
+def _stop_name(topic: str) -> str:
+    return f"{topic}-stop"
+
+
+# The listener -----------------------------------------------------------------------------------------------
+
+
+class _Sweep:
+    """One sweep under way: its networks as they stand, and the tasks that are out."""
+
+    def __init__(
+        self, client: Client, config: SweepConfig, on_event: Callable[[SweepEvent], None], cores: int
+    ) -> None:
+        self.client, self.config, self.on_event, self.cores = client, config, on_event, cores
+        self.trials = trials(config)
+        self.pictures, self.test_pictures = pictures_of(config)
+        self.total = work_of(config, self.pictures, self.test_pictures)
+        self.together = ON_A_CPU
+        if config.base.device != "cpu" and any(client.run(_sees_a_gpu).values()):
+            self.together = ON_A_GPU
+        self.seeds = range(config.base.seed, config.base.seed + config.seeds)
+        self.networks = {(t.index, seed): Network(t.index, seed) for t in self.trials for seed in self.seeds}
+        self.topic = f"sweep-{secrets.token_hex(4)}"
+        self.stop = Event(_stop_name(self.topic), client=client)
+        self.heard: queue.SimpleQueue[tuple[str, Any]] = (
+            queue.SimpleQueue()
+        )  # (a task's key, its words or itself)
+        self.flying: dict[str, tuple[Group, Future]] = {}
+        self.begun: dict[str, str] = {}  # task -> which of its beginnings this is
+        self.tests: dict[int, tuple[float, float]] = {}  # seed -> loss, accuracy of the winner
+        self.said: list[str] = []
+        self.data_note = ""
+        self.began = time.monotonic()
+        self.trained_since = math.nan
+        self.told = 0.0
+        self.done = 0.0  # work of the tasks that have ended, in pictures …
+        self.lost = 0.0  # … and how much of it was not done
+        self.under_way: dict[str, float] = {}  # task -> how much of its work is done
+
+    def run(self) -> SweepResult:
+        stopped = False
+        self.client.subscribe_topic(self.topic, lambda event: self.heard.put((event[1]["key"], event[1])))
+        try:
+            self._climb()
+        except StopTraining:
+            stopped = True
+            self.on_event = lambda event: None  # who asked to stop wants to hear no more
+            self._land()
+        finally:
+            self.stop.set()  # whatever is still out ends by itself
+            self.client.unsubscribe_topic(self.topic)
+        return self._result(stopped)
+
+    def _climb(self) -> None:
+        """Train rung after rung, then test the winner."""
+        left, ladder = list(self.trials), rungs(self.config)
+        for place, rung in enumerate(ladder):
+            self._fly(self._groups(left, rung))
+            if all(network.state == FAILED for network in self.networks.values()):
+                raise RuntimeError(self.said[-1])
+            if place + 1 < len(ladder):
+                left = self._promote(left, rung, ladder[place + 1])
+        best = winner(self.config, [self._standing(trial) for trial in left])
+        if best is None:
+            self._say("Every trial diverged or failed, so there is nothing to test.")
+        else:
+            self._fly([self._test(best, seed) for seed in self.seeds])
+        self._pace(at_once=True)
+
+    def _test(self, best: Trial, seed: int) -> Group:
+        """Return the task that trains the winner anew, on all training pictures, and tests it."""
+        recipe = best.config(self.config, seed, self.config.base.epochs)
+        recipe = replace(recipe, validation=0, threads=self.config.base.threads)  # it may have all cores
+        threads = self.cores // len(self.seeds)
+        return Group(f"{self.topic}-test-{seed}", recipe, ((best.index, seed),), threads)
+
+    def _standing(self, trial: Trial) -> Any:
+        return standing(trial, [self.networks[trial.index, seed] for seed in self.seeds])
+
+    def _promote(self, left: Sequence[Trial], rung: Rung, above: Rung) -> list[Trial]:
+        """Return the trials that go on, in their own order; held-out pictures decide."""
+        order = [
+            one.trial for one in ranked([self._standing(t) for t in left]) if not math.isnan(one.accuracy)
+        ]
+        chosen = order[: above.trials]
+        changed = []
+        for trial in left:
+            for seed in self.seeds:
+                network = self.networks[trial.index, seed]
+                if trial not in chosen and network.state == FINISHED:
+                    changed.append(replace(network, state=DROPPED))
+        self._change(changed)
+        epochs = f"{rung.epochs} epoch{'s' * (rung.epochs > 1)}"
+        self._say(
+            f"After {epochs} the best {len(chosen)} of {len(left)} trials go on, to {above.epochs} epochs."
+        )
+        return sorted(chosen, key=lambda trial: trial.index)
+
+    def _groups(self, chosen: Sequence[Trial], rung: Rung) -> list[Group]:
+        """Put together what sees the same batches, in parts for which there are workers."""
+        kin: dict[TrainConfig, list[tuple[Trial, int]]] = {}
+        for seed in self.seeds:
+            for trial in chosen:
+                recipe = trial.config(self.config, seed, rung.epochs)
+                kin.setdefault(replace(recipe, racers=("gd",)), []).append((trial, seed))
+        share = math.ceil(len(chosen) * len(self.seeds) / self._slots())
+        size = max(1, min(self.together, share))
+        groups: list[Group] = []
+        for recipe, members in kin.items():
+            parts = math.ceil(len(members) / size)
+            for part in range(parts):  # even ones
+                mine = members[len(members) * part // parts : len(members) * (part + 1) // parts]
+                key = f"{self.topic}-{rung.epochs}-{len(groups)}"
+                groups.append(_group(key, recipe, mine))
+        return groups
+
+    def _slots(self) -> int:
+        return max(1, sum(self.client.nthreads().values()))
+
+    def _fly(self, groups: Sequence[Group]) -> None:
+        """Have every group trained, no more at once than there are workers, so that others' tasks come in."""
+        self._change(
+            [
+                replace(self.networks[m], epochs=g.config.epochs)
+                for g in groups
+                if not g.is_test
+                for m in g.members
+            ]
+        )
+        waiting = deque(groups)
+        while waiting or self.flying:
+            while waiting and len(self.flying) < self._slots():
+                self._submit(waiting.popleft())
+            with suppress(queue.Empty):
+                key, words = self.heard.get(timeout=LISTEN)
+                while True:
+                    waiting.extend(self._hear(key, words))
+                    key, words = self.heard.get_nowait()
+            self._pace()
+
+    def _submit(self, group: Group) -> None:
+        future = self.client.submit(
+            train_group,
+            group.config,
+            self.topic,
+            group.key,
+            group.threads,
+            key=group.key,
+            pure=False,
+            fifo_timeout=0,  # first come, first served, beside other people's tasks
+        )
+        self.flying[group.key] = group, future
+        future.add_done_callback(lambda future: self.heard.put((group.key, future)))
+
+    def _land(self) -> None:
+        """Stop what is out, and keep what it has."""
+        self.stop.set()
+        for key, (_, future) in list(self.flying.items()):
+            if key not in self.begun:  # it has nothing yet, and loads torch or waits for others' tasks
+                future.cancel()
+                del self.flying[key]
+        deadline = time.monotonic() + PATIENCE
+        while self.flying and time.monotonic() < deadline:
+            with suppress(queue.Empty):
+                key, words = self.heard.get(timeout=LISTEN)
+                self._hear(key, words)
+
+    def _hear(self, key: str, words: Any) -> list[Group]:
+        """Take in what a task says, or that it has ended; return groups that are to be tried again."""
+        if key not in self.flying:  # words that come after its end
+            return []
+        group, future = self.flying[key]
+        if isinstance(words, Future):
+            del self.flying[key]
+            return self._ended(group, future)
+        if "begun" in words:
+            if math.isnan(self.trained_since):
+                self.trained_since = time.monotonic()
+            if self.begun.setdefault(key, words["begun"]) != words["begun"]:
+                self.begun[key] = words["begun"]
+                self._say(f"A worker was lost; its {_count(group.members)} trained again.")
+            if not group.is_test:
+                self._change([replace(self.networks[m], state=TRAINING) for m in group.members])
+        elif "share" in words:
+            self.under_way[key] = words["share"] * self._work(group)
+        elif not group.is_test:
+            network = self.networks[group.members[words["racer"]]]
+            if "diverged" in words:
+                self._change([replace(network, state=DIVERGED, diverged_at=words["diverged"])])
+            else:
+                found = (words["epoch"], words["loss"], words["accuracy"])
+                known = {line[0]: line for line in (*network.history, found)}
+                self._change([replace(network, history=tuple(known[epoch] for epoch in sorted(known)))])
+        return []
+
+    def _ended(self, group: Group, future: Future) -> list[Group]:
+        self.under_way.pop(group.key, None)
+        problem = future.exception() if future.status == "error" else None
+        if problem is None and future.status == "finished":
+            self._take(group, future.result())
+            return []
+        if isinstance(problem, ValueError | data.DataError):  # the same for all of them
+            raise problem
+        if type(problem).__name__ == "OutOfMemoryError" and len(group.members) > 1:
+            self._say(f"{_count(group.members)} too many at once for the memory: half as many are tried.")
+            half = len(group.members) // 2
+            whole = list(zip(group.members, group.config.racers, strict=True))
+            return [
+                replace(
+                    group,
+                    key=f"{group.key}{side}",
+                    config=replace(group.config, racers=tuple(racer for _, racer in part)),
+                    members=tuple(member for member, _ in part),
+                )
+                for side, part in (("a", whole[:half]), ("b", whole[half:]))
+            ]
+        self.done += self._work(group)
+        self.lost += self._work(group)
+        why = "their workers were lost again and again" if isinstance(problem, KilledWorker) else str(problem)
+        self._say(f"{_count(group.members)} given up: {why.strip().partition(chr(10))[0].rstrip('.')}.")
+        if not group.is_test:
+            self._change([replace(self.networks[member], state=FAILED) for member in group.members])
+        return []
+
+    def _take(self, group: Group, found: dict[str, Any]) -> None:
+        """Take in the result of a task."""
+        self.done += self._work(group)
+        if group.is_test:
+            if not found["stopped"]:
+                (network,) = found["networks"]
+                self.tests[group.members[0][1]] = network["history"][-1][1:]
+            return
+        self.data_note = found["data_note"].rpartition("; judged by")[0] or found["data_note"]
+        changed = []
+        for member, network in zip(group.members, found["networks"], strict=True):
+            before = self.networks[member]
+            state = STOPPED if found["stopped"] else FINISHED
+            changed.append(
+                replace(
+                    before,
+                    state=state if network["diverged_at"] is None else DIVERGED,
+                    epochs=group.config.epochs,
+                    history=network["history"],
+                    seconds=before.seconds + network["seconds"],
+                    diverged_at=network["diverged_at"],
+                )
+            )
+        self._change(changed)
+
+    def _change(self, networks: Sequence[Network]) -> None:
+        self.networks.update({(network.trial, network.seed): network for network in networks})
+        if networks:
+            self.on_event(Changed(tuple(networks)))
+
+    def _say(self, text: str) -> None:
+        self.said.append(text)
+        self.on_event(Said(text))
+
+    def _pace(self, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if now - self.told < LISTEN and not at_once:
+            return
+        self.told = now
+        done = min(self.total, self.done + sum(self.under_way.values()))
+        spent = now - self.trained_since  # NaN while nothing has trained
+        rate = max(0.0, done - self.lost) / spent if spent > 0 else 0.0
+        left = (self.total - done) / rate if rate else None
+        self.on_event(Pace(done / self.total, now - self.began, rate, left))
+
+    def _work(self, group: Group) -> float:
+        judged = self.test_pictures if group.is_test else group.config.validation
+        return work(len(group.members), group.config.epochs, self.pictures, judged)
+
+    def _result(self, stopped: bool) -> SweepResult:
+        for member, network in self.networks.items():
+            if stopped and network.state in (TRAINING, WAITING):
+                self.networks[member] = replace(network, state=STOPPED)
+        tested = [self.tests[seed] for seed in self.seeds if seed in self.tests]
+        return SweepResult(
+            config=self.config,
+            trials=self.trials,
+            networks=tuple(self.networks.values()),
+            test_accuracy=tuple(accuracy for _, accuracy in tested),
+            test_loss=tuple(loss for loss, _ in tested),
+            said=tuple(self.said),
+            data_note=self.data_note,
+            seconds=time.monotonic() - self.began,
+            stopped=stopped,
+        )
+
+
+def _group(key: str, recipe: TrainConfig, members: Sequence[tuple[Trial, int]]) -> Group:
+    racers = tuple(trial.racer for trial, _ in members)
+    return Group(key, replace(recipe, racers=racers), tuple((trial.index, seed) for trial, seed in members))
+
+
+def _count(members: Sequence[object]) -> str:
+    return "1 network is" if len(members) == 1 else f"{len(members)} networks are"
