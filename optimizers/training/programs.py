@@ -232,6 +232,15 @@ class _Program:
             names = "train_images", "train_labels", "test_images", "test_labels"
             lines += [f"data = {read}"]
             lines += [f"{name} = torch.from_numpy(np.ascontiguousarray(data.{name}))" for name in names]
+        if config.validation:
+            lines += [
+                "# Pictures held out of training are looked at in place of the test pictures.",
+                f"held = np.random.default_rng({config.seed}).choice(",
+                f"    len(train_labels), {config.validation}, replace=False)",
+                "held = torch.zeros(len(train_labels), dtype=torch.bool).index_fill_(0, torch.from_numpy(held), True)",
+                "test_images, test_labels = train_images[held], train_labels[held]",
+                "train_images, train_labels = train_images[~held], train_labels[~held]",
+            ]
         if config.limit is not None:
             lines += [
                 f"train_images, train_labels = train_images[:{config.limit}], train_labels[:{config.limit}]"

@@ -41,6 +41,7 @@ ALL = replace(
     augment="crop+zoom",
     seed=3,
     seeds=2,
+    validation=300,
 )
 CNN = replace(PLAIN, racers=("adam",), model="resnet_small", epochs=1, batch_size=20, limit=100, dropout=0.3)
 
@@ -65,8 +66,9 @@ def run(text: str, folder: Path) -> dict[str, Any]:
 def test_the_program_takes_the_losses_of_the_lab(
     config: TrainConfig, tolerance: float, tmp_path: Path
 ) -> None:
-    theirs = run(program(config), tmp_path)["losses"]
-    ours = losses_of(config)
+    left = run(program(config), tmp_path)
+    theirs, ours = left["losses"], losses_of(config)
+    assert len(left["test_labels"]) == (config.validation or 360)
     assert set(theirs) == set(ours)
     for name, losses in ours.items():
         np.testing.assert_allclose(theirs[name], losses, rtol=tolerance, err_msg=str(name))
