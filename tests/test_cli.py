@@ -390,6 +390,7 @@ def test_train_writes_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run(["train", *arguments, "--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         "metrics.csv",
+        "inside.csv",
         "config.json",
         "summary.json",
         "curves.png",

@@ -237,7 +237,7 @@ class _Program:
                 "# Pictures held out of training are looked at in place of the test pictures.",
                 f"held = np.random.default_rng({config.seed}).choice(",
                 f"    len(train_labels), {config.validation}, replace=False)",
-                "held = torch.zeros(len(train_labels), dtype=torch.bool).index_fill_(0, torch.from_numpy(held), True)",
+                "held = torch.isin(torch.arange(len(train_labels)), torch.from_numpy(held))",
                 "test_images, test_labels = train_images[held], train_labels[held]",
                 "train_images, train_labels = train_images[~held], train_labels[~held]",
             ]
