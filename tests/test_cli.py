@@ -132,14 +132,14 @@ def test_ctrl_c_leaves_no_half_film(tmp_path: Path, suffix: str) -> None:
     arguments = ["race", "-o", "adam", "--steps", "100000", "--out", str(tmp_path / f"race{suffix}")]
     command = [sys.executable, "-c", "from app.cli import main; main()", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        for _ in range(600):
+        for _ in range(2400):
             if any(file.stat().st_size for file in tmp_path.iterdir()):  # it is being written
                 break
             time.sleep(0.05)
         else:
             pytest.fail("It never began.")
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to FFmpeg too
-        err = process.communicate(timeout=30)[1]
+        err = process.communicate(timeout=120)[1]
     assert process.returncode == 1
     assert err.endswith("adamscope: Stopped.\n")
     assert list(tmp_path.iterdir()) == []
@@ -299,7 +299,7 @@ def test_a_port_out_of_range_is_one_line(capsys: pytest.CaptureFixture[str], por
 
 
 def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
-    arguments = ["train", "-o", "adam", "--data", "shapes10", "--epochs", "500", "--limit", "640"]
+    arguments = ["train", "-o", "adam", "--data", "digits", "--model", "image_mlp", "--epochs", "5000"]
     command = [
         sys.executable,
         "-c",

@@ -19,7 +19,7 @@ from optimizers.training.sweep import SweepConfig
 from optimizers.training.sweep_store import Sweep, SweepStore
 
 SHORT = TrainConfig(("adam", "momentum(lr=0.01)"), data="shapes10", epochs=1, batch_size=50, limit=500)
-LONG = TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500)
+LONG = TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_a_sweep_is_conducted_beside_the_runs_and_stops(store: Store) -> None:
     long = sweep_jobs.start(SweepConfig(replace(base, epochs=1000), ("lr=0.001,0.01",)), store)
     wait_for(lambda: any(len(network.history) > 1 for network in sweeps.networks(long)))
     sweeps.request_stop(long)
-    wait_for(lambda: not read_sweep(sweeps, long).active, 10)
+    wait_for(lambda: not read_sweep(sweeps, long).active)
     assert read_sweep(sweeps, long).state == "stopped"
 
 
@@ -107,7 +107,7 @@ def test_stop_ends_a_run_under_way_and_one_that_waits(store: Store) -> None:
     jobs.stop(second, store)
     assert read(store, second).state == "stopped"
     jobs.stop(first, store)
-    wait_for(lambda: not read(store, first).active, 10)
+    wait_for(lambda: not read(store, first).active)
     run = read(store, first)
     assert run.state == "stopped"
     assert 0 < run.step < run.total_steps
@@ -154,7 +154,7 @@ def test_a_run_pauses_makes_room_and_goes_on(store: Store) -> None:
     first, second = jobs.start(LONG, store), jobs.start(SHORT, store)
     wait_for(lambda: under_way(store, first))
     jobs.pause(first, store)
-    wait_for(lambda: not read(store, first).active, 10)
+    wait_for(lambda: not read(store, first).active)
     paused = read(store, first)
     assert (paused.state, paused.kept_step) == ("paused", paused.step)
     wait_for(lambda: read(store, second).state == "finished")
@@ -163,7 +163,7 @@ def test_a_run_pauses_makes_room_and_goes_on(store: Store) -> None:
     assert not jobs.resume(first, store)  # it waits already
     wait_for(lambda: read(store, first).state == "running" and read(store, first).step > paused.step)
     jobs.stop(first, store)
-    wait_for(lambda: read(store, first).state == "stopped", 10)
+    wait_for(lambda: read(store, first).state == "stopped")
     steps = store.news(first).points[:, 1]
     np.testing.assert_array_equal(steps, np.arange(1, len(steps) + 1))  # none is missing, none is twice
 
@@ -253,7 +253,7 @@ PAGE = """
 import sys
 from optimizers.training import TrainConfig, jobs
 
-config = TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500)
+config = TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500, threads=1)
 print(jobs.start(config), jobs._cluster.pid, flush=True)
 assert "torch" not in sys.modules
 assert "distributed" not in sys.modules
@@ -285,7 +285,7 @@ def test_a_killed_worker_goes_on_and_a_killed_server_leaves_its_runs_to_the_othe
         assert server.poll() is None
         family = [cluster, *cluster.children(recursive=True)]
         server.kill()
-        _, alive = psutil.wait_procs(family, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive
     assert read(store, theirs).state == "interrupted"
     assert read(store, ours).state == "running"

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -14,7 +15,7 @@ from distributed import LocalCluster
 
 from app.cli import run
 from optimizers import training
-from optimizers.training import StopTraining, TrainConfig, data, jobs, sweep_jobs, train
+from optimizers.training import StopTraining, TrainConfig, data, jobs, store, sweep_jobs, sweep_store, train
 from optimizers.training.store import Store
 from optimizers.training.sweep import (
     DIVERGED,
@@ -54,7 +55,11 @@ def cluster():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with LocalCluster(
-        processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+        processes=False,
+        n_workers=2,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",  # None would take port 8787, which another test may have
+        memory_limit=0,
     ) as cluster:
         yield cluster.scheduler_address
     torch.set_num_threads(before)
@@ -293,7 +298,8 @@ def test_what_is_wrong_is_said_before_anything_starts(easy_data, cluster):
 def test_a_lost_worker_is_said_and_its_networks_are_trained_again(tmp_path, monkeypatch):
     monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))  # of the worker, too
     monkeypatch.setattr(data, "load", lambda name: data.DATASETS[name].read(tmp_path))
-    config = SweepConfig(replace(BASE, limit=200, epochs=3), ("lr,1e-4,1,2",))
+    small = replace(BASE, data="digits", model="image_mlp", limit=200, epochs=3, threads=1)
+    config = SweepConfig(small, ("lr,1e-4,1,2",))
     killed = []
 
     def listen(event):
@@ -460,8 +466,10 @@ def test_a_sweep_that_ceases_to_beat_is_told_as_interrupted(sweeps, monkeypatch)
     sweep_id = sweeps.create(CONFIG)
     sweeps.write(sweep_id, state="running")
     assert sweeps.get(sweep_id).state == "running"
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+    now = time.monotonic() + 60
+    # The store's clock alone: the timers of the cluster's threads would be set a minute late.
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
+    monkeypatch.setattr(sweep_store, "time", store.time)
     found = sweeps.get(sweep_id)
     assert (found.state, found.message, found.active) == ("interrupted", LOST, False)
     assert sweeps.active() == []
