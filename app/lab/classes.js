@@ -3,6 +3,7 @@
 import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { choice } from "./choice.js";
+import { count } from "./words.js";
 
 const MEASURES = ["F1", "recall", "precision"];
 const SAID = {
@@ -78,7 +79,10 @@ export function createClasses() {
   const last = () => Math.max(0, ...looks.flat().map((look) => look.epoch));
 
   /** A racer's newest look at or before the epoch looked at. */
-  const current = (k) => looks[k]?.findLast((look) => look.epoch <= (epoch ?? Infinity));
+  const current = (k) => (lost(k) ? undefined : looks[k]?.findLast((look) => look.epoch <= (epoch ?? Infinity)));
+
+  /** Whether a racer had diverged by the epoch looked at: it has no look of then, and an older one would not be true. */
+  const lost = (k) => run.diverged[k] <= (epoch ?? last()) * run.steps_per_epoch;
 
   function draw() {
     const any = looks.some((its) => its?.length);
@@ -170,7 +174,7 @@ export function createClasses() {
       ...run.racers.map((racer, k) => {
         const look = current(k);
         const name = element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label);
-        if (!look) return element("div.look", {}, name, element("span.hint", {}, "no look yet"));
+        if (!look) return element("div.look", {}, name, element("span.hint", {}, lost(k) ? `diverged at step ${count(run.diverged[k])}` : "no look yet"));
         return element("div.look", {}, name,
           look.confusion.length ? matrix(racer, look) : element("span.hint", {}, "too many classes to draw"),
           look.shape[0] ? element("div.filters", { title: `Grey is 0; the largest weight is ${look.largest.toPrecision(3)}` }, ...filters(look)) : element("span.hint", {}, "it does not begin with pictures"),

@@ -232,7 +232,8 @@ export function createCurves({ onCursor, onSet }) {
     if (!run || !record) return;
     const last = Math.max(...drawn().map((one) => along(one.record, one.record.last)));
     const share = record.last ? last / record.last : 0; // of the axis for a step
-    const total = beside.length || axis === "seconds" ? 0 : Math.round(run.total_steps * (axis === "step" ? 1 : share));
+    const steps = Math.max(...drawn().map((one) => one.run.total_steps ?? 0));
+    const total = axis === "seconds" || (beside.length && axis !== "step") ? 0 : Math.round(steps * (axis === "step" ? 1 : share));
     const xRange = [0, run.active || axis === "step" ? reach(last, total) : last * 1.02];
     const width = charts[0].canvas.clientWidth - LEFT;
     const named = width > 380;

@@ -161,6 +161,24 @@ export function createInside({ onSet, onLost }) {
     return ticks;
   }
 
+  const lost = (k) => String(k) in run.diverged;
+
+  /** What sets an axis: a racer that diverged would flatten the others, so it leaves the chart, unless all of them did. */
+  const setting = (drawn) => {
+    const sound = drawn.filter(({ diverged }) => !diverged);
+    return sound.some(({ y }) => y.some(Number.isFinite)) ? sound : drawn;
+  };
+
+  /** The range of a straight axis, where one that diverged would set it. */
+  function straight(drawn) {
+    const sound = setting(drawn);
+    if (sound.length === drawn.length) return null;
+    const values = sound.flatMap(({ y }) => y).filter(Number.isFinite);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const room = 0.05 * (high - low || 1);
+    return [low - room, high + room];
+  }
+
   /** The range of a logarithmic axis: what has all but died out leaves the chart, or it would flatten the others. */
   function decades(drawn) {
     const values = drawn.flatMap(({ y, band }) => [...y, ...(band?.low ?? []), ...(band?.high ?? [])]).filter((value) => value > 0 && Number.isFinite(value));
@@ -185,10 +203,10 @@ export function createInside({ onSet, onLost }) {
         const x = line.step.map(toX);
         const few = x.filter((_, i) => Number.isFinite(line.y[i])).length < 15;
         if (line.bound?.some(Number.isFinite)) drawn.push({ x, y: line.bound, color, dash: [2, 3], width: 1, alpha: 0.8 });
-        drawn.push({ x, y: line.y, color, dash: racer.dash, width: 2, band: line.band, marker: few ? 2.6 : 0, hollow: racer.hollow });
+        drawn.push({ x, y: line.y, color, dash: racer.dash, width: 2, band: line.band, marker: few ? 2.6 : 0, hollow: racer.hollow, diverged: lost(k) });
       }
       const known = drawn.some(({ y }) => y.some(Number.isFinite));
-      const yRange = what.range ?? (what.log ? decades(drawn) : null);
+      const yRange = what.range ?? (what.log ? decades(setting(drawn)) : straight(drawn));
       // A band whose lower edge is 0, as of units that are silent, goes down to the end of a logarithmic axis.
       if (what.log && yRange) for (const { band } of drawn) if (band) band.low = band.low.map((value) => Math.max(value, yRange[0] / 10));
       chart.holder.querySelector(".absent").hidden = known;
@@ -215,12 +233,14 @@ export function createInside({ onSet, onLost }) {
       const cells = charts.map(({ what, where }) => {
         const line = series(k, where, what);
         const place = line ? indexAt(line.step, at) : -1;
+        if (lost(k) && at >= run.diverged[k]) return element("td", {}, "—");
         const value = place < 0 ? NaN : line.y[place];
         const band = what.band && place >= 0 && charts.length === 1 ? ` (${formatNumber(line.band.low[place], 3)} to ${formatNumber(line.band.high[place], 3)})` : "";
         const bound = charts.length === 1 && Number.isFinite(line?.bound?.[place]) ? `, stable up to ${formatNumber(line.bound[place], 3)}` : "";
         return element("td", {}, formatNumber(value, 3) + band + bound);
       });
-      return element("tr", {}, element("th", { scope: "row" }, element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label)), ...cells);
+      return element("tr", {}, element("th", { scope: "row" }, element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label,
+        lost(k) && at >= run.diverged[k] ? element("span.hint", {}, "diverged") : "")), ...cells);
     });
     key.replaceChildren(element("table.numbers.standings", {}, element("thead", {}, head), element("tbody", {}, ...body)));
   }

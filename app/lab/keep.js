@@ -17,7 +17,7 @@ const FILES = [
 export function createKeep({ act }) {
   const button = element("button.quiet", { type: "button", "aria-haspopup": "menu", title: "Save this run as a file", onclick: () =>
     openMenu(button, FILES.map(({ kind, title, note }) => ({ title, note, action: () => begin(kind) })), "Save this run") }, "save as …");
-  const words = element("span", { role: "status" });
+  const words = element("span", { role: "status" }); // a line of its own, once it says something
   const node = element("span.saving", {}, button, words);
   let run = null;
   let link = null;

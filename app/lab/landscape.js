@@ -4,7 +4,7 @@ import { drawLines, formatNumber } from "../adamscope.player/chart.js";
 import { bound, element, write } from "../adamscope.player/dom.js";
 import { mount } from "../adamscope.player/player.js";
 import { colorOf } from "../adamscope.player/race.js";
-import { duration } from "./words.js";
+import { count, duration } from "./words.js";
 
 const PLANES = [
   ["pca", "Plane of the paths"],
@@ -63,7 +63,7 @@ export function createLandscape({ set, press }) {
       select.replaceChildren(...run.racers.map(({ label }, k) => element("option", { value: k + 1 }, label)));
     }
     detail.replaceChildren(...Object.entries(details).map(([value, { size, pictures }]) =>
-      element("option", { value }, `${size} × ${size}, ${pictures.toLocaleString("en")} pictures`)));
+      element("option", { value }, `${size} × ${size}, ${count(pictures)} pictures`)));
     detail.value = asked.detail;
   }
 
@@ -181,8 +181,8 @@ function createLine() {
     node,
     take(newHead, flat) {
       head = newHead;
-      const count = flat.length / 5;
-      values = Array.from({ length: 5 }, (_, k) => flat.slice(k * count, (k + 1) * count));
+      const points = flat.length / 5;
+      values = Array.from({ length: 5 }, (_, k) => flat.slice(k * points, (k + 1) * points));
       write(words, bound(`Full line: training pictures; broken: test pictures. ${head.words} ${head.recipe}`));
     },
     draw(newContext) {

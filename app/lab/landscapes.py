@@ -20,11 +20,17 @@ def keeping(config: TrainConfig) -> TrainConfig:
     return config if config.snapshots else replace(config, snapshots=SNAPSHOTS)
 
 
-def order(request: LabRequest) -> Order:
-    """Return what the page asks to have measured."""
+def order(request: LabRequest, run: Run) -> Order:
+    """Return what the page asks to have measured of a run.
+
+    Racers that diverged have no part in the plane of the paths: a step before its loss is no number any more,
+    a racer is so far away that the others are one point beside it.
+    """
     size, pictures = DETAILS[request.detail]
     first, second = (int(place) - 1 for place in request.ends.split("-"))
-    racers = {"pca": None, "random": (first,), "line": (first, second)}[request.plane]
+    sound = tuple(k for k in range(len(run.config["racers"])) if str(k) not in run.diverged)
+    paths = sound if sound and run.diverged else None
+    racers = {"pca": paths, "random": (first,), "line": (first, second)}[request.plane]
     return Order(request.plane, racers, size, pictures)
 
 

@@ -1,12 +1,13 @@
 // The question: which optimizers train what, on which pictures. Every change is told to Python, which answers with
 // names, colours and notation.
 
-import { element, icon, swatch } from "../adamscope.player/dom.js";
+import { element, icon, swatch, write } from "../adamscope.player/dom.js";
 import { openMenu } from "../adamscope.player/menu.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { createMessenger } from "../adamscope.player/request.js";
 import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
 import { createSettings } from "./settings.js";
+import { when } from "./words.js";
 
 const MOST_RACERS = 8;
 const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer", "plane", "ends", "detail"]; // how a run is looked at
@@ -18,6 +19,14 @@ const NUMBERS = [
 ];
 
 const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
+
+/** "Adam of My first race", from a run's id and a network's place; of a run that is not among the recent ones, these. */
+function whose(from, recent) {
+  const [id, place] = from.split(":");
+  const run = recent.find((one) => one.id === id);
+  const racer = run?.racers[Number(place ?? 0) % run.racers.length]; // seed after seed, all its racers
+  return racer ? `${racer.label} of ${run.name || `the run of ${when(run.created)}`}` : `network ${Number(place ?? 0) + 1} of run ${id}`;
+}
 
 /** send(message) hands a change to Python. Returns {node, update, set(name, value), press(button, run id, text)}. */
 export function createSetup({ send }) {
@@ -43,8 +52,8 @@ export function createSetup({ send }) {
   });
   const more = createSettings({ set: (name, value) => set(name, value) });
   const origin = element("span");
-  const from = element("p.hint", {}, "Starts from the weights of run ", origin, ". ",
-    element("button.quiet", { type: "button", title: "Draw the first weights from the seed", onclick: () => set("start_from", "") }, "from scratch"));
+  const from = element("p.hint", {}, "All start from the weights of ", origin, ". ",
+    element("button.quiet.link", { type: "button", title: "Draw the first weights from the seed", onclick: () => set("start_from", "") }, "Start from scratch"));
   const begin = element("button.start", { type: "button", onclick: start }, "Start");
   const node = element("section.question", { "aria-label": "What trains on what" },
     element("h3", {}, "Racers"), racers, element("div.more", {}, add),
@@ -185,7 +194,7 @@ export function createSetup({ send }) {
       about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
       add.disabled = asked.racers.length >= MOST_RACERS;
       from.hidden = !asked.start_from;
-      origin.textContent = (asked.start_from ?? "").replace(":", ", network ");
+      write(origin, asked.start_from ? whose(asked.start_from, meta.recent) : "");
       begin.disabled = false; // its message is answered, by a run or by a notice
       // Cards are rebuilt only when other ones are needed, never under a hand that drags a slider.
       const key = JSON.stringify([theme.dark, asked.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow])]);

@@ -14,6 +14,9 @@ import { count, percent, when } from "./words.js";
 const MOST_RECENT = 7; // runs; the others are in the list of all
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
+/** Whether a run that rests is to go on. */
+const goesOn = ({ state }) => state === "paused" || state === "interrupted";
+
 /** What each racer has reached at `step`: training loss, test accuracy, best test accuracy so far. */
 function standing(record, step) {
   return record.train.map((train, k) => {
@@ -40,7 +43,7 @@ function sentence(run, record) {
     return (alike + first + more).trim();
   }
   const [leader, second] = order;
-  const when = `${run.active ? "After" : "In the end, after"} epoch ${+(step / run.steps_per_epoch).toFixed(1)}`;
+  const when = `${run.active || goesOn(run) ? "After" : "In the end, after"} epoch ${+(step / run.steps_per_epoch).toFixed(1)}`;
   const gap = second ? leader.test - second.test : 0;
   const lead = !second ? "" : gap < 0.05 ? `, as many as by ${second.label}` : `, ${gap.toFixed(1)} points more than by the next, ${second.label}`;
   const chance = order.filter(({ test, diverged }) => test < 1.2 * guess && !diverged).map(({ label }) => label);
@@ -74,7 +77,7 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
   function fill(run, record, theme, cursor) {
     const now = standing(record, cursor ?? Infinity);
     const epoch = run.steps_per_epoch ? `, epoch ${((cursor ?? 0) / run.steps_per_epoch).toFixed(1)}` : "";
-    write(heading, cursor === null ? (run.active ? "Now" : "In the end") : `At step ${count(cursor)}${epoch}`);
+    write(heading, cursor === null ? (run.active ? "Now" : goesOn(run) ? "So far" : "In the end") : `At step ${count(cursor)}${epoch}`);
     const most = Math.max(...now.map(({ test }) => (Number.isFinite(test) ? test : -1)));
     const alone = now.filter(({ test }) => test === most).length === 1;
     rows.replaceChildren(...run.racers.map((racer, k) => {

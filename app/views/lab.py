@@ -208,8 +208,8 @@ def answer(session: Session, store: Store) -> None:
         notices += obstacles(request.config.data, store)
         if not notices:
             request = replace(request, run=jobs.start(landscapes.keeping(request.config), store))
-    if message.press == "measure" and request.run is not None:
-        landscape_jobs.start(request.run, landscapes.order(request))
+    if message.press == "measure" and (measured := store.get(request.run or "")) is not None:
+        landscape_jobs.start(measured.id, landscapes.order(request, measured))
     session.show(request, notices)
 
 

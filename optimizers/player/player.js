@@ -560,6 +560,7 @@ export function mount(parent, data, { layout = "wide", height = "100%", send = n
   return {
     root,
     update: show,
+    retheme: resize,
     destroy() {
       clock.stop();
       messenger?.stop();

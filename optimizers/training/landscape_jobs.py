@@ -127,7 +127,7 @@ def measure_run(run_id: str, order_id: str) -> None:
             raise _StopMeasuring
 
     try:
-        racers = order.racers if order.plane == "line" else None
+        racers = None if order.plane == "random" else order.racers
         landscape = measure(load(folder, racers), order, report)
         landscape.save(file_of(run_id, order.plane))
         end = {"state": "done", "message": ""}
