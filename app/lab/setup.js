@@ -53,7 +53,8 @@ export function createSetup({ send }) {
     element("label.choices", {}, element("span", {}, "Network"), model),
     element("div.settings", {}, ...numbers.map((one) => one.node)),
     more.node,
-    element("div.begin", {}, from, begin), // seen however long the question is
+    from,
+    element("div.begin", {}, begin),
   );
 
   const query = () => {
