@@ -56,14 +56,15 @@ export function createLandscape({ set, press }) {
   let ends = ["1", "2"];
 
   function build({ run, asked }, { details }) {
-    const key = JSON.stringify([run.id, run.racers.map(({ label }) => label), details]);
+    const line = asked.plane === "line";
+    const key = JSON.stringify([run.id, run.racers.map(({ label }) => label), details, line]);
     if (key === built) return;
     built = key;
     for (const select of [from, to]) {
       select.replaceChildren(...run.racers.map(({ label }, k) => element("option", { value: k + 1 }, label)));
     }
     detail.replaceChildren(...Object.entries(details).map(([value, { size, pictures }]) =>
-      element("option", { value }, `${size} × ${size}, ${count(pictures)} pictures`)));
+      element("option", { value }, `${line ? `${size} points` : `${size} × ${size}`}, ${count(pictures)} pictures`)));
     detail.value = asked.detail;
   }
 

@@ -7,7 +7,7 @@ import { colorOf } from "../adamscope.player/race.js";
 import { createMessenger } from "../adamscope.player/request.js";
 import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
 import { createSettings } from "./settings.js";
-import { when } from "./words.js";
+import { whose } from "./words.js";
 
 const MOST_RACERS = 8;
 const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer", "plane", "ends", "detail"]; // how a run is looked at
@@ -19,14 +19,6 @@ const NUMBERS = [
 ];
 
 const notation = ({ name, hyper }) => `${name}(${hyper.map((one) => `${one.name}=${notationOf(one.value)}`).join(", ")})`;
-
-/** "Adam of My first race", from a run's id and a network's place; of a run that is not among the recent ones, these. */
-function whose(from, recent) {
-  const [id, place] = from.split(":");
-  const run = recent.find((one) => one.id === id);
-  const racer = run?.racers[Number(place ?? 0) % run.racers.length]; // seed after seed, all its racers
-  return racer ? `${racer.label} of ${run.name || `the run of ${when(run.created)}`}` : `network ${Number(place ?? 0) + 1} of run ${id}`;
-}
 
 /** send(message) hands a change to Python. Returns {node, update, set(name, value), press(button, run id, text)}. */
 export function createSetup({ send }) {
@@ -53,7 +45,7 @@ export function createSetup({ send }) {
   const more = createSettings({ set: (name, value) => set(name, value) });
   const origin = element("span");
   const from = element("p.hint", {}, "All start from the weights of ", origin, ". ",
-    element("button.quiet.link", { type: "button", title: "Draw the first weights from the seed", onclick: () => set("start_from", "") }, "Start from scratch"));
+    element("button.quiet", { type: "button", title: "Draw the first weights from the seed", onclick: () => set("start_from", "") }, "Start from scratch"));
   const begin = element("button.start", { type: "button", onclick: start }, "Start");
   const node = element("section.question", { "aria-label": "What trains on what" },
     element("h3", {}, "Racers"), racers, element("div.more", {}, add),

@@ -9,7 +9,7 @@ import { described } from "./settings.js";
 import { createKeep } from "./keep.js";
 import { titleOf } from "./runs.js";
 import { STATES } from "./states.js";
-import { count, percent, when } from "./words.js";
+import { count, percent, when, whose } from "./words.js";
 
 const MOST_RECENT = 7; // runs; the others are in the list of all
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -90,11 +90,12 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
     }));
   }
 
-  function tell(run) {
+  function tell(run, recent) {
     const speed = run.samples_per_second ? `${count(Math.round(run.samples_per_second))} pictures/s` : "—";
     const pairs = [
       ["Network", run.parameters ? `${run.model_title}, ${count(run.parameters)} weights` : run.model_title],
       ["Pictures", run.limit ? `${run.data_title}, the first ${count(run.limit)}` : run.data_title],
+      ...(run.start_from ? [["Started from", whose(run.start_from, recent)]] : []),
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
       ...(described(run) ? [["Under", described(run)]] : []),
       ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
@@ -143,7 +144,7 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
       fill(run, record, theme, cursor);
       write(words, sentence(run, record));
       words.hidden = !words.textContent;
-      tell(run);
+      tell(run, recent);
     },
   };
 }

@@ -18,3 +18,11 @@ export function when(moment) {
   const today = day.toDateString() === new Date().toDateString();
   return today ? day.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false }) : day.toLocaleDateString([], { month: "short", day: "numeric" });
 }
+
+/** "Adam of My first race", from a run's id and a network's place; of a run that is not among the recent ones, these. */
+export function whose(from, recent) {
+  const [id, place] = from.split(":");
+  const run = recent.find((one) => one.id === id);
+  const racer = run?.racers[Number(place ?? 0) % run.racers.length]; // seed after seed, all its racers
+  return racer ? `${racer.label} of ${run.name || `the run of ${when(run.created)}`}` : `network ${Number(place ?? 0) + 1} of run ${id}`;
+}

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-RACERS = "o=adam&o=adam(bias_correction=False)"
+RACERS = "o=adam&o=adam(bias_correction=False)&o=gd(lr=1000000)"  # the last one diverges
 SHORT = f"/lab?{RACERS}&data=shapes10&epochs=1&batch_size=50&seed=0&limit=200&view=landscape"
 
 
@@ -27,6 +27,7 @@ def test_a_landscape_is_measured_played_and_there_again(open_page: Any) -> None:
     wait_for(page, "all?.lab?.updates > 0")
     page.get_by_role("button", name="Start", exact=True).click()
     wait_for(page, "all.lab.run?.state === 'finished'")
+    expect(page.get_by_text(re.compile(r"Gradient descent diverged at step \d"))).to_be_visible()
     page.get_by_role("button", name="Measure", exact=True).click()
     wait_for(page, "all.landscape?.shown && all.player?.counts.draws > 0")
 
@@ -37,6 +38,9 @@ def test_a_landscape_is_measured_played_and_there_again(open_page: Any) -> None:
     assert re.match(r"This plane holds .* of the spread of the paths", race["words"])
     table = page.locator("table.measured")
     expect(table.get_by_role("row", name="Adam, uncorrected")).to_be_visible()
+    expect(table.get_by_role("row", name="gradient descent")).to_have_count(
+        0
+    )  # nor in the plane of the paths
     own = player(page, "player.race.racers[0].loss[player.race.steps]")
     expect(table.get_by_role("row").nth(1).get_by_role("cell").first).to_have_text(f"{own:#.3g}")
     for dead in ("vectors", "slow motion", "Fair?", "basin map"):
