@@ -136,9 +136,13 @@ def test_the_page_is_sent_a_landscape_once(monkeypatch, tmp_path):
 def test_what_the_page_asks_for_is_in_its_address():
     request, notices = LabRequest.parse("plane=line&ends=3-1&detail=fine&o=adam&data=shapes10")
     assert not notices
-    assert landscapes.order(request) == Order("line", (2, 0), 51, 5_000)
+    run = Run(config={"racers": list(RACERS)}, diverged={})
+    assert landscapes.order(request, run) == Order("line", (2, 0), 51, 5_000)
     assert LabRequest.parse(request.query())[0] == request
-    assert landscapes.order(LabRequest.parse("plane=random")[0]).racers == (0,)
+    assert landscapes.order(LabRequest.parse("plane=random")[0], run).racers == (0,)
+    assert landscapes.order(LabRequest(), run).racers is None, "all of them"
+    left = Run(config={"racers": ["adam", "gd", "rmsprop"]}, diverged={"1": 3})
+    assert landscapes.order(LabRequest(), left).racers == (0, 2), "whoever diverged is too far away"
     assert "plane" not in LabRequest().query()
     for bad in ("plane=map", "ends=1-1", "ends=9-1", "detail=best"):
         kept, notices = LabRequest.parse(bad)
