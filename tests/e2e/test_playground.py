@@ -192,9 +192,10 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
     box = scrub.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert player(page, "step") == pytest.approx(200, abs=2)
-    shown = page.locator("table.numbers tr.result td").all_inner_texts()
     k = player(page, "step")
+    assert k == pytest.approx(200, abs=2)
+    expect(heading).to_have_text(f"Inside step {k}")  # numbers are written with the next picture
+    shown = page.locator("table.numbers tr.result td").all_inner_texts()
     for axis, text in enumerate(shown):
         update = player(page, f"race.racers[{ADAM}].value('update', {k}, {axis})")
         assert float(text.replace("−", "-")) == pytest.approx(update, rel=1e-3)
