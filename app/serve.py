@@ -30,15 +30,18 @@ def serve(host: str, port: int | None, browser: bool) -> None:
     from streamlit.web import bootstrap
 
     config._main_script_path = str(MAIN)  # where Streamlit looks for .streamlit/config.toml
+    name = "localhost" if host in ("127.0.0.1", "0.0.0.0", "localhost") else host
     options: dict[str, Any] = {
         "server_address": host,
         "server_port": port,
         "server_headless": not browser,
-        "browser_serverAddress": "localhost" if host in ("127.0.0.1", "0.0.0.0", "localhost") else host,
+        "browser_serverAddress": name,
     }
     if host not in ("127.0.0.1", "localhost", "::1"):  # asked to be open: by whatever name others reach it
         options["server_allowedHosts"] = ["*"]
     bootstrap.load_config_options(options)
+    shown = f"[{name}]" if ":" in name else name
+    print(f"Adamscope is at http://{shown}:{port} (Ctrl-C stops it).", flush=True)
     try:
         bootstrap.run(str(MAIN), False, [], options)
     finally:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -381,6 +382,40 @@ def test_data_list_names_each_set_and_ones_own_folders(
     assert "folder:pets" in said
     assert "adamscope data cifar10" in said
     assert [line.split()[0] for line in said.splitlines()] == [*DATASETS, "folder:pets"]
+
+
+def test_the_server_says_where_it_is_and_nothing_of_its_host() -> None:
+    """Where a browser is opened, Streamlit would advertise in the terminal, and with it over the page."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", "from app.cli import main; main()", "--port", str(port)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"BROWSER": "true"},
+    ) as server:
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+        finally:
+            server.terminate()
+        said, _ = server.communicate(timeout=60)
+    assert said.splitlines()[0] == f"Adamscope is at http://localhost:{port} (Ctrl-C stops it)."
+    assert "skills" not in said
+    assert "Streamlit" not in said
+
+
+def _wait_for(address: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urlopen(address, timeout=2):
+                return
+        except OSError:
+            assert time.monotonic() < deadline, "the app did not start"
+            time.sleep(0.1)
 
 
 def test_train_writes_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
