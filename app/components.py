@@ -5,6 +5,7 @@ install; so the folders are registered here, when a page first asks for one.
 """
 
 from pathlib import Path
+from urllib.parse import urlencode
 
 import streamlit as st
 from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
@@ -41,3 +42,8 @@ def fill_window() -> None:
         [data-testid="stMain"] { overflow: hidden }
         </style>"""
     )
+
+
+def page_query() -> str:
+    """Return what the page's address asks for, as a query string."""
+    return urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
+from app.address import split_query
 from optimizers import OPTIMIZERS, SURFACES, Race, Racer, Surface, race
 from optimizers.conditions import Conditions
 from optimizers.notation import shown, unknown
@@ -21,8 +22,6 @@ from optimizers.surfaces import Point
 
 MOST_RACERS = 8
 MOST_STEPS = 5_000
-LONGEST = 8_000  # characters of a query
-MOST_PARTS = 64
 MOST_NOTICES = 4  # sentences about one query
 FARTHEST = 1e6  # |x| or |y| of a start, or of a window's corner
 LONGEST_NAME = 24  # characters of a racer's own name
@@ -102,12 +101,10 @@ class RaceRequest:
         A bad part never raises: it stays as it is in `kept`, by default the first page's race.
         """
         kept = kept or cls()
-        if len(query) > LONGEST:
-            return kept, [f"This link has {len(query):,} characters; at most {LONGEST:,} can be read."]
         try:
-            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=MOST_PARTS)
-        except ValueError:
-            return kept, [f"This link has more than {MOST_PARTS} parts, so none of it was read."]
+            given = split_query(query)
+        except ValueError as problem:
+            return kept, [str(problem)]
         notices: list[str] = []
         read: dict[str, Any] = {}
         for name, values in given.items():

@@ -8,8 +8,9 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from itertools import permutations
 from typing import Any, Self
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
+from app.address import split_query
 from app.request import MOST_RACERS
 from optimizers import Racer
 from optimizers.notation import unknown
@@ -19,7 +20,6 @@ from optimizers.training.landscape import PLANES
 from optimizers.training.store import Run
 
 DETAILS = {"quick": (25, 1_000), "fine": (51, 5_000)}  # of a landscape: points a side, pictures
-LONGEST = 8_000  # characters of a query
 LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "scale": ("linear", "log"),  # of the loss axis
     "view": ("curves", "inside", "classes", "landscape"),  # of the centre
@@ -133,12 +133,10 @@ class LabRequest:
         A bad part never raises: it stays as it is in `kept`, by default what the page offers at first.
         """
         request = kept or cls()
-        if len(query) > LONGEST:
-            return request, [f"This link has {len(query):,} characters; at most {LONGEST:,} can be read."]
         try:
-            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=60)
-        except ValueError:
-            return request, ["This link has more than 60 parts, so none of it was read."]
+            given = split_query(query)
+        except ValueError as problem:
+            return request, [str(problem)]
         notices: list[str] = []
         known = kept.config.racers if kept else ()
         settings: dict[str, Any] = {}

@@ -7,9 +7,10 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
-from app.lab.request import LONGEST, MOST_TURNS, _racers
+from app.address import split_query
+from app.lab.request import MOST_TURNS, _racers
 from optimizers.notation import unknown
 from optimizers.training import TrainConfig
 from optimizers.training.data import available
@@ -82,12 +83,10 @@ class SweepRequest:
         A bad part never raises: it stays as it is in `kept`, by default what the page offers at first.
         """
         request = kept or cls()
-        if len(query) > LONGEST:
-            return request, [f"This link has {len(query):,} characters; at most {LONGEST:,} can be read."]
         try:
-            given = parse_qs(query.lstrip("?"), keep_blank_values=True, max_num_fields=60)
-        except ValueError:
-            return request, ["This link has more than 60 parts, so none of it was read."]
+            given = split_query(query)
+        except ValueError as problem:
+            return request, [str(problem)]
         notices: list[str] = []
         base = request.config.base
         plan: dict[str, Any] = {}

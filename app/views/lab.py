@@ -5,12 +5,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from app import exports
-from app.components import component, fill_window, pack
+from app.components import component, fill_window, pack, page_query
 from app.faults import FAULTS, fault, say
 from app.lab import landscapes
 from app.lab.board import board, listing
@@ -157,7 +156,7 @@ def read_address(session: Session, store: Store) -> None:
     Only a first look that asks for nothing is shown the newest run under way: later on it would put another
     learner's run, settings and Stop in place of one's own.
     """
-    query = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
+    query = page_query()
     if session.links and (not query or query in session.links):  # a change of page drops it
         return
     if not query:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import streamlit as st
 
+from app.components import page_query
 from app.exports import advance
 from app.player import Message, sent, show_playground
 from app.request import RaceRequest
@@ -48,7 +49,7 @@ class Session:
 def instrument() -> None:
     session = st.session_state.setdefault("playground", Session())
     message = Message.read(sent(KEY))
-    link = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
+    link = page_query()
     asked = message is not None and message.turn != session.turn
     # A message may come with an address of the player's own that was written after the last one was given.
     own = link in session.written if asked else link == session.written[-1]

@@ -4,11 +4,10 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
-from app.components import component, fill_window, pack
+from app.components import component, fill_window, pack, page_query
 from app.faults import FAULTS, fault, say
 from app.sweeps import board
 from app.sweeps.request import Message, SweepRequest
@@ -106,7 +105,7 @@ def read_address(session: Session, sweeps: SweepStore) -> None:
 
     Only a first look that asks for nothing is shown the newest sweep under way.
     """
-    query = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
+    query = page_query()
     if session.links and (not query or query in session.links):  # a change of page drops it
         return
     if not query:

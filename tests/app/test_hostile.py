@@ -21,8 +21,9 @@ from urllib.parse import parse_qs, quote, urlencode
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
+from app.address import LONGEST
 from app.player import Message
-from app.request import LONGEST, MOST_RACERS, MOST_STEPS, RaceRequest
+from app.request import MOST_RACERS, MOST_STEPS, RaceRequest
 from optimizers import formula
 from optimizers.player import payload
 from tests.app.test_playground import labels, packet, send, start
