@@ -35,6 +35,13 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Way:
+    """How the networks are trained at once, on a GPU: told at the first step, and where it changes."""
+
+    how: str  # one sentence
+
+
+@dataclass(frozen=True)
 class Kept:
     """The run's state is in its folder, up to this step."""
 
@@ -137,7 +144,7 @@ class Diverged:
     seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
+Event = Started | Way | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +189,7 @@ class TrainResult:
     steps: int  # taken
     seconds: float
     stopped: bool
+    how: str = ""  # the networks were trained at once, one sentence; "" on a CPU
 
     @property
     def summary(self) -> dict[str, Any]:
