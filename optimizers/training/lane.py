@@ -62,7 +62,7 @@ class Lane:
         seed: Seed,
         racer: Racer,
         label: str,
-        network: nn.Module,
+        network: nn.Sequential,
         config: TrainConfig,
         factors: Sequence[float] | None,  # of the schedule, on lr at each step of the run
         every: int,  # steps between two looks inside
@@ -71,6 +71,10 @@ class Lane:
         self.index, self.seed, self.racer, self.label = index, seed, racer, label
         self.config, self.factors = config, factors
         self.network = deepcopy(network).to(config.device)
+        if config.device == "cpu" and config.precision == "bf16":
+            from optimizers.training.pools import join  # with Numba, which a GPU's machine need not have
+
+            join(self.network)
         self.parameters = list(self.network.parameters())
         self.dropouts = [layer for layer in self.network.modules() if isinstance(layer, Dropout)]
         self.theta = torch.empty(sum(p.numel() for p in self.parameters), device=config.device)  # (P,) fp32

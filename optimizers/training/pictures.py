@@ -12,7 +12,7 @@ from torch import Tensor
 from optimizers.training.augment import augment, onto
 from optimizers.training.config import TrainConfig
 from optimizers.training.device import DTYPES
-from optimizers.training.models import MODELS
+from optimizers.training.models import MODELS, seen
 
 
 class Seed:
@@ -53,6 +53,7 @@ class Pictures:
     def __init__(self, images: np.ndarray, labels: np.ndarray, config: TrainConfig) -> None:
         """Lay the pictures out as the network takes them: channels last."""
         if images.ndim == 4:  # (N, H, W, C) uint8
+            self.seen = seen(config.model, images.shape[1:])
             images = images.transpose(0, 2, 3, 1)
         self.images = torch.from_numpy(np.ascontiguousarray(images)).to(config.device)
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(config.device)
@@ -89,14 +90,16 @@ class Pictures:
         if images.dim() == 2:  # texts
             return images
         images = images.permute(0, 3, 1, 2)
+        high, wide = self.seen
         if changed is None and not self.standardise:
-            return images.to(self.dtype).div_(255)
+            images = images[:, :, :high, :wide]
+            return images.to(self.dtype, memory_format=torch.channels_last).div_(255)
         images = images.float().div_(255)
         if changed is not None:
             images = augment(images, self.config.augment, changed)
         if self.standardise:
             images = standardised(images)
-        return images.to(self.dtype, memory_format=torch.channels_last)
+        return images[:, :, :high, :wide].to(self.dtype, memory_format=torch.channels_last)
 
     def _mask(self, count: int, rate: float, shape: torch.Size, drawn: torch.Generator | None) -> Tensor:
         """Draw what a dropout layer multiplies by: 0, or 1/(1 − rate) for what it keeps."""
