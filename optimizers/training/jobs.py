@@ -383,6 +383,7 @@ class Recorder:
             Sharpness,
             Started,
             StopTraining,
+            Way,
         )
 
         if self._problem:
@@ -407,6 +408,8 @@ class Recorder:
                     self._values["diverged"] = dict(self._diverged)
                 case Kept():
                     self._values |= {"kept_step": event.step, "warning": event.problem}
+                case Way():
+                    self._values["how"] = event.how
                 case Started():
                     self._device = event.device
                     self._values |= {
@@ -415,6 +418,7 @@ class Recorder:
                         "device_name": event.device_name,
                         "precision": event.precision,
                         "data_note": event.data_note,
+                        "how": "",
                         "parameters": event.parameters,
                         "steps_per_epoch": event.steps_per_epoch,
                         "total_steps": event.total_steps,

@@ -29,7 +29,7 @@ from optimizers.training import checkpoint, data, snapshots
 from optimizers.training.classes import look_at
 from optimizers.training.config import TrainConfig
 from optimizers.training.crowd import Crowd
-from optimizers.training.device import crew, device_name, ieee_fp32, resolve
+from optimizers.training.device import arithmetic, crew, device_name, resolve
 from optimizers.training.inside import layers_of, stride
 from optimizers.training.lane import Lane
 from optimizers.training.layers import Dropout
@@ -83,7 +83,7 @@ def train(
     if config.validation:
         dataset = hold_out(dataset, config.validation, config.seed)
     with (
-        ieee_fp32(),
+        arithmetic(config.precision),
         crew(config) if ways is None else nullcontext() as pool,
         checkpoint.keeping(folder) as keeper,
     ):

@@ -23,7 +23,9 @@ class Started:
     labels: tuple[str, ...]  # what people call them
     device: str  # "cpu" or "cuda"
     device_name: str
-    precision: str  # "fp32" or "bf16": of the networks' arithmetic; weights and rules are fp32 throughout
+    precision: (
+        str  # "fp32", "tf32" or "bf16": of the networks' arithmetic; weights and rules are fp32 throughout
+    )
     threads: int | None  # CPU threads of each racer; None on a GPU
     total_steps: int
     steps_per_epoch: int
