@@ -52,7 +52,10 @@ def serve(host: str, port: int | None, browser: bool) -> None:
 
 
 def _prepare(compiler: Compiler) -> None:
-    """Load the engine, whose kernels are compiled in another process from here on."""
+    """Start the lab's workers, and load the engine, whose kernels another process compiles from here on."""
+    from optimizers.training import cluster
+
+    cluster.warm_up()
     from app.warm import warm_all
     from optimizers import kernels
 

@@ -16,7 +16,7 @@ import app
 from app.lab.request import LabRequest
 from app.sweeps import board
 from app.sweeps.request import SweepRequest
-from optimizers.training import TrainConfig, jobs
+from optimizers.training import TrainConfig, cluster
 from optimizers.training.store import default_url, open_store
 from optimizers.training.sweep import DIVERGED, FINISHED, TRAINING, Network, SweepConfig
 from optimizers.training.sweep_store import Pace, SweepStore
@@ -29,8 +29,8 @@ ASKED = "o=adam&axis=lr,0.001,0.1,3&epochs=2&seeds=1&batch_size=64&limit=640&val
 def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SweepStore]:
     """A store of its own, and no cluster: what is ordered from it stays in the queue."""
     monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))
-    monkeypatch.setattr(jobs, "warm_up", lambda: None)
-    monkeypatch.setattr(jobs, "_order", lambda order: None)
+    monkeypatch.setattr(cluster, "warm_up", lambda: None)
+    monkeypatch.setattr(cluster, "order", lambda order: None)
     store = open_store(default_url())
     yield SweepStore(store)
     store.close()

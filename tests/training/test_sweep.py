@@ -412,7 +412,7 @@ def test_the_command_sweeps_and_writes_its_files(easy_data, cluster, tmp_path, c
     ],
 )
 def test_a_command_that_is_wrong_is_one_line(easy_data, monkeypatch, capsys, words, told, code):
-    monkeypatch.setattr("optimizers.training.sweep_run.REACH", 0.2)
+    monkeypatch.setattr("optimizers.training.cluster.REACH", 0.2)
     assert run(["sweep", "--data", "shapes10", "--validation", "40", *words.split()]) == code
     said = capsys.readouterr().err
     assert told in said
