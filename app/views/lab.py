@@ -66,10 +66,10 @@ class Session:
 def page() -> None:
     session: Session = st.session_state.get("lab_session") or Session()
     try:
+        cluster.warm_up()  # first: it takes longest
         store = open_store(default_url())
         read_address(session, store)
         run = shown_run(session, store)
-        cluster.warm_up()
     except FAULTS as problem:
         say(fault(problem))
         return

@@ -47,10 +47,10 @@ def open_sweeps(url: str) -> SweepStore:
 def page() -> None:
     session: Session = st.session_state.get("sweeps_session") or Session()
     try:
+        cluster.warm_up()  # first: it takes longest
         sweeps = open_sweeps(default_url())
         read_address(session, sweeps)
         sweep = shown_sweep(session, sweeps)
-        cluster.warm_up()
     except FAULTS as problem:
         say(fault(problem))
         return

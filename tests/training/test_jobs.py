@@ -12,8 +12,9 @@ import pytest
 from torch import OutOfMemoryError
 
 from optimizers import training
-from optimizers.training import Point, TrainConfig, cluster, jobs, sweep_jobs
+from optimizers.training import Point, TrainConfig, cluster, jobs, landscape_jobs, sweep_jobs
 from optimizers.training.data import DataError
+from optimizers.training.landscape import Order
 from optimizers.training.store import Run, Store, open_store
 from optimizers.training.sweep import SweepConfig
 from optimizers.training.sweep_store import Sweep, SweepStore
@@ -84,17 +85,35 @@ def test_a_run_trains_in_a_worker_to_its_end(store: Store) -> None:
         assert tests[-1, 1] == 10
 
 
-def test_a_sweep_is_conducted_beside_the_runs_and_stops(store: Store) -> None:
+def test_sweeps_and_landscapes_are_done_while_a_run_trains(store: Store) -> None:
+    run_id = jobs.start(replace(LONG, snapshots=4), store)
+    wait_for(lambda: under_way(store, run_id))
+    order = Order(plane="random", racers=(0,), size=5, pictures=20, device="cpu", precision="fp32")
+    landscape_jobs.start(run_id, order)
     sweeps, base = SweepStore(store), replace(SHORT, racers=("adam",), limit=100, validation=50)
     short = sweep_jobs.start(SweepConfig(base, ("lr=0.001,0.01",)), store)
+    wait_for(lambda: measured(run_id) == "done")
     wait_for(lambda: not read_sweep(sweeps, short).active)
     assert read_sweep(sweeps, short).state == "finished"
     assert [network.state for network in sweeps.networks(short)] == ["finished", "finished"]
+
     long = sweep_jobs.start(SweepConfig(replace(base, epochs=1000), ("lr=0.001,0.01",)), store)
     wait_for(lambda: any(len(network.history) > 1 for network in sweeps.networks(long)))
+    before = read(store, run_id)
+    assert before.state == "running"
+    wait_for(lambda: read(store, run_id).step > before.step)
     sweeps.request_stop(long)
     wait_for(lambda: not read_sweep(sweeps, long).active)
     assert read_sweep(sweeps, long).state == "stopped"
+    jobs.stop(run_id, store)
+    wait_for(lambda: not read(store, run_id).active)
+
+
+def measured(run_id: str) -> str:
+    told = landscape_jobs.status(run_id)
+    assert told is not None
+    assert told["state"] not in ("failed", "stopped"), told["message"]
+    return str(told["state"])
 
 
 def read_sweep(sweeps: SweepStore, sweep_id: str) -> Sweep:
