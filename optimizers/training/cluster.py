@@ -110,6 +110,8 @@ def _pipe() -> IO[str]:
 def reach(scheduler: str) -> None:
     """Raise ValueError for an address that is none, RuntimeError where nobody listens, in one sentence."""
     kind, _, place = scheduler.rpartition("://")
+    if kind in ("inproc", "ucx", "ws", "wss"):  # Dask's others, which it knows best
+        return
     host, _, port = place.rpartition(":")
     if kind not in ("", "tcp", "tls") or not host or not port.isdigit():
         raise ValueError(
