@@ -60,10 +60,10 @@ def serve(host: str, port: int | None, browser: bool, scheduler: str | None = No
 
 
 def _prepare(compiler: Compiler) -> None:
-    """Load the engine, whose kernels another process compiles from here on; the lab's workers come last.
+    """Start the lab's workers, and load the engine, whose kernels another process compiles from here on."""
+    from optimizers.training import cluster
 
-    The first page must not wait for them, and a page of the lab starts them at once.
-    """
+    cluster.warm_up()  # it makes way for the first page
     from app.warm import warm_all
     from optimizers import kernels
 
@@ -72,9 +72,6 @@ def _prepare(compiler: Compiler) -> None:
         BrokenPipeError
     ):  # the server is stopped before all is compiled: no page waits for it any more
         warm_all()
-        from optimizers.training import cluster
-
-        cluster.warm_up()
 
 
 def _free_port(host: str, port: int | None) -> int:

@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from optimizers.training.cluster import gently
 from optimizers.training.data import available, load
 
 LOWER = 5  # by how much sweeps and landscapes are nicer than runs: a third of their share of a CPU
@@ -21,7 +22,7 @@ def _load() -> None:
     # No thread is left, and torch has computed nothing yet: its own threads do not outlive a fork.
 
 
-_load()
+gently(_load)
 
 
 def dask_setup(worker: Any) -> None:
