@@ -76,7 +76,7 @@ def page() -> None:
     st.session_state["lab_session"] = session
     fill_window()
     session.forget()  # the browser may have lost what it had: send all again
-    mount = component("lab", js="lab.js", css="lab.css", html="")
+    mount = component("lab", js="component.js", css="lab.css", html="")
     active = busy(session, run)
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, store, mount, active)
 
