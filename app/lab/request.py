@@ -184,7 +184,7 @@ def _read(
     request: LabRequest, name: str, values: list[str], known: tuple[str, ...], notices: list[str]
 ) -> dict[str, Any]:
     if name == "o":
-        racers = _racers(values, known, notices)
+        racers = read_racers(values, known, notices)
         return {"config": replace(request.config, racers=racers)} if racers else {}
     if name not in (*SETTINGS, *LOOKS, "layer", "run", "compare"):
         raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "layer", "run", "compare"], "A link")
@@ -257,7 +257,7 @@ def _changed(config: TrainConfig, settings: dict[str, Any], notices: list[str]) 
     return config
 
 
-def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tuple[str, ...]:
+def read_racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tuple[str, ...]:
     """Read racers. A bad one is left out; where it changes one of as many known ones, that one stays."""
     racers = []
     for place, value in enumerate(values):

@@ -6,6 +6,7 @@ import { openMenu } from "../adamscope.player/menu.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { createMessenger } from "../adamscope.player/request.js";
 import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
+import { options } from "./choice.js";
 import { createSettings } from "./settings.js";
 import { whose } from "./words.js";
 
@@ -157,13 +158,6 @@ export function createSetup({ send }) {
       if (!edited.has(notations[place])) notations[place].value = racer.notation;
     });
     for (const { name, input } of numbers) if (!edited.has(input)) input.value = asked[name] ?? "";
-  }
-
-  function options(select, list, value) {
-    const names = list.map(({ name }) => name).join();
-    if (select.dataset.names !== names) select.replaceChildren(...list.map(({ name, title, citation }) => element("option", { value: name, title: citation }, title)));
-    select.dataset.names = names;
-    select.value = value;
   }
 
   return {

@@ -486,15 +486,17 @@ class Store:
         last = looks[-1].id if looks else mark[0]
         return LookNews(looks, pictures, (last, pictures[-1].id if pictures else mark[1]))
 
-    def rows(self, run_id: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return every point and every evaluation of a run, columns by name, NaN for what is no number."""
+    def rows(
+        self, run_id: str, tables: Sequence[Row] = (PointRow, EvaluationRow)
+    ) -> list[list[dict[str, Any]]]:
+        """Return every row of a run, table by table, columns by name, NaN for what is no number."""
         found = []
         with self._engine.connect() as connection:
-            for table in (PointRow, EvaluationRow):
+            for table in tables:
                 columns = [column for column in table.__table__.c if column.name not in ("id", "run_id")]
                 query = select(*columns).where(table.run_id == run_id).order_by(table.id)
                 found.append([_readable(row._asdict()) for row in connection.execute(query)])
-        return found[0], found[1]
+        return found
 
     def close(self) -> None:
         """Close every connection."""
