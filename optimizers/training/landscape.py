@@ -367,12 +367,12 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
 
     from optimizers.catalog import Racer, distinct
     from optimizers.training import data
+    from optimizers.training.device import device_name, resolve
     from optimizers.training.probe import Pictures, look, shapes
-    from optimizers.training.race import _device_name, _resolve
 
     began = time.perf_counter()
     config = snapshots.config
-    found = _resolve(replace(config, device=order.device, precision=order.precision))
+    found = resolve(replace(config, device=order.device, precision=order.precision))
     order = replace(order, device=found.device, precision=found.precision)
     dataset = data.load(config.data)
     classes = len(dataset.classes)
@@ -429,7 +429,7 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
         about=plane.about,
         explained=plane.explained,
         pictures=len(training.labels),
-        device_name=_device_name(order.device),
+        device_name=device_name(order.device),
         seconds=time.perf_counter() - began,
         error=error,
         x=x,

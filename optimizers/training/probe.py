@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from optimizers.training.device import DTYPES, ieee_fp32
 from optimizers.training.models import CIFAR, MODELS, build
-from optimizers.training.race import DTYPES, _ieee_fp32, _standardised
+from optimizers.training.pictures import standardised
 
 BATCH = {"cpu": 100, "cuda": 2_500}  # pictures
 LARGEST = 1e37  # of what a network computes with: beyond it bf16 may overflow
@@ -79,7 +80,7 @@ def look(
     threads = torch.get_num_threads()
     found = torch.full((2, len(coefficients)), math.nan, dtype=torch.float64, device=device)
     scales = torch.from_numpy(np.asarray(coefficients, np.float32))
-    with _ieee_fp32(), torch.no_grad():
+    with ieee_fp32(), torch.no_grad():
         first = _Probe(model, pictures, device, precision, base, directions)
         plain = all(isinstance(layer, PLAIN) for layer in first.network)
         if device == "cpu" and precision == "bf16" and plain and first.bound(coefficients) < LARGEST:
@@ -154,7 +155,7 @@ class _Probe:
         if images.dim() == 2:  # texts
             return images
         if MODELS[self.model].standardise:
-            images = _standardised(images.float().div_(255)).to(self.dtype)
+            images = standardised(images.float().div_(255)).to(self.dtype)
         else:
             images = images.to(self.dtype).div_(255)
         return images.contiguous(memory_format=torch.channels_last)

@@ -23,9 +23,10 @@ from optimizers.training import (
     data,
     train,
 )
+from optimizers.training.lane import Lane
 from optimizers.training.layers import Dropout
 from optimizers.training.models import MODELS, build
-from optimizers.training.race import _Lane, _Seed, _standardised
+from optimizers.training.pictures import Seed, standardised
 
 THREE = ("momentum(lr=0.01)", "adam", "adam(bias_correction=False)")
 
@@ -83,7 +84,7 @@ def test_company_changes_nothing(easy_data):
 def test_taking_turns_equals_side_by_side(easy_data, one_thread, monkeypatch):
     """On a GPU the racers take turns in one thread."""
     together = train(recipe())
-    monkeypatch.setattr("optimizers.training.race._crew", lambda config: nullcontext())
+    monkeypatch.setattr("optimizers.training.race.crew", lambda config: nullcontext())
     turns = train(recipe())
     assert all(map(np.array_equal, weights(together), weights(turns)))
     assert together.evaluations == turns.evaluations
@@ -419,13 +420,13 @@ def test_a_mask_keeps_its_share_and_its_sum(easy_data, monkeypatch):
 def test_all_racers_see_the_same_changed_pictures(easy_data, monkeypatch):
     """Every lane steps on one batch; the changes hang on seed and step alone."""
     seen = {}
-    step = _Lane.step
+    step = Lane.step
 
     def watched(lane, batch):
         seen.setdefault(lane.index, []).append(batch.images.float().numpy().tobytes())
         step(lane, batch)
 
-    monkeypatch.setattr(_Lane, "step", watched)
+    monkeypatch.setattr(Lane, "step", watched)
     train(recipe(augment="crop+flip+jitter"))
     assert len(seen) == 3
     assert len({tuple(batches) for batches in seen.values()}) == 1
@@ -479,13 +480,13 @@ def test_dropout_equals_plain_torch_with_the_same_masks(easy_data, one_thread, m
 
 def _order_of(config):
     """Return the order of the training pictures in each epoch."""
-    shuffle = _Seed(0, config.seed).shuffle
+    shuffle = Seed(0, config.seed).shuffle
     return [torch.randperm(120, generator=shuffle) for _ in range(config.epochs)]
 
 
 def test_what_a_step_draws_hangs_on_seed_and_step_alone():
     def draw(number, purpose, step):
-        return torch.rand(3, generator=_Seed(0, number).random(purpose, step)).tolist()
+        return torch.rand(3, generator=Seed(0, number).random(purpose, step)).tolist()
 
     assert draw(5, 0, 7) == draw(5, 0, 7)
     assert len({tuple(draw(n, p, s)) for n in (0, 5) for p in (0, 1) for s in (0, 7, 2**31)}) == 12
@@ -494,7 +495,7 @@ def test_what_a_step_draws_hangs_on_seed_and_step_alone():
 def test_standardised_pictures():
     images = torch.rand(5, 3, 8, 8)
     images[0] = 0.3  # of one colour
-    found = _standardised(images)
+    found = standardised(images)
     assert not found[0].abs().max() > 1e-5
     assert torch.allclose(found[1:].mean((1, 2, 3)), torch.zeros(4), atol=1e-5)
     assert torch.allclose(found[1:].std((1, 2, 3), correction=0), torch.ones(4), atol=1e-4)
