@@ -149,6 +149,7 @@ def _run(run: Run) -> dict[str, Any]:
         or None,  # how many answers a guess has
         "class_names": run.classes or [],
         "layers": run.layers or [],
+        "stability": [_stability(notation) for notation in config.get("racers", ())],
         **{name: getattr(run, name) for name in (*names, *more)},
         **{name: config.get(name) for name in SETTINGS},
         "model_title": _model(run),
@@ -158,6 +159,15 @@ def _run(run: Run) -> dict[str, Any]:
         "notes": run.notes,
         "kept_step": run.kept_step,
     }
+
+
+def _stability(notation: str) -> float | None:
+    """Return c of the bound c/lr on the sharpness, beyond which a rule is unstable; None where it is not known."""
+    try:
+        racer = Racer.parse(notation)
+    except ValueError:  # written by a version that knew other optimizers
+        return None
+    return racer.optimizer.stability(racer.values) if racer.optimizer.stability else None
 
 
 def _short(run: Run) -> dict[str, Any]:

@@ -31,7 +31,7 @@ function createLab(parent, send) {
     onSet: setup.set,
   });
   const inside = createInside({ onSet: setup.set, onLost: () => setup.press("again") });
-  const classes = createClasses();
+  const classes = createClasses({ onSet: setup.set });
   const landscape = createLandscape({ set: setup.set, press: setup.press });
   const views = createViews({
     views: [

@@ -70,8 +70,10 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
   let trained = []; // networks whose weights are kept: {title, from}
   const present = element("div.present", {}, heading, table, words, element("div.runhead", {}, element("h3", {}, "This run"), on, keep.node), name, notes, facts);
   const all = element("button.quiet", { type: "button", "aria-haspopup": "dialog", onclick: onAll }, "all runs");
+  const before = element("div.before", {}, element("h3", {}, "Where they stand"),
+    element("p.hint", {}, "Each racer's loss and accuracy will stand here, now or at any step you point at, with a sentence on what to make of them. Every run is kept, with its name and notes, to come back to and to compare."));
   const past = element("div.past", {}, element("div.runhead", {}, element("h3", {}, "Recent runs"), all), runs);
-  const node = element("section.inside", { "aria-label": "Where they stand" }, present, past);
+  const node = element("section.inside", { "aria-label": "Where they stand" }, present, before, past);
   let built = "";
 
   function fill(run, record, theme, cursor) {
@@ -136,6 +138,7 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
     update(run, recent, record, theme, cursor, file, bytes) {
       list(recent, run?.id, theme);
       present.hidden = !run;
+      before.hidden = Boolean(run);
       if (!run) return;
       call(run);
       trained = run.racers.map(({ label }, k) => ({ title: label, from: `${run.id}:${k}` })).filter((_, k) => !(String(k) in run.diverged));

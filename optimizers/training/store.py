@@ -190,6 +190,7 @@ class LookRow(_Base):
     shape: Mapped[list[Any]]  # n, H, W, C
     largest: Mapped[float]
     mistakes: Mapped[list[Any]]  # of each: position, label, prediction, confidence
+    seed: Mapped[int] = mapped_column(default=0, server_default="0")  # its place among the run's seeds
 
 
 class PictureRow(_Base):
@@ -474,10 +475,15 @@ class Store:
             sharp, last_sharp = _new(connection, SharpnessRow, sharps, lane, run_id, mark[1], MOST_INSIDES)
         return InsideNews(_table(inside, insides), _table(sharp, sharps), (last, last_sharp))
 
-    def looks(self, run_id: str, mark: tuple[int, int] = (0, 0)) -> LookNews:
-        """Return the looks at the test pictures that are newer than `mark`, thinned to MOST_LOOKS a racer."""
+    def looks(self, run_id: str, mark: tuple[int, int] = (0, 0), seed: int = 0) -> LookNews:
+        """Return the looks at the test pictures, with one of the seeds, that are newer than `mark`.
+
+        They are thinned to MOST_LOOKS a racer.
+        """
+        lane = ("racer", "seed")
         with Session(self._engine) as session:
-            new, _ = _new(session.connection(), LookRow, ("racer",), ("racer",), run_id, mark[0], MOST_LOOKS)
+            new, _ = _new(session.connection(), LookRow, lane, lane, run_id, mark[0], MOST_LOOKS)
+            new = [row for row in new if row[1] == seed]
             query = select(LookRow).where(LookRow.id.in_([row[-1] for row in new])).order_by(LookRow.id)
             looks = list(session.scalars(query))
             more = select(PictureRow).where(PictureRow.run_id == run_id, PictureRow.id > mark[1])
