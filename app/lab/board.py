@@ -64,6 +64,7 @@ def _model(run: Run) -> str:
 
 
 def offer() -> dict[str, Any]:
+    """Return what there is to choose from: optimizers, data, networks, augmentations, schedules."""
     return {
         "optimizers": [
             {"name": entry.name, "title": entry.title, "purpose": entry.purpose}
@@ -162,7 +163,7 @@ def _run(run: Run) -> dict[str, Any]:
 
 
 def _stability(notation: str) -> float | None:
-    """Return c of the bound c/lr on the sharpness, beyond which a rule is unstable; None where it is not known."""
+    """Return c of the bound c/lr on the sharpness, beyond which a rule is unstable; None: not known."""
     try:
         racer = Racer.parse(notation)
     except ValueError:  # written by a version that knew other optimizers

@@ -6,7 +6,7 @@ import { mount } from "../adamscope.player/player.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { options } from "./choice.js";
 import { seedsOf } from "./seeds.js";
-import { count, duration } from "./words.js";
+import { capital, count, duration } from "./words.js";
 
 const PLANES = [
   ["pca", "Plane of the paths"],
@@ -82,6 +82,8 @@ export function createLandscape({ set, press }) {
       line.node.hidden = true;
       holder.hidden = false;
       const data = { meta: landscape.player, tracks: arrays.tracks, grid: arrays.grid };
+      const [x0, x1, y0, y1] = landscape.player.surface.bounds;
+      holder.style.setProperty("--aspect", (x1 - x0) / (y1 - y0));
       player?.destroy(); // another plane has other racers, and the player keeps what it was mounted with
       player = mount(holder, data, { layout: "wide" });
       kept = landscape.shown;
@@ -97,7 +99,7 @@ export function createLandscape({ set, press }) {
   /** Why this plane can't be measured, or who has no part in it. */
   function partOf({ run, asked }, { sound }) {
     const lost = run.racers.filter((_, k) => !sound.includes(k)).map(({ label }) => label);
-    const why = lost.length ? `${lost.join(", ")} diverged: weights that are no numbers have no place here.` : "";
+    const why = lost.length ? capital(`${lost.join(" and ")} diverged and ${lost.length > 1 ? "have" : "has"} no ${asked.plane === "pca" ? "part in this plane" : "end to look from"}.`) : "";
     if (asked.plane === "line" && run.racers.length < 2) return [true, "A line takes two racers, and this run has one."];
     if (asked.plane === "line" && sound.length < 2) return [true, `A line takes two racers that did not diverge. ${why}`];
     if (!sound.length) return [true, why];

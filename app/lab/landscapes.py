@@ -39,7 +39,7 @@ def sound(run: Run) -> tuple[int, ...]:
 
 
 def ends(request: LabRequest, run: Run) -> tuple[int, int]:
-    """Return the racers between whose ends a line leads: those asked for, or else the first that have an end."""
+    """Return the racers between whose ends a line leads: those asked for, or others that have an end."""
     first, second = (int(place) - 1 for place in request.ends.split("-"))
     able = sound(run)
     first = first if first in able or not able else able[0]

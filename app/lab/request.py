@@ -33,7 +33,9 @@ LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "plane": PLANES,  # of the landscape …
     "ends": ("1-2", *(f"{a}-{b}" for a, b in permutations(range(1, MOST_RACERS + 1), 2) if (a, b) != (1, 2))),
     "detail": tuple(DETAILS),  # … whose line is between two ends, and whose random plane about the first
-    "nth_seed": tuple(map(str, range(1, MOST_SEEDS + 1))),  # of classes and landscape, where a run has several
+    "nth_seed": tuple(
+        map(str, range(1, MOST_SEEDS + 1))
+    ),  # of classes and landscape, where a run has several
 }
 SETTINGS = (
     "data",

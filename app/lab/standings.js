@@ -9,10 +9,9 @@ import { described } from "./settings.js";
 import { createKeep } from "./keep.js";
 import { titleOf } from "./runs.js";
 import { STATES } from "./states.js";
-import { count, percent, when, whose } from "./words.js";
+import { capital, count, percent, when, whose } from "./words.js";
 
 const MOST_RECENT = 7; // runs; the others are in the list of all
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Whether a run that rests is to go on. */
 const goesOn = ({ state }) => state === "paused" || state === "interrupted";
@@ -79,7 +78,8 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
   function fill(run, record, theme, cursor) {
     const now = standing(record, cursor ?? Infinity);
     const epoch = run.steps_per_epoch ? `, epoch ${((cursor ?? 0) / run.steps_per_epoch).toFixed(1)}` : "";
-    write(heading, cursor === null ? (run.active ? "Now" : goesOn(run) ? "So far" : "In the end") : `At step ${count(cursor)}${epoch}`);
+    const when = cursor === null ? (run.active ? "Now" : goesOn(run) ? "So far" : "In the end") : `At step ${count(cursor)}${epoch}`;
+    write(heading, run.seeds > 1 ? `${when}, mean of ${run.seeds} seeds` : when);
     const most = Math.max(...now.map(({ test }) => (Number.isFinite(test) ? test : -1)));
     const alone = now.filter(({ test }) => test === most).length === 1;
     rows.replaceChildren(...run.racers.map((racer, k) => {

@@ -11,7 +11,9 @@ from optimizers.training.store import LookRow, PictureRow, Run, Store
 class Seen:
     """What of a run's inside this browser has."""
 
-    run: tuple[str, int, int] | None = None  # and its attempt: resumed, it measures some steps anew; and the seed
+    run: tuple[str, int, int] | None = (
+        None  # and its attempt: resumed, it measures some steps anew; and the seed
+    )
     inside: tuple[int, int] = (0, 0)  # marks of the store
     looks: tuple[int, int] = (0, 0)
     rows: int = 0  # of all kinds, that were sent

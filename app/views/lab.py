@@ -116,9 +116,7 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
     data = board(session.request, session.notices, run, store.recent(), beside)
     data |= {"turn": session.turn, "address": session.request.query()}
     data["before"] = before[run.id] if run else (0, 0)
-    data["within"], within = session.seen.news(
-        store, run, session.request.view, session.request.seed_place
-    )
+    data["within"], within = session.seen.news(store, run, session.request.view, session.request.seed_place)
     arrays |= within
     for one in data["beside"]:
         one["before"] = before[one["id"]]

@@ -224,7 +224,12 @@ class Order:
             raise ValueError(f"plane is {self.plane!r}, but takes {', '.join(PLANES[:-1])} or {PLANES[-1]}.")
         if self.racers is not None:
             object.__setattr__(self, "racers", tuple(self.racers))
-        for name, low, high in (("size", 5, LONGEST), ("pictures", 1, 10**9), ("seed", 0, 2**32 - 1), ("place", 0, 2**32 - 1)):
+        for name, low, high in (
+            ("size", 5, LONGEST),
+            ("pictures", 1, 10**9),
+            ("seed", 0, 2**32 - 1),
+            ("place", 0, 2**32 - 1),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} is {value!r}, but takes a whole number from {low} to {high:,}.")

@@ -85,7 +85,7 @@ def status(run_id: str) -> dict[str, Any] | None:
 
 
 def file_of(run_id: str, plane: str, place: int = 0) -> Path:
-    """Return where the newest landscape of this plane is kept, of one of the run's seeds, once there is one."""
+    """Return where the newest landscape of this plane and seed is kept, once there is one."""
     from optimizers.training import jobs
 
     seed = f"-{place}" if place else ""
