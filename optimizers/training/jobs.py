@@ -328,6 +328,7 @@ def _look(event: "Look") -> dict[str, Any]:
     columns = (event.positions, event.labels, event.predictions, event.confidence.round(4))
     return {
         "racer": event.racer,
+        "seed": event.seed,
         "step": event.step,
         "epoch": event.epoch,
         "confusion": event.confusion.tolist(),
