@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from optimizers.training.device import DTYPES, ieee_fp32
+from optimizers.training.device import DTYPES, arithmetic
 from optimizers.training.models import CIFAR, MODELS, build, seen
 from optimizers.training.pictures import standardised
 
@@ -81,7 +81,7 @@ def look(
     threads = torch.get_num_threads()
     found = torch.full((2, len(coefficients)), math.nan, dtype=torch.float64, device=device)
     scales = torch.from_numpy(np.asarray(coefficients, np.float32))
-    with ieee_fp32(), torch.no_grad():
+    with arithmetic(precision), torch.no_grad():
         first = _Probe(model, pictures, device, precision, base, directions)
         plain = all(isinstance(layer, PLAIN) for layer in first.network)
         if device == "cpu" and precision == "bf16" and plain and first.bound(coefficients) < LARGEST:

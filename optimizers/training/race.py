@@ -29,7 +29,7 @@ from optimizers.training import checkpoint, data, snapshots
 from optimizers.training.classes import look_at
 from optimizers.training.config import TrainConfig
 from optimizers.training.crowd import Crowd
-from optimizers.training.device import crew, device_name, ieee_fp32, resolve
+from optimizers.training.device import arithmetic, crew, device_name, resolve
 from optimizers.training.inside import layers_of, stride
 from optimizers.training.lane import Lane
 from optimizers.training.layers import Dropout
@@ -83,7 +83,7 @@ def train(
     if config.validation:
         dataset = hold_out(dataset, config.validation, config.seed)
     with (
-        ieee_fp32(),
+        arithmetic(config.precision),
         crew(config) if ways is None else nullcontext() as pool,
         checkpoint.keeping(folder) as keeper,
     ):
@@ -337,8 +337,7 @@ class _Race:
         for lane, (loss, accuracy, predictions, sure) in zip(running, found, strict=True):
             if math.isfinite(loss):
                 lane.predictions = predictions
-                if lane.seed.place == 0:
-                    looks.append(self._look(lane, sure, epoch))
+                looks.append(self._look(lane, sure, epoch))
             else:  # the last step took it where no finite loss is
                 loss = accuracy = math.nan
                 lane.diverged_at = self.step
@@ -362,7 +361,7 @@ class _Race:
         assert lane.predictions is not None
         return look_at(
             *(lane.network, tests.shape, tests.test_images, tests.test_labels, lane.predictions, confidence),
-            *(classes, lane.index, self.step, epoch),
+            *(classes, lane.index, self.step, epoch, lane.seed.place),
         )
 
     def _tell(self, events: Iterable[Event]) -> None:
