@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from copy import deepcopy
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,8 @@ class Lane:
         self.index, self.seed, self.racer, self.label = index, seed, racer, label
         self.config, self.factors = config, factors
         self.network = deepcopy(network).to(config.device)
-        if config.device == "cpu" and config.precision == "bf16":
-            from optimizers.training.pools import join  # with Numba, which a GPU's machine need not have
+        if config.device == "cpu" and config.precision == "bf16" and find_spec("numba") is not None:
+            from optimizers.training.pools import join  # the same to the bit as without it, on a bare machine
 
             join(self.network)
         self.parameters = list(self.network.parameters())
