@@ -58,6 +58,17 @@ BatchSize = Annotated[int | None, typer.Option(help="Rows a step's gradient take
 Seed = Annotated[int, typer.Option(help="Of noise and batches.")]
 
 
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ADAMSCOPE_SCHEDULER",
+        help="Train on the workers of this Dask scheduler, as in tcp://10.0.0.1:8786, in place of this "
+        "machine; they need this package and the data, and for the pages' runs the same $ADAMSCOPE_HOME on a "
+        "shared disk and, on other machines, a PostgreSQL URL in $ADAMSCOPE_STORE.",
+    ),
+]
+
+
 class Picture(StrEnum):
     """What a race's .png, .svg or .pdf shows."""
 
@@ -73,12 +84,13 @@ def start(
     port: Annotated[int | None, typer.Option(help="Port; 8501 or the next free one by default.")] = None,
     host: Annotated[str, typer.Option(help="Address; 0.0.0.0 opens the app to the network.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the app in the browser.")] = True,
+    scheduler: Scheduler = None,
 ) -> None:
     """Start the app in the browser (without a command), or run one of the commands below."""
     if context.invoked_subcommand is None:
         from app.serve import serve
 
-        serve(host, port, browser)
+        serve(host, port, browser, scheduler)
 
 
 @app.command(name="race")
@@ -635,9 +647,7 @@ def lab_sweep_command(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, tf32 (a GPU's) or bf16.")] = "auto",
     seed: Annotated[int, typer.Option(help="The first; of random search's draws, too.")] = 0,
-    scheduler: Annotated[
-        str | None, typer.Option(help="A Dask scheduler's address, to use its machines.")
-    ] = None,
+    scheduler: Scheduler = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes here; one for each GPU or core by default.")
     ] = None,

@@ -337,8 +337,7 @@ class _Race:
         for lane, (loss, accuracy, predictions, sure) in zip(running, found, strict=True):
             if math.isfinite(loss):
                 lane.predictions = predictions
-                if lane.seed.place == 0:
-                    looks.append(self._look(lane, sure, epoch))
+                looks.append(self._look(lane, sure, epoch))
             else:  # the last step took it where no finite loss is
                 loss = accuracy = math.nan
                 lane.diverged_at = self.step
@@ -362,7 +361,7 @@ class _Race:
         assert lane.predictions is not None
         return look_at(
             *(lane.network, tests.shape, tests.test_images, tests.test_labels, lane.predictions, confidence),
-            *(classes, lane.index, self.step, epoch),
+            *(classes, lane.index, self.step, epoch, lane.seed.place),
         )
 
     def _tell(self, events: Iterable[Event]) -> None:

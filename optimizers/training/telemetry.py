@@ -110,7 +110,7 @@ class Sharpness:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a network of the first seed makes of the test pictures, at an evaluation; see `classes`."""
+    """What a network makes of the test pictures, at an evaluation; see `classes`."""
 
     racer: int
     step: int
@@ -124,6 +124,7 @@ class Look:
     predictions: np.ndarray  # (k,) what it takes them for
     confidence: np.ndarray  # (k,) how sure it is, 0 to 1
     pictures: np.ndarray  # (k, H, W, C) uint8; none of them where the data are texts
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True)
