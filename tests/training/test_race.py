@@ -134,8 +134,11 @@ def plain_torch(racer, begun, images, labels, steps, conditions):
 
 
 @pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step")  # SequentialLR's own
-@pytest.mark.parametrize("conditions", [{}, CONDITIONS], ids=["bare", "conditions"])
-@pytest.mark.parametrize("ways", [None, ["products"], ["grouped"]], ids=["alone", "products", "grouped"])
+@pytest.mark.parametrize(
+    ("conditions", "ways"),
+    [({}, None), (CONDITIONS, None), (CONDITIONS, ["products"])],
+    ids=["bare", "conditions", "at once"],
+)
 def test_equals_a_plain_torch_loop(easy_data, one_thread, conditions, ways):
     """Full batches, so that the order of the pictures is no matter; every optimizer that has a twin."""
     steps = 5 if conditions else 4
