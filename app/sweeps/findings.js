@@ -34,8 +34,10 @@ export function createFindings({ onShow }) {
   const said = element("div.said");
   const sweeps = element("div.runs");
   const present = element("div.present", {}, heading, rows, words, element("h3", {}, "Looked at"), looked, element("h3", {}, "This sweep"), facts, said);
+  const before = element("div.before", {}, element("h3", {}, "What came of it"),
+    element("p.hint", {}, "The best trials will stand here, each a press away from the lab, with a sentence on how good the best one is on pictures that had no part in the choice. Every sweep is kept."));
   const past = element("div.past", {}, element("h3", {}, "Recent sweeps"), sweeps);
-  const node = element("section.inside", { "aria-label": "What came of it" }, present, past);
+  const node = element("section.inside", { "aria-label": "What came of it" }, present, before, past);
   let picture = null;
   let trial = null;
   let ranked = "";
@@ -106,6 +108,7 @@ export function createFindings({ onShow }) {
       const { sweep, still, recent, theme } = picture;
       list(recent, sweep?.id, theme);
       present.hidden = !sweep;
+      before.hidden = Boolean(sweep);
       if (!sweep) return;
       write(heading, sweep.active ? "Best so far, by held-out pictures" : "Best, by held-out pictures");
       rank();
