@@ -142,7 +142,7 @@ def _run(run: Run) -> dict[str, Any]:
         "seconds",
         "memory",
     )
-    more = ("seconds_left", "samples_per_second", "diverged", "message", "data_note")
+    more = ("seconds_left", "samples_per_second", "diverged", "message", "data_note", "how")
     config = run.config
     return {
         **_short(run),

@@ -101,6 +101,7 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
       ...(described(run) ? [["Under", described(run)]] : []),
       ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
+      ...(run.how ? [["Trained", run.how]] : []),
       ["Memory", run.memory ? `${(run.memory / 2 ** 30).toFixed(1)} GiB` : "—"],
       ["Speed, all together", speed],
     ];

@@ -16,7 +16,7 @@ from app.lab.board import board, listing
 from app.lab.files import RunFile
 from app.lab.request import ACTS, LabRequest, Message
 from app.lab.within import Seen
-from optimizers.training import jobs, landscape_jobs
+from optimizers.training import cluster, jobs, landscape_jobs
 from optimizers.training.data import available, entry
 from optimizers.training.store import MOST_LISTED, Run, Store, default_url, open_store
 
@@ -66,10 +66,10 @@ class Session:
 def page() -> None:
     session: Session = st.session_state.get("lab_session") or Session()
     try:
+        cluster.warm_up()  # first: it takes longest
         store = open_store(default_url())
         read_address(session, store)
         run = shown_run(session, store)
-        jobs.warm_up()
     except FAULTS as problem:
         say(fault(problem))
         return

@@ -70,6 +70,7 @@ class Run(_Base):
     device_name: Mapped[str] = mapped_column(default="")
     precision: Mapped[str] = mapped_column(default="")
     data_note: Mapped[str] = mapped_column(default="")
+    how: Mapped[str] = mapped_column(default="", server_default="")  # the networks train at once, on a GPU
     parameters: Mapped[int] = mapped_column(default=0)  # of the model
     steps_per_epoch: Mapped[int] = mapped_column(default=0)
     total_steps: Mapped[int] = mapped_column(default=0)

@@ -19,7 +19,7 @@ import app
 from app.lab.files import INSIDE, RunFile, make
 from app.lab.landscapes import SNAPSHOTS
 from app.lab.request import LabRequest
-from optimizers.training import TrainConfig, jobs
+from optimizers.training import TrainConfig, cluster, jobs
 from optimizers.training.inside_csv import NUMBERS
 from optimizers.training.store import InsideRow, LookRow, Store, default_url, open_store
 
@@ -31,8 +31,8 @@ FOUR = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store of its own, and no cluster: what is ordered from it stays in the queue."""
     monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))
-    monkeypatch.setattr(jobs, "warm_up", lambda: None)
-    monkeypatch.setattr(jobs, "_order", lambda order: None)
+    monkeypatch.setattr(cluster, "warm_up", lambda: None)
+    monkeypatch.setattr(cluster, "order", lambda order: None)
     store = open_store(default_url())
     yield store
     store.close()
@@ -399,7 +399,7 @@ def test_a_store_that_cannot_be_used_is_said_in_a_sentence(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(jobs, "warm_up", lambda: None)
+    monkeypatch.setattr(cluster, "warm_up", lambda: None)
     page = new_page().run()
     assert not page.exception
     assert "can't be used" in sentence(page)
@@ -415,7 +415,7 @@ def test_a_store_that_cannot_be_used_is_said_in_a_sentence(
 )
 def test_no_visitor_reads_the_stores_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAMSCOPE_STORE", url)
-    monkeypatch.setattr(jobs, "warm_up", lambda: None)
+    monkeypatch.setattr(cluster, "warm_up", lambda: None)
     page = new_page().run()
     assert not page.exception
     assert "The lab keeps its runs in" in sentence(page)
@@ -452,7 +452,7 @@ def test_a_start_that_fails_is_said_and_leaves_no_run_waiting(
 ) -> None:
     page = new_page()
     look(page)
-    monkeypatch.setattr(jobs, "_order", raiser(OSError("Cannot allocate memory")))
+    monkeypatch.setattr(cluster, "order", raiser(OSError("Cannot allocate memory")))
     meta = send(page, "o=adam", "start")
     assert "Cannot allocate memory" in meta["notices"][0]
     assert (meta["turn"], meta["run"]) == (1, None)  # answered: Start can be pressed again
