@@ -126,9 +126,15 @@ def test_stop_ends_a_long_run_at_once(open_page: Any) -> None:
 
 def test_runs_are_kept_paused_resumed_compared_and_deleted(open_page: Any) -> None:
     mlp = SHORT.replace("data=shapes10", "data=digits&model=image_mlp")
-    page = open_page(mlp.replace("epochs=2", "epochs=1"))
+    page = open_page(mlp.replace("epochs=2", "epochs=1&seeds=2&view=classes"))
     start(page)
     wait_for(page, "lab.run.state === 'finished'")
+    panel = page.get_by_role("tabpanel", name="Classes")
+    wrong = panel.locator(".mistakes figure").first
+    first = wrong.get_attribute("title")
+    panel.get_by_label("With which seed").select_option("seed 1")
+    page.wait_for_url(re.compile("nth_seed=2"))
+    expect(wrong).not_to_have_attribute("title", str(first))
     page.get_by_label("Name of this run").fill("The short one")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name=re.compile("^The short one, .*, finished$"))).to_be_visible()
