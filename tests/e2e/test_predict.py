@@ -14,9 +14,11 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 import optimizers.player
+from app.request import FIRST_RACERS
 from optimizers import SURFACES, Race, race
 from optimizers.player import grid, pack, payload
 from optimizers.trajectory import CONVERGED, reach
+from tests.e2e.test_playground import CROWDS
 
 pytestmark = pytest.mark.browser
 
@@ -201,6 +203,7 @@ def test_without_a_minimum_nobody_arrives(modules: Modules) -> None:
     assert "lowest" not in said
 
 
+@pytest.mark.measures
 def test_eight_racers_fit_three_sentences_and_five_milliseconds(modules: Modules) -> None:
     racers = [f"momentum(lr={lr})" for lr in (0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.012)] + [
         "gd(lr=0.3)"
@@ -463,6 +466,51 @@ def test_another_start_is_random_seeded_and_on_the_map(modules: Modules) -> None
         assert x0 < x < x1
         assert y0 < y < y1
         assert np.hypot(*(minima - (x, y)).T).min() > reach(given.surface)
+
+
+EXPLAIN = """(race) => race.racers.map((racer) =>
+    Array.from({ length: race.steps + 1 }, (_, k) => explain(race, racer, k).text))"""
+EXPLAINED: list[tuple[list[Any], str, Any]] = [
+    (list(FIRST_RACERS), "rosenbrock", None),
+    (["gd(lr=0.05)", "nesterov", "adagrad", "adam(bias_correction=first)"], "saddle", None),
+    (["gd", "momentum(lr=0)", "adam", "rmsprop(lr=0)"], "quadratic(condition=1)", (0, 0)),
+    (
+        ["gd(lr=1)", "momentum(lr=0.1)", "adam(beta2=0.999999,bias_correction=False)"],
+        "rastrigin",
+        None,
+    ),
+    *((crowd, "beale", None) for crowd in CROWDS),
+]
+
+
+@pytest.mark.parametrize(("racers", "surface", "start"), EXPLAINED)
+def test_every_step_has_a_sentence_with_numbers_in_it(
+    modules: Modules, racers: list[Any], surface: str, start: Any
+) -> None:
+    for sentences in modules.evaluate(EXPLAIN, race(racers, surface, start, steps=400)):
+        assert len(sentences) == 401
+        for said in sentences:
+            assert said.endswith(".")
+            assert not any(wrong in said for wrong in ("NaN", "undefined", "null", "—", "∞")), said
+
+
+def test_a_sentence_gives_no_reason_that_is_none(modules: Modules) -> None:
+    """Signs carry and average nothing, and who keeps no gradients isn't moved by those before."""
+    rules = {
+        "gd(lr=0.001,weight_decay=0.5)": r"gradients before|averages|carries",
+        "adagrad(lr=0.5,weight_decay=0.5)": r"gradients before|averages|carries|g \+ λθ = g",
+        "adadelta(lr=1)": r"31.6 % of \|g\|, so",  # √u has a part in it
+        "signsgd(lr=0.02,momentum=0.9)": r"\bsign\b",
+        "lion(lr=0.02,weight_decay=0.1)": r"\bsign\b",
+        "rmsprop(lr=0.02,momentum=0.9)": r"m averages|m is .* of g",  # m holds what is divided already
+        "radam(lr=0.001)": r"100 % shorter",
+        "nadam(lr=0.1)": r"only 100 %",
+    }
+    given = race(list(rules), "rosenbrock", steps=400)
+    for (racer, wrong), sentences in zip(rules.items(), modules.evaluate(EXPLAIN, given), strict=True):
+        assert [said for said in sentences if re.search(wrong, said)] == [], racer
+        bare = sum(said.startswith("This step moves") for said in sentences)
+        assert bare < len(sentences) / 10, f"{racer} is hardly explained"
 
 
 def test_with_noise_in_it_g_is_called_no_slope(modules: Modules) -> None:
