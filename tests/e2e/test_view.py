@@ -158,3 +158,16 @@ def test_keys_do_what_they_say(open_page: OpenPage) -> None:
 def test_walls_are_drawn(open_page: OpenPage) -> None:
     page = ready(open_page("/?surface=counterexample&o=amsgrad&step=5"))
     assert player(page, "race.surface.box") == [-1, 1, -1, 1]
+    # The share of a level line's pixels that have ink: the wall is dashed, beside it there is nothing.
+    inked = """(canvas, y) => {
+        const { bounds: [x0, x1, y0, y1] } = window.__adamscope.player.view;
+        const column = (x) => Math.round(((x - x0) / (x1 - x0)) * canvas.width);
+        const row = Math.round(((y1 - y) / (y1 - y0)) * canvas.height);
+        const [from, to] = [column(-0.95), column(-0.5)];
+        const { data } = canvas.getContext("2d").getImageData(from, row - 1, to - from, 3);
+        const inked = (k) => [0, 1, 2].some((line) => data[4 * (line * (to - from) + k) + 3] > 40);
+        return Array.from({ length: to - from }, (_, k) => inked(k)).filter(Boolean).length / (to - from);
+    }"""
+    ink = page.locator("canvas.ink")
+    assert 0.1 < ink.evaluate(inked, 1) < 0.8
+    assert ink.evaluate(inked, 0.9) == 0
