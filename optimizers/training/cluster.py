@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from optimizers.training.store import Store
 
 SCHEDULER = "ADAMSCOPE_SCHEDULER"  # the environment variable that names an existing scheduler's address
+NVIDIA = "nvidia-smi"  # the program that knows the GPUs
 PRELOAD = "optimizers.training.worker"  # what every worker of ours loads
 FORKED = sys.platform == "linux"  # elsewhere libraries do not outlive a fork
 WATCH = 2.0  # seconds between two looks at what was handed to Dask
@@ -231,9 +232,14 @@ def workers_of(scheduler: str) -> Workers:
     return Workers(client, beacon=beacon)
 
 
+def may_have_gpus() -> bool:
+    """Whether a run may find a GPU, as far as can be told at once."""
+    return SCHEDULER in os.environ or shutil.which(NVIDIA) is not None
+
+
 def find_gpus() -> tuple[str, ...]:
     """Return the GPUs of this machine as CUDA_VISIBLE_DEVICES names them, without loading torch."""
-    program = shutil.which("nvidia-smi")
+    program = shutil.which(NVIDIA)
     if program is None:
         return ()
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
