@@ -61,9 +61,13 @@ def train(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    memory: checkpoint.Memory | None = None,
 ) -> TrainResult:
-    """Run the race; see `optimizers.training.train`."""
+    """Run the race; see `optimizers.training.train`. `memory`, in place of a folder, may hold a state."""
     asked, found = config, None
+    if memory is not None and memory.state is not None:
+        found = checkpoint.Found(memory.state)
+        config = checkpoint.recipe(memory.state, asked, "memory")
     if resume:
         if folder is None:
             raise ValueError("resume is True, but a run goes on from a checkpoint in its folder: name it.")
@@ -73,7 +77,7 @@ def train(
     dataset = data.load(config.data)
     if config.validation:
         dataset = hold_out(dataset, config.validation, config.seed)
-    with ieee_fp32(), crew(config) as pool, checkpoint.keeping(folder) as keeper:
+    with ieee_fp32(), crew(config) as pool, checkpoint.keeping(folder, memory) as keeper:
         race = _Race(config, dataset, pool, on_event or (lambda event: None), asked, keeper)
         if folder is not None and config.snapshots:
             race.snapshots = snapshots.Keeper(folder, config, race.total_steps)
@@ -93,7 +97,7 @@ class _Race:
         pool: ThreadPoolExecutor | None,
         on_event: Callable[[Event], None],
         asked: TrainConfig,  # before anything was found for "auto"
-        keeper: checkpoint.Keeper | None,
+        keeper: checkpoint.Keeper | checkpoint.Memory | None,
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
         self.asked, self.keeper = asked, keeper
