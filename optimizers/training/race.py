@@ -31,8 +31,9 @@ from optimizers.training.device import crew, device_name, ieee_fp32, resolve
 from optimizers.training.inside import layers_of, stride
 from optimizers.training.lane import Lane
 from optimizers.training.layers import Dropout
-from optimizers.training.models import build
+from optimizers.training.models import MODELS, build
 from optimizers.training.pictures import Batch, Pictures, Seed
+from optimizers.training.preprocessing import WORDS, whitening_of
 from optimizers.training.sharpness import CHUNK, PICTURES
 from optimizers.training.telemetry import (
     Diverged,
@@ -42,6 +43,7 @@ from optimizers.training.telemetry import (
     Kept,
     Look,
     Point,
+    Preparing,
     Progress,
     RacerResult,
     Sharpness,
@@ -103,8 +105,17 @@ class _Race:
         self.asked, self.keeper = asked, keeper
         self.snapshots: snapshots.Keeper | None = None
         chosen = slice(config.limit)
-        self.pictures = Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
-        tests = Pictures(dataset.test_images, dataset.test_labels, config)
+        self.stopped = False
+        whitening = whitening_of(
+            config.model,
+            dataset.train_images[chosen],
+            config.device,
+            lambda text: self._tell([Preparing(text)]),
+        )
+        self.pictures = Pictures(
+            dataset.train_images[chosen], dataset.train_labels[chosen], config, whitening
+        )
+        tests = Pictures(dataset.test_images, dataset.test_labels, config, whitening)
         self.tests = list(tests.batches(torch.arange(len(tests)), TEST_BATCH))
         self.steps_per_epoch = math.ceil(len(self.pictures) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -115,6 +126,8 @@ class _Race:
         self.data_note = dataset.note
         if len(self.pictures) < len(dataset.train_labels):
             self.data_note += f"; trained on the first {len(self.pictures):,}"
+        if preprocess := MODELS[config.model].preprocess:
+            self.data_note += f"; {WORDS[preprocess]}"
         self.step = 0
         self.resumed_at: int | None = None
         self.notice = ""  # where that was not from the newest checkpoint
@@ -122,7 +135,6 @@ class _Race:
         self.evaluations: list[Evaluated] = []
         self.insides: list[Inside] = []
         self.sharpnesses: list[Sharpness] = []
-        self.stopped = False
         self.began = time.perf_counter()
         self.ready = 0.0  # seconds, when training began
 

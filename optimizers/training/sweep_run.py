@@ -16,6 +16,7 @@ import logging
 import math
 import os
 import queue
+import re
 import secrets
 import signal
 import threading
@@ -537,7 +538,7 @@ class _Sweep:
             return
         if group.goes_on:
             self.trained[group.key] = group.members
-        self.data_note = found["data_note"].rpartition("; judged by")[0] or found["data_note"]
+        self.data_note = re.sub(r"; judged by [^;]*", "", found["data_note"])
         changed = []
         for member, network in zip(group.members, found["networks"], strict=True):
             before = self.networks[member]

@@ -35,6 +35,13 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """Before the run begins, something is worked out that takes a while. One sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Kept:
     """The run's state is in its folder, up to this step."""
 
@@ -137,7 +144,7 @@ class Diverged:
     seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
+Event = Preparing | Started | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)
