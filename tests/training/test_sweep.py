@@ -24,6 +24,7 @@ from optimizers.training import (
     race,
     store,
     sweep_jobs,
+    sweep_run,
     sweep_store,
     train,
 )
@@ -212,6 +213,34 @@ def test_the_test_labels_have_no_part_in_the_choice(easy_data, cluster, monkeypa
 
 
 # The sweep --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("gpus", "groups"), [(0, [7, 8] * 4), (1, [60]), (2, [30, 30]), (4, [15] * 4)])
+def test_figure_4_is_as_few_races_as_there_are_gpus(easy_data, monkeypatch, gpus, groups):
+    """On a GPU all networks of a worker are one race; on two cores eight at a time."""
+    slots = gpus or 2
+    client = SimpleNamespace(
+        run=lambda sees: {"worker": bool(gpus)}, nthreads=lambda: {str(worker): 1 for worker in range(slots)}
+    )
+    monkeypatch.setattr(sweep_run, "Event", lambda name, client: None)
+    config = figure4(replace(BASE, device="auto"))
+    made = sweep_run._Sweep(client, config, lambda event: None, 2)
+    (rung,) = rungs(config)
+    found = made._groups(made.trials, rung, 0)
+    assert [len(group.members) for group in found] == groups
+    assert len({member for group in found for member in group.members}) == 60
+    assert all(
+        group.config.racers == tuple(made.trials[t].racer for t, _ in group.members) for group in found
+    )
+
+
+def test_sixty_networks_are_one_race(easy_data):
+    """As many racers as a GPU takes: labels, states and results of each, here on a CPU."""
+    config = figure4(replace(BASE, epochs=1, limit=20))
+    notations = tuple(trial.racer for trial in trials(config))
+    result = train(replace(config.base, racers=notations, telemetry=0, threads=1))
+    assert len({racer.label for racer in result.racers}) == len(result.racers) == 60
+    assert len({racer.weights.tobytes() for racer in result.racers if racer.diverged_at is None}) > 50
 
 
 def test_each_network_is_what_a_lone_run_is(easy_data, cluster):
