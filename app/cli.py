@@ -58,6 +58,17 @@ BatchSize = Annotated[int | None, typer.Option(help="Rows a step's gradient take
 Seed = Annotated[int, typer.Option(help="Of noise and batches.")]
 
 
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ADAMSCOPE_SCHEDULER",
+        help="Train on the workers of this Dask scheduler, as in tcp://10.0.0.1:8786, in place of this "
+        "machine; they need this package and the data, and for the pages' runs the same $ADAMSCOPE_HOME on a "
+        "shared disk and, on other machines, a PostgreSQL URL in $ADAMSCOPE_STORE.",
+    ),
+]
+
+
 class Picture(StrEnum):
     """What a race's .png, .svg or .pdf shows."""
 
@@ -73,12 +84,13 @@ def start(
     port: Annotated[int | None, typer.Option(help="Port; 8501 or the next free one by default.")] = None,
     host: Annotated[str, typer.Option(help="Address; 0.0.0.0 opens the app to the network.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the app in the browser.")] = True,
+    scheduler: Scheduler = None,
 ) -> None:
     """Start the app in the browser (without a command), or run one of the commands below."""
     if context.invoked_subcommand is None:
         from app.serve import serve
 
-        serve(host, port, browser)
+        serve(host, port, browser, scheduler)
 
 
 @app.command(name="race")
@@ -522,7 +534,7 @@ def train_command(
     seeds: Annotated[
         int, typer.Option(help="Train with so many seeds, from --seed upwards, at the same time.")
     ] = 1,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, tf32 (a GPU's) or bf16.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="CPU threads of each racer; shared out by default.")
     ] = None,
@@ -633,11 +645,9 @@ def lab_sweep_command(
     ] = 2000,
     limit: Annotated[int | None, typer.Option(help="Train on only so many pictures.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, tf32 (a GPU's) or bf16.")] = "auto",
     seed: Annotated[int, typer.Option(help="The first; of random search's draws, too.")] = 0,
-    scheduler: Annotated[
-        str | None, typer.Option(help="A Dask scheduler's address, to use its machines.")
-    ] = None,
+    scheduler: Scheduler = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes here; one for each GPU or core by default.")
     ] = None,
@@ -721,7 +731,7 @@ def landscape_command(
     size: Annotated[int, typer.Option(help="Points along each side.")] = 51,
     pictures: Annotated[int, typer.Option(help="Training pictures the loss is the mean over.")] = 5_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, tf32 (a GPU's) or bf16.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of a random plane's directions.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write .png, .svg, .pdf, .html, .csv, .json or .npz.")

@@ -1,5 +1,6 @@
 """Start the app's server in this process."""
 
+import os
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -11,18 +12,25 @@ from app.compiler import Compiler
 MAIN = Path(__file__).with_name("main.py")
 
 
-def serve(host: str, port: int | None, browser: bool) -> None:
+def serve(host: str, port: int | None, browser: bool, scheduler: str | None = None) -> None:
     """Serve the app until it is interrupted.
 
     Args:
         host: address to listen on; 127.0.0.1 is this machine alone.
         port: TCP port; None takes 8501 or the next free one.
         browser: whether to open the app in the browser.
+        scheduler: address of a Dask scheduler whose workers train; None trains on this machine.
 
     Raises:
         ValueError: the port is taken, or the host is none of this machine's addresses.
+        RuntimeError: no scheduler answers.
     """
     port = _free_port(host, port)
+    if scheduler:
+        from optimizers.training import cluster
+
+        cluster.reach(scheduler)
+        os.environ[cluster.SCHEDULER] = scheduler  # for the process that hands out what pages order
     compiler = Compiler()
     Thread(target=_prepare, args=(compiler,), daemon=True).start()  # beside Streamlit's own start-up
 
@@ -52,7 +60,10 @@ def serve(host: str, port: int | None, browser: bool) -> None:
 
 
 def _prepare(compiler: Compiler) -> None:
-    """Load the engine, whose kernels are compiled in another process from here on."""
+    """Start the lab's workers, and load the engine, whose kernels another process compiles from here on."""
+    from optimizers.training import cluster
+
+    cluster.warm_up()  # it makes way for the first page
     from app.warm import warm_all
     from optimizers import kernels
 

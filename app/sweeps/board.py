@@ -4,14 +4,12 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from app.lab.board import _looks as looks
-from app.lab.board import _offer as offer_of_lab
+from app.lab.board import looks, offer
 from app.lab.request import LabRequest
 from app.sweeps.request import BASE, PLAN, SweepRequest
 from optimizers import Racer
@@ -47,7 +45,7 @@ def question(request: SweepRequest, notices: list[str], pace: Pace | None) -> di
     paper = request.figure4().config
     known = _sweepable(config.base.racers)
     return {
-        "offer": offer_of_lab() | {"axes": [_axis_offer(hyper) for hyper in known.values()]},
+        "offer": offer() | {"axes": [_axis_offer(hyper) for hyper in known.values()]},
         "asked": {
             **{name: getattr(config.base, name) for name in BASE},
             **{name: getattr(config, name) for name in PLAN},
@@ -131,10 +129,12 @@ def time_in_words(config: SweepConfig, pace: Pace | None) -> str:
         return "How long it takes is told once it has begun."
     pictures = base.limit or whole or 0
     pictures = min(pictures, whole - base.validation) if whole else pictures
-    seconds = work_of(config, pictures, (whole or pictures) // TEST_SHARE) / pace.pictures_per_second
-    when = datetime.fromtimestamp(pace.when)
-    at = when.strftime("%H:%M") if when.date() == datetime.now().date() else when.strftime("%d %b")
-    return f"About {_about(seconds)}, if it is as fast as that of {at}."
+    whole_work = work_of(config, pictures, (whole or pictures) // TEST_SHARE)
+    low, high = _about(whole_work / pace.fast), _about(whole_work / pace.slow)
+    (few, unit), (_, same) = low.rsplit(" ", 1), high.rsplit(" ", 1)
+    time = f"about {low}" if low == high else f"{few if unit == same else low} to {high}"
+    like = "the last one like it" if pace.of == 1 else f"the last {pace.of} like it"
+    return f"{time[0].upper()}{time[1:]}, if it is as fast as {like}."
 
 
 def len_of(data: str) -> int | None:

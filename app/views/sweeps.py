@@ -11,7 +11,7 @@ from app.components import component, fill_window, pack, page_query
 from app.faults import FAULTS, fault, say
 from app.sweeps import board
 from app.sweeps.request import Message, SweepRequest
-from optimizers.training import jobs, sweep_jobs
+from optimizers.training import cluster, sweep_jobs
 from optimizers.training.data import DATASETS, available
 from optimizers.training.store import default_url, open_store
 from optimizers.training.sweep_store import Sweep, SweepStore
@@ -47,17 +47,17 @@ def open_sweeps(url: str) -> SweepStore:
 def page() -> None:
     session: Session = st.session_state.get("sweeps_session") or Session()
     try:
+        cluster.warm_up()  # first: it takes longest
         sweeps = open_sweeps(default_url())
         read_address(session, sweeps)
         sweep = shown_sweep(session, sweeps)
-        jobs.warm_up()
     except FAULTS as problem:
         say(fault(problem))
         return
     st.session_state["sweeps_session"] = session
     fill_window()
     session.sent = None  # the browser may have lost what it had
-    mount = component("sweeps", js="sweeps.js", css="sweeps.css", html="")
+    mount = component("sweeps", js="component.js", css="sweeps.css", html="")
     active = sweep is not None and sweep.active
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, sweeps, mount, active)
 

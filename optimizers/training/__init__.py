@@ -26,6 +26,7 @@ from optimizers.training.telemetry import (
     Started,
     StopTraining,
     TrainResult,
+    Way,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "StopTraining",
     "TrainConfig",
     "TrainResult",
+    "Way",
     "train",
 ]
 

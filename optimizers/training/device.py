@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from optimizers.training.config import TrainConfig
+from optimizers.training.config import ONLY_ON_A_GPU, TrainConfig
 from optimizers.training.models import MODELS
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+NOT_ON_THIS_GPU = "precision is 'tf32', which this GPU is too old for: take fp32, bf16 or auto."
 
 
 def resolve(config: TrainConfig) -> TrainConfig:
@@ -27,6 +28,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
     precision = config.precision
     if precision == "auto":
         precision = "bf16" if computes_in_bf16(device) else "fp32"
+    if precision == "tf32" and not (device == "cuda" and torch.cuda.is_tf32_supported()):
+        raise ValueError(ONLY_ON_A_GPU if device == "cpu" else NOT_ON_THIS_GPU)
     threads = config.threads
     if threads is None and device == "cpu":
         threads = max(1, torch.get_num_threads() // (len(config.racers) * config.seeds))
@@ -42,12 +45,12 @@ def computes_in_bf16(device: str) -> bool:
 
 
 @contextmanager
-def ieee_fp32() -> Iterator[None]:
-    """Let fp32 mean fp32: by default cuDNN's convolutions round their inputs to TF32, 10 bits."""
+def arithmetic(precision: str) -> Iterator[None]:
+    """Let fp32 mean fp32, and tf32 that: by default cuDNN's convolutions take TF32, and products do not."""
     backends: Any = torch.backends
     convolutions, products = backends.cudnn.conv, backends.cuda.matmul
     before = convolutions.fp32_precision, products.fp32_precision
-    convolutions.fp32_precision = products.fp32_precision = "ieee"
+    convolutions.fp32_precision = products.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     try:
         yield
     finally:

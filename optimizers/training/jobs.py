@@ -1,19 +1,9 @@
-"""Where runs are trained: in a worker process that Dask.distributed places, never in the server.
-
-The server starts one small process beside itself and writes it a line for each run. That process holds the
-LocalCluster. A process that multiprocessing starts re-imports its parent's main script, and under Streamlit
-that is the page: the process between has no main script, so nothing can run a page twice, not even when a
-killed worker is replaced. It also keeps the scheduler out of the server's interpreter, and everything ends
-with the server, because the pipe between the two closes.
-"""
+"""Runs of the store: begun, paused and ended from the pages, trained by a worker of the `cluster`."""
 
 import json
 import logging
-import os
 import secrets
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -21,12 +11,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
-from optimizers.training import landscape_jobs
+from optimizers.training import cluster
 from optimizers.training.data import home
 from optimizers.training.store import (
     LOST,
@@ -45,14 +35,11 @@ from optimizers.training.store import (
 )
 
 if TYPE_CHECKING:
-    from distributed import Future
-
     from optimizers.training import Look, TrainConfig
 
 FLUSH = 0.2  # seconds between two writes of a worker to the store
 QUIET = STALE / 10  # seconds without news after which a worker writes a bare heartbeat
 PATIENCE = 30.0  # seconds for which a worker tries to write to a store that refuses it
-WATCH = 2.0  # seconds between two looks at the runs that were handed to Dask
 
 WAITING = "Waiting for a worker process."
 
@@ -60,9 +47,6 @@ _log = logging.getLogger(__name__)
 
 
 # In the server ----------------------------------------------------------------------------------------------
-
-_cluster: subprocess.Popen[str] | None = None
-_cluster_lock = threading.Lock()
 
 
 def start(config: "TrainConfig", store: Store | None = None) -> str:
@@ -98,7 +82,7 @@ def resume(run_id: str, store: Store | None = None) -> bool:
 
 def _hand_over(run_id: str, owner: str, store: Store) -> None:
     try:
-        _order({"run_id": run_id, "url": store.url, "owner": owner})
+        cluster.order({"run_id": run_id, "url": store.url, "owner": owner})
     except OSError:  # nobody will ever train it
         store.change(run_id, state="failed", message="Its worker process could not be started.")
         raise
@@ -129,141 +113,7 @@ def run_folder(run_id: str) -> Path:
     return home() / "runs" / run_id
 
 
-def warm_up() -> None:
-    """Start the cluster if there is none; its worker imports torch, so that the first run begins soon."""
-    with _cluster_lock:
-        _pipe()
-
-
-def close() -> None:
-    """End the cluster and what it trains, as the end of the server does."""
-    global _cluster
-    with _cluster_lock:
-        if _cluster is not None:
-            if _cluster.stdin is not None:
-                _cluster.stdin.close()
-            _cluster.wait()
-            _cluster = None
-
-
-def _order(wanted: dict[str, Any]) -> None:
-    line = json.dumps(wanted) + "\n"
-    with _cluster_lock:
-        pipe = _pipe()
-        try:
-            pipe.write(line)
-            pipe.flush()
-        except BrokenPipeError:  # it died since the last look
-            pipe = _pipe()
-            pipe.write(line)
-            pipe.flush()
-
-
-def _pipe() -> IO[str]:
-    """Return where the cluster's process reads, having started it where there is none."""
-    global _cluster
-    if _cluster is None or _cluster.poll() is not None:
-        program = "from optimizers.training.jobs import serve; serve()"
-        _cluster = subprocess.Popen(
-            # It ends without ceremony; its tracker need not complain of that in the terminal.
-            [sys.executable, "-W", "ignore:resource_tracker:UserWarning", "-c", program],
-            stdin=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C in the terminal is for the server; this ends when the server has
-        )
-    assert _cluster.stdin is not None
-    return _cluster.stdin
-
-
-# In the process that holds the cluster ----------------------------------------------------------------------
-
-
-def serve() -> None:
-    """Hold a LocalCluster and train what standard input names, one line of JSON a run, until it closes."""
-    import dask
-    from distributed import Client, LocalCluster
-
-    from optimizers.training import sweep_jobs
-
-    dask.config.set(
-        {
-            # Not Dask's own: one thread for each worker's arithmetic, where ours has the machine to itself,
-            # and MALLOC_TRIM_THRESHOLD_, by which every large tensor is mapped anew: half the speed.
-            "distributed.nanny.pre-spawn-environ": {},
-            "logging.distributed": "error",
-        }
-    )
-    placed: dict[str, tuple[Future, str, Store]] = {}
-    cluster = LocalCluster(
-        processes=True,
-        n_workers=1,
-        threads_per_worker=1,
-        memory_limit=0,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # None would take port 8787
-        silence_logs=logging.ERROR,
-    )
-    client = Client(cluster)
-    warm = client.submit(_warm_up, pure=False)  # kept: Dask forgets a task whose future is gone
-    maps: dict[str, tuple[Future, str]] = {}  # landscapes
-    threading.Thread(target=_watch, args=(placed, maps), daemon=True).start()
-    for line in sys.stdin:
-        order = json.loads(line)
-        if "landscape" in order:
-            wanted = order["landscape"]
-            future = client.submit(landscape_jobs.measure_run, **wanted, pure=False, fifo_timeout=0)
-            maps[wanted["order_id"]] = future, wanted["run_id"]
-            continue
-        if "sweep_id" in order:
-            sweep_jobs.place(client, order)
-            continue
-        # First come, first served: what comes within fifo_timeout Dask takes in any order.
-        future = client.submit(train_run, **order, key=order["owner"], pure=False, fifo_timeout=0)
-        placed[order["owner"]] = future, order["run_id"], open_store(order["url"])
-    warm.release()
-    sweep_jobs.interrupt_all()
-    for owner, (_, run_id, store) in list(placed.items()):
-        try:
-            store.interrupt(run_id, owner)
-        except SQLAlchemyError:  # its silence will tell
-            _log.exception("Run %s could not be written down as interrupted.", run_id)
-    # Workers end with this process at once; to close the cluster in good order would take seconds.
-    os._exit(0)
-
-
-def _watch(placed: "dict[str, tuple[Future, str, Store]]", maps: "dict[str, tuple[Future, str]]") -> None:
-    """Beat for the runs and landscapes that wait, and tell of runs whose task ended without a word."""
-    while True:
-        time.sleep(WATCH)
-        for order_id, (future, run_id) in list(maps.items()):
-            if future.done():
-                del maps[order_id]
-            else:
-                landscape_jobs.beat(run_id, order_id)
-        for owner, (future, run_id, store) in list(placed.items()):
-            try:
-                if future.done():
-                    store.interrupt(run_id, owner)  # does nothing to a run that ended as it should
-                    del placed[owner]
-                else:
-                    store.beat([run_id])
-            except SQLAlchemyError:
-                _log.exception("The store could not be written; it is tried again.")
-
-
 # In a worker ------------------------------------------------------------------------------------------------
-
-
-def _warm_up() -> None:
-    """Do what a first run would wait for: load torch and its kernels, draw the stand-in if it is needed."""
-    import torch
-
-    from optimizers.training.data import available, load
-
-    weight = torch.ones(8, 3, 3, 3, requires_grad=True)
-    torch.nn.functional.conv2d(torch.ones(4, 3, 8, 8), weight).sum().backward()
-    if not available("cifar10"):
-        load("shapes10")
 
 
 def train_run(run_id: str, url: str, owner: str = "") -> None:
@@ -384,6 +234,7 @@ class Recorder:
             Sharpness,
             Started,
             StopTraining,
+            Way,
         )
 
         if self._problem:
@@ -410,6 +261,8 @@ class Recorder:
                     self._values |= {"kept_step": event.step, "warning": event.problem}
                 case Preparing():
                     self._values["message"] = event.text
+                case Way():
+                    self._values["how"] = event.how
                 case Started():
                     self._device = event.device
                     self._values |= {
@@ -419,6 +272,7 @@ class Recorder:
                         "device_name": event.device_name,
                         "precision": event.precision,
                         "data_note": event.data_note,
+                        "how": "",
                         "parameters": event.parameters,
                         "steps_per_epoch": event.steps_per_epoch,
                         "total_steps": event.total_steps,
@@ -478,6 +332,7 @@ def _look(event: "Look") -> dict[str, Any]:
     columns = (event.positions, event.labels, event.predictions, event.confidence.round(4))
     return {
         "racer": event.racer,
+        "seed": event.seed,
         "step": event.step,
         "epoch": event.epoch,
         "confusion": event.confusion.tolist(),

@@ -1,4 +1,4 @@
-"""Landscapes of the store's runs: asked for by a page, measured by the worker process, kept with the run.
+"""Landscapes of the store's runs: asked for by a page, measured by a worker process, kept with the run.
 
 Whoever asks and whoever measures share the run's folder, and nothing else: `landscape.json` there says what
 was last asked for and how far it is, and is the worker's heartbeat; `landscape-stop` names an order that is
@@ -34,18 +34,18 @@ class _StopMeasuring(Exception):  # noqa: N818 (a request, no error)
 
 
 def start(run_id: str, order: Order) -> None:
-    """Have a landscape of a run measured, behind what the worker does already.
+    """Have a landscape of a run measured, beside what is trained and behind other landscapes.
 
     Raises:
         OSError: the run's folder can't be written, or the worker process not be started.
     """
-    from optimizers.training import jobs
+    from optimizers.training import cluster, jobs
 
     folder = jobs.run_folder(run_id)
     order_id = secrets.token_hex(4)
     _write(folder, id=order_id, state="queued", order=asdict(order), done=0, of=0, message="", left=None)
     try:
-        jobs._order({"landscape": {"run_id": run_id, "order_id": order_id}})
+        cluster.order({"landscape": {"run_id": run_id, "order_id": order_id}})
     except OSError:
         _change(folder, order_id, state="failed", message="The worker process could not be started.")
         raise
@@ -84,11 +84,12 @@ def status(run_id: str) -> dict[str, Any] | None:
     return found
 
 
-def file_of(run_id: str, plane: str) -> Path:
-    """Return where the newest landscape of this plane is kept, once there is one."""
+def file_of(run_id: str, plane: str, place: int = 0) -> Path:
+    """Return where the newest landscape of this plane and seed is kept, once there is one."""
     from optimizers.training import jobs
 
-    return jobs.run_folder(run_id) / f"landscape-{plane}.npz"
+    seed = f"-{place}" if place else ""
+    return jobs.run_folder(run_id) / f"landscape-{plane}{seed}.npz"
 
 
 def beat(run_id: str, order_id: str) -> None:
@@ -98,6 +99,13 @@ def beat(run_id: str, order_id: str) -> None:
     found = status(run_id)
     if found is not None and found["id"] == order_id and found["state"] == "queued":
         os.utime(jobs.run_folder(run_id) / STATUS)
+
+
+def fail(run_id: str, order_id: str, message: str) -> None:
+    """Write down that nobody will measure an order."""
+    from optimizers.training import jobs
+
+    _change(jobs.run_folder(run_id), order_id, state="failed", message=message, left=None)
 
 
 def measure_run(run_id: str, order_id: str) -> None:
@@ -128,8 +136,8 @@ def measure_run(run_id: str, order_id: str) -> None:
 
     try:
         racers = None if order.plane == "random" else order.racers
-        landscape = measure(load(folder, racers), order, report)
-        landscape.save(file_of(run_id, order.plane))
+        landscape = measure(load(folder, racers, order.place), order, report)
+        landscape.save(file_of(run_id, order.plane, order.place))
         end = {"state": "done", "message": ""}
     except _StopMeasuring:
         end = {"state": "stopped", "message": "Stopped."}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 from torch.nn.functional import cross_entropy
 
 from optimizers.catalog import Racer
@@ -23,6 +24,33 @@ from optimizers.training.layers import Dropout
 from optimizers.training.pictures import Batch, Seed
 from optimizers.training.sharpness import Sharpener, hessian_product
 from optimizers.training.telemetry import Point, Sharpness
+
+
+def parts(flat: Tensor, parameters: Sequence[Tensor]) -> Iterator[Tensor]:
+    """View weights in a row, (P,) or K of them, (K, P), as parameters, convolutions channels last."""
+    first = flat.shape[:-1]
+    sizes = [parameter.numel() for parameter in parameters]
+    for part, parameter in zip(flat.split(sizes, dim=-1), parameters, strict=True):
+        if parameter.dim() == 4:
+            out, into, high, wide = parameter.shape
+            yield part.view(*first, out, high, wide, into).movedim(-1, -3)
+        else:
+            yield part.view(*first, *parameter.shape)
+
+
+def tame(g: Tensor, theta: Tensor, decay: Tensor | None, config: TrainConfig) -> Tensor:
+    """Add the gradient of λ/2·‖w‖², then clip, in torch's words and order; g may be changed in place.
+
+    g and theta are of one network, (P,), or of K, (K, P), each clipped by its own norm.
+    """
+    if decay is not None:
+        g.addcmul_(decay, theta)
+    if config.clip_norm is not None:
+        norm = vector_norm(g) if g.dim() == 1 else vector_norm(g, dim=1, keepdim=True)
+        g.mul_((config.clip_norm / (norm + 1e-6)).clamp_(max=1))
+    if config.clip_value is not None:
+        g.clamp_(-config.clip_value, config.clip_value)
+    return g
 
 
 class Lane:
@@ -51,10 +79,7 @@ class Lane:
         # The network computes on these: theta itself, or its copy in the run's precision.
         self.weights = self.theta.to(DTYPES[config.precision])
         self.gradient = torch.zeros_like(self.weights)
-        parts = zip(self._parts(self.weights), self._parts(self.gradient), strict=True)
-        for parameter, (weights, gradient) in zip(self.parameters, parts, strict=True):
-            parameter.data, parameter.grad = weights, gradient
-
+        self._compute_on_them()
         self.state = initial_state(racer.optimizer, racer.values, self.theta)
         self.arguments = racer.arguments
         self.gauge = Gauge(racer, self.theta, layers_of(self.network), every)
@@ -69,16 +94,32 @@ class Lane:
         self.diverged_at: int | None = None
         self.predictions: np.ndarray | None = None  # (M,) of the last evaluation
         self._news: list[tuple[int, Tensor, Tensor]] = []  # batch size, loss, right answers
+        self._heard: tuple[list[int], list[float], list[float]] | None = None  # the same, as numbers
+
+    def _compute_on_them(self) -> None:
+        """Let the network's parameters and their gradients be views of `weights` and `gradient`."""
+        parts = zip(self._parts(self.weights), self._parts(self.gradient), strict=True)
+        for parameter, (weights, gradient) in zip(self.parameters, parts, strict=True):
+            parameter.data, parameter.grad = weights, gradient
+
+    def move(self, theta: Tensor, weights: Tensor, gradient: Tensor, state: Sequence[Tensor]) -> None:
+        """Go on in other memory, of the same shapes: what is remembered is copied there."""
+        theta.copy_(self.theta)
+        weights.copy_(self.weights)
+        for place, kept in zip(state, self.state, strict=True):
+            place.copy_(kept)
+        self.theta, self.weights, self.gradient, self.state = theta, weights, gradient, list(state)
+        self._compute_on_them()
+
+    def move_out(self) -> None:
+        """Go on in memory of its own."""
+        theta = torch.empty_like(self.theta)
+        weights = theta if self.weights is self.theta else torch.empty_like(self.weights)
+        state = [torch.empty_like(kept) for kept in self.state]
+        self.move(theta, weights, torch.zeros_like(weights), state)
 
     def _parts(self, flat: Tensor) -> Iterator[Tensor]:
-        """View a flat vector as the network's parameters, convolutions channels last."""
-        sizes = [parameter.numel() for parameter in self.parameters]
-        for part, parameter in zip(flat.split(sizes), self.parameters, strict=True):
-            if parameter.dim() == 4:
-                out, into, high, wide = parameter.shape
-                yield part.view(out, high, wide, into).permute(0, 3, 1, 2)
-            else:
-                yield part.view(parameter.shape)
+        return parts(flat, self.parameters)
 
     def _decay(self, weight_decay: float) -> Tensor:
         """Return λ for each entry of theta: that of matrices and kernels, 0 for biases and scales."""
@@ -131,15 +172,12 @@ class Lane:
         """Train on one batch."""
         began = time.perf_counter()
         self.gradient.zero_()
-        for layer, mask in zip(self.dropouts, batch.masks, strict=True):
-            layer.mask = mask
-        logits = self.network(batch.images).float()
-        loss = cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
+        loss, right = self.answer(batch)
         loss.backward()
         if self.factors is not None:
             self.arguments["lr"] = self.lr * self.factors[self.steps]
         self.steps += 1
-        g = self._tamed(self.gradient.float())
+        g = tame(self.gradient.float(), self.theta, self.decay, self.config)
         rule, t = self.racer.optimizer.rule, self.steps
         update, shown = apply_rule(rule, self.theta, g, t, self.state, self.arguments)
         self.effective_lr = shown[0] if self.sharpener else None
@@ -147,29 +185,46 @@ class Lane:
             self.gauge.measure(t, self.theta, g, update, self.state, shown, self.arguments)
         if self.weights is not self.theta:
             self.weights.copy_(self.theta)
-        right = (logits.detach().argmax(1) == batch.labels).sum()
         self._news.append((len(batch.labels), loss.detach(), right))
         self.examples += len(batch.labels)
         self.positions.update(batch.positions)
         self.seconds += time.perf_counter() - began
 
-    def _tamed(self, g: Tensor) -> Tensor:
-        """Add the gradient of λ/2·‖w‖², then clip, in torch's words and order; g may be changed in place."""
-        config = self.config
-        if self.decay is not None:
-            g.addcmul_(self.decay, self.theta)
-        if config.clip_norm is not None:
-            g.mul_((config.clip_norm / (torch.linalg.vector_norm(g) + 1e-6)).clamp_(max=1))
-        if config.clip_value is not None:
-            g.clamp_(-config.clip_value, config.clip_value)
-        return g
+    def answer(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the mean loss over a batch, and how many answers are right."""
+        for layer, mask in zip(self.dropouts, batch.masks, strict=True):
+            layer.mask = mask
+        logits = self.network(batch.images).float()
+        loss = cross_entropy(logits, batch.labels, label_smoothing=self.config.label_smoothing)
+        return loss, (logits.detach().argmax(1) == batch.labels).sum()
 
-    def points(self, seconds: float) -> list[Point]:
-        """Average what happened since the last call; end in NaN where the loss ceased to be finite."""
+    def hear(
+        self, sizes: list[int], losses: list[float], right: list[float], positions: Any, seconds: float
+    ) -> None:
+        """Note steps that were taken at once with others': what `step` notes by itself."""
+        self.steps += len(sizes)
+        self.examples += sum(sizes)
+        self.seconds += seconds
+        self.positions = positions  # the hash of all that was seen so far
+        if self.factors is not None:
+            self.arguments["lr"] = self.lr * self.factors[self.steps - 1]
+        self._heard = sizes, losses, right
+
+    def told(self) -> tuple[list[int], list[float], list[float]]:
+        """Return batch sizes, losses and right answers of the steps since the last call."""
+        if self._heard is not None:
+            heard, self._heard = self._heard, None
+            return heard
         sizes = [size for size, _, _ in self._news]
         losses = torch.stack([loss for _, loss, _ in self._news]).tolist()
         right = torch.stack([right for _, _, right in self._news]).tolist()
         self._news.clear()
+        return sizes, losses, right
+
+    def points(
+        self, seconds: float, sizes: Sequence[int], losses: Sequence[float], right: Sequence[float]
+    ) -> list[Point]:
+        """Average over the last steps, as `told` has them; end in NaN where the loss ceased to be finite."""
         finite = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
         before, examples = self.steps - len(losses), self.examples - sum(sizes)
         points = []

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optimizers.training.augment import augment
+from optimizers.training.augment import augment, onto
 from optimizers.training.config import TrainConfig
 from optimizers.training.device import DTYPES
 from optimizers.training.models import MODELS
@@ -72,15 +72,16 @@ class Pictures:
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """Yield the pictures at `order`, (n,) int64 on the CPU, `size` at a time; the last may be smaller."""
-        for here, there in zip(order.split(size), order.to(self.images.device).split(size), strict=True):
+        places = onto(order, self.images.device)
+        for here, there in zip(order.split(size), places.split(size), strict=True):
             yield Batch(self._prepared(there, None), self._labels(there), here.numpy().tobytes())
 
     def training_batches(
         self, order: Tensor, size: int, seed: Seed, step: int, masked: Sequence[tuple[float, torch.Size]]
     ) -> Iterator[Batch]:
         """Yield the same for training, from `step` on: changed at random, with a mask for each dropout."""
-        places = zip(order.split(size), order.to(self.images.device).split(size), strict=True)
-        for at, (here, there) in enumerate(places, step):
+        places = onto(order, self.images.device).split(size)
+        for at, (here, there) in enumerate(zip(order.split(size), places, strict=True), step):
             changed = seed.random(AUGMENT, at) if self.config.augment else None
             images = self._prepared(there, changed)
             drawn = seed.random(MASK, at, self.config.device) if masked else None

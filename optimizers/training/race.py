@@ -5,7 +5,8 @@ Imports torch, numpy and our own modules only, so that it also runs on a bare GP
 
 On a CPU the racers run side by side, each on its own share of the threads. Measured on 2 cores, that is as
 fast as one after the other with all threads while the machine is idle, and many times faster while another
-program wants a core too, as the threads inside one convolution wait for each other. On a GPU they take turns.
+program wants a core too, as the threads inside one convolution wait for each other. On a GPU they are trained
+at once, see `crowd`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +28,8 @@ from optimizers.schedules import Schedule
 from optimizers.training import checkpoint, data, snapshots
 from optimizers.training.classes import look_at
 from optimizers.training.config import TrainConfig
-from optimizers.training.device import crew, device_name, ieee_fp32, resolve
+from optimizers.training.crowd import Crowd
+from optimizers.training.device import arithmetic, crew, device_name, resolve
 from optimizers.training.inside import layers_of, stride
 from optimizers.training.lane import Lane
 from optimizers.training.layers import Dropout
@@ -50,7 +52,9 @@ from optimizers.training.telemetry import (
     Started,
     StopTraining,
     TrainResult,
+    Way,
 )
+from optimizers.training.together import Tested
 from optimizers.training.validation import hold_out
 
 POINTS_PER_EPOCH = 50
@@ -63,9 +67,14 @@ def train(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    ways: Sequence[str] | None = None,
     memory: checkpoint.Memory | None = None,
 ) -> TrainResult:
-    """Run the race; see `optimizers.training.train`. `memory`, in place of a folder, may hold a state."""
+    """Run the race; see `optimizers.training.train`.
+
+    `ways` is for tests and benchmarks: train all networks at once, on a CPU too, in one of these ways, see
+    `crowd.Crowd`. `memory`, in place of a folder, may hold a state to go on from.
+    """
     asked, found = config, None
     if memory is not None and memory.state is not None:
         found = checkpoint.Found(memory.state)
@@ -79,10 +88,16 @@ def train(
     dataset = data.load(config.data)
     if config.validation:
         dataset = hold_out(dataset, config.validation, config.seed)
-    with ieee_fp32(), crew(config) as pool, checkpoint.keeping(folder, memory) as keeper:
+    with (
+        arithmetic(config.precision),
+        crew(config) if ways is None else nullcontext() as pool,
+        checkpoint.keeping(folder, memory) as keeper,
+    ):
         race = _Race(config, dataset, pool, on_event or (lambda event: None), asked, keeper)
         if folder is not None and config.snapshots:
             race.snapshots = snapshots.Keeper(folder, config, race.total_steps)
+        if config.device == "cuda" or ways is not None:
+            race.crowd = Crowd(config, race.say, ways)
         if found is not None:
             race.restore(found)
         race.run()
@@ -104,6 +119,9 @@ class _Race:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
         self.asked, self.keeper = asked, keeper
         self.snapshots: snapshots.Keeper | None = None
+        self.crowd: Crowd | None = None  # on a GPU
+        self.how = ""  # it trains
+        self.ahead: list[list[Batch]] = []  # of the next steps, where they are ready
         chosen = slice(config.limit)
         self.stopped = False
         whitening = whitening_of(
@@ -196,11 +214,12 @@ class _Race:
                 return
             orders = [torch.randperm(len(self.pictures), generator=seed.shuffle) for seed in self.seeds]
             at = (epoch - 1) * self.steps_per_epoch
-            for chunks in zip(*(order.split(stride) for order in orders), strict=True):
+            every = list(zip(*(order.split(stride) for order in orders), strict=True))
+            for chunks, following in zip(every, [*every[1:], None], strict=True):
                 if at < began:
                     self._recall(chunks, at)
                 else:
-                    self._advance([self._batches(*of) for of in zip(self.seeds, chunks, strict=True)])
+                    self._advance(chunks, following)
                     if self.over:
                         return
                     if self.step < epoch * self.steps_per_epoch:
@@ -255,20 +274,34 @@ class _Race:
         for lane, saved in zip(self.lanes, state["lanes"], strict=True):
             lane.restore(saved)
 
-    def _batches(self, seed: Seed, order: Tensor) -> list[Batch]:
-        size = self.config.batch_size
-        return list(self.pictures.training_batches(order, size, seed, self.step, self.masked))
+    def _batches(self, orders: Sequence[Tensor], step: int) -> list[list[Batch]]:
+        """Return the batches of each seed, from a step on."""
+        size, masked = self.config.batch_size, self.masked
+        return [
+            list(self.pictures.training_batches(order, size, seed, step, masked))
+            for seed, order in zip(self.seeds, orders, strict=True)
+        ]
 
-    def _advance(self, batches: list[list[Batch]]) -> None:
-        """Train every lane on the batches of its seed, then tell how it went."""
-        running, before = self.running, self.step
-        if self.pool is None:
-            _in_turns(running, batches)
+    def _advance(self, orders: Sequence[Tensor], following: Sequence[Tensor] | None) -> None:
+        """Train every lane on the pictures of its seed, then tell how it went.
+
+        The batches of those that follow are made ready while a GPU works.
+        """
+        batches = self.ahead or self._batches(orders, self.step)
+        running, before, self.ahead = self.running, self.step, []
+
+        def meanwhile() -> None:
+            if following is not None:
+                self.ahead = self._batches(following, before + len(batches[0]))
+
+        if self.crowd is not None:
+            self.crowd.advance(running, batches, meanwhile, look_last=self.config.sharpness > 0)
         else:
+            assert self.pool is not None
             _side_by_side(self.pool, running, batches)
         self.step += len(batches[0])
         seconds = self.seconds
-        points = [point for lane in running for point in lane.points(seconds)]
+        points = [point for lane in running for point in lane.points(seconds, *lane.told())]
         self.points += points
         self._tell(points)
         insides = [
@@ -315,13 +348,12 @@ class _Race:
             first = self._each(lambda lane: lane.test(self.tests), running[::every])
             found = [one for one in first for _ in range(every)]
         else:
-            found = self._each(lambda lane: lane.test(self.tests), running)
+            found = self._tested(running)
         evaluations, looks = [], []
         for lane, (loss, accuracy, predictions, sure) in zip(running, found, strict=True):
             if math.isfinite(loss):
                 lane.predictions = predictions
-                if lane.seed.place == 0:
-                    looks.append(self._look(lane, sure, epoch))
+                looks.append(self._look(lane, sure, epoch))
             else:  # the last step took it where no finite loss is
                 loss = accuracy = math.nan
                 lane.diverged_at = self.step
@@ -330,12 +362,22 @@ class _Race:
         self._tell([*looks, *evaluations])
         self._tell(_diverged(running))
 
+    def _tested(self, lanes: Sequence[Lane]) -> list[Tested]:
+        if self.crowd is not None:
+            return self.crowd.test(lanes, self.tests)
+        return self._each(lambda lane: lane.test(self.tests), lanes)
+
+    def say(self, how: str) -> None:
+        """Tell how the networks are trained."""
+        self.how = how
+        self._tell([Way(how)])
+
     def _look(self, lane: Lane, confidence: np.ndarray, epoch: int) -> Look:
         tests, classes = self.dataset, len(self.dataset.classes)
         assert lane.predictions is not None
         return look_at(
             *(lane.network, tests.shape, tests.test_images, tests.test_labels, lane.predictions, confidence),
-            *(classes, lane.index, self.step, epoch),
+            *(classes, lane.index, self.step, epoch, lane.seed.place),
         )
 
     def _tell(self, events: Iterable[Event]) -> None:
@@ -405,6 +447,7 @@ class _Race:
             steps=self.step,
             seconds=self.seconds,
             stopped=self.stopped,
+            how=self.how,
         )
 
 
@@ -434,18 +477,6 @@ def _diverged(lanes: Iterable[Lane]) -> Iterator[Diverged]:
     for lane in lanes:
         if lane.diverged_at is not None:
             yield Diverged(lane.index, lane.diverged_at, lane.seed.place)
-
-
-def _in_turns(lanes: Sequence[Lane], batches: Sequence[Sequence[Batch]]) -> None:
-    """Train lane after lane at each step; a GPU does so behind our back, and the wait for it is shared."""
-    for position in range(len(batches[0])):
-        for lane in lanes:
-            lane.step(batches[lane.seed.place][position])
-    began = time.perf_counter()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    for lane in lanes:
-        lane.seconds += (time.perf_counter() - began) / len(lanes)
 
 
 def _side_by_side(

@@ -1,7 +1,7 @@
-"""Sweeps of the pages: conducted by the process that holds the cluster of `jobs`, written down in the store.
+"""Sweeps of the pages: conducted by the process that holds the `cluster`, written down in the store.
 
-Its workers take the tasks of a sweep as they take runs: first come, first served, one task at a time, so that
-a run that is started meanwhile does not wait for the end of the sweep.
+Workers of their own carry them out, one task at a time and first come, first served: runs and other people's
+sweeps need not wait for the end of one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from optimizers.training import jobs
+from optimizers.training import cluster, jobs
 from optimizers.training.data import DataError
 from optimizers.training.store import Store, default_url, open_store
 from optimizers.training.sweep import Changed, Network, Pace, Said, SweepConfig
@@ -22,7 +22,7 @@ from optimizers.training.sweep_store import SweepStore
 from optimizers.training.telemetry import StopTraining
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from optimizers.training.cluster import Workers
 
 FLUSH = 0.4  # seconds between two writes of what has changed
 BEAT = 2.0  # seconds between two writes where nothing has
@@ -44,7 +44,7 @@ def start(config: SweepConfig, store: Store | None = None) -> str:
     sweeps = SweepStore(store)
     sweep_id = sweeps.create(config, message=jobs.WAITING)
     try:
-        jobs._order({"sweep_id": sweep_id, "url": store.url})
+        cluster.order({"sweep_id": sweep_id, "url": store.url})
     except OSError:  # nobody will ever train it
         sweeps.write(sweep_id, state="failed", message="Its worker process could not be started.")
         raise
@@ -56,11 +56,17 @@ def start(config: SweepConfig, store: Store | None = None) -> str:
 _conducted: dict[str, SweepStore] = {}  # the sweeps under way
 
 
-def place(client: Client, order: dict[str, str]) -> None:
+def place(workers: Workers, order: dict[str, str]) -> None:
     """Conduct a sweep from a thread of its own."""
     sweeps = SweepStore(open_store(order["url"]))
     _conducted[order["sweep_id"]] = sweeps
-    threading.Thread(target=conduct, args=(client, order["sweep_id"], sweeps), daemon=True).start()
+    workers.resources("sweep")  # started from here: two threads at once would start twice as many
+    threading.Thread(target=conduct, args=(workers, order["sweep_id"], sweeps), daemon=True).start()
+
+
+def fail(sweep_id: str, url: str, message: str) -> None:
+    """Write down that nobody will conduct a sweep."""
+    SweepStore(open_store(url)).write(sweep_id, state="failed", message=message)
 
 
 def interrupt_all() -> None:
@@ -72,7 +78,7 @@ def interrupt_all() -> None:
             _log.exception("Sweep %s could not be written down as interrupted.", sweep_id)
 
 
-def conduct(client: Client, sweep_id: str, sweeps: SweepStore) -> None:
+def conduct(workers: Workers, sweep_id: str, sweeps: SweepStore) -> None:
     """Carry out a sweep of the store to its end."""
     from optimizers.training.sweep_report import summarise
     from optimizers.training.sweep_run import run_on
@@ -84,7 +90,9 @@ def conduct(client: Client, sweep_id: str, sweeps: SweepStore) -> None:
         config = SweepConfig.from_json(json.dumps(sweep.config))
         recorder = Recorder(sweeps, sweep_id)
         recorder.values |= {"state": "running", "message": ""}
-        result = run_on(client, config, recorder)
+        result = run_on(
+            workers.client, config, recorder, resources=workers.resources("sweep"), slots=workers.each
+        )
         state = "stopped" if result.stopped else "finished"
         end = {"state": state, "seconds": result.seconds, "summary": summarise(result)}
         if not result.stopped:

@@ -32,6 +32,7 @@ import dask
 from distributed import Client, Event, Future, KilledWorker, LocalCluster, WorkerPlugin, get_worker
 
 from optimizers.training import data
+from optimizers.training.cluster import connect
 from optimizers.training.config import TrainConfig
 from optimizers.training.sweep import (
     DIVERGED,
@@ -65,7 +66,6 @@ ON_A_CPU, ON_A_GPU = 8, 64  # networks in lock-step at most, where one worker co
 LISTEN = 0.25  # seconds between two looks at a sweep where nothing is said
 SPEAK = 0.5  # seconds between two words of a task on how far it is, and two looks at whether to stop
 PATIENCE = 60.0  # seconds that a task may take to its next step once it is to stop
-REACH = 10.0  # seconds to wait for a scheduler to answer
 
 
 def run(
@@ -88,9 +88,17 @@ def run_on(
     config: SweepConfig,
     on_event: Callable[[SweepEvent], None] | None = None,
     cores: int = 0,
+    *,
+    resources: dict[str, float] | None = None,
+    slots: int = 0,
 ) -> SweepResult:
-    """Sweep on the workers of `client`; its few last tasks share out `cores`, where that is known."""
-    return _Sweep(client, config, on_event or (lambda event: None), cores).run()
+    """Sweep on the workers of `client`; its few last tasks share out `cores`, where that is known.
+
+    Only workers with these Dask `resources` take part; as many tasks as `slots` are out at once, or as all
+    workers have threads.
+    """
+    on_event = on_event or (lambda event: None)
+    return _Sweep(client, config, on_event, cores, resources or {}, slots).run()
 
 
 def _cores() -> int:
@@ -119,18 +127,7 @@ class _DeafToCtrlC(WorkerPlugin):
 @contextmanager
 def _client(config: SweepConfig, scheduler: str | None, workers: int | None) -> Iterator[Client]:
     if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=REACH)
-        except (OSError, ValueError) as problem:
-            raise RuntimeError(
-                f"No Dask scheduler answers at {scheduler} ({problem or 'no word in time'}): start one with "
-                "`dask scheduler`, or leave it out to use this machine."
-            ) from None
-        with client:
-            if not client.nthreads():
-                raise RuntimeError(
-                    f"The scheduler at {scheduler} has no workers: start one with `dask worker {scheduler}`."
-                )
+        with connect(scheduler) as client:
             yield client
         return
     cores = _cores()
@@ -297,9 +294,16 @@ class _Sweep:
     """One sweep under way: its networks as they stand, and the tasks that are out."""
 
     def __init__(
-        self, client: Client, config: SweepConfig, on_event: Callable[[SweepEvent], None], cores: int
+        self,
+        client: Client,
+        config: SweepConfig,
+        on_event: Callable[[SweepEvent], None],
+        cores: int,
+        resources: dict[str, float],
+        slots: int,
     ) -> None:
         self.client, self.config, self.on_event, self.cores = client, config, on_event, cores
+        self.resources, self.slots = resources, slots
         self.trials = trials(config)
         self.pictures, self.test_pictures = pictures_of(config)
         self.total = work_of(config, self.pictures, self.test_pictures)
@@ -393,8 +397,9 @@ class _Sweep:
 
     def _hand_on(self, chosen: set[tuple[int, int]]) -> None:
         """Keep the states of these networks, and let go of all others."""
+        submit = partial(self.client.submit, pure=False, resources=self.resources, priority=1)
         self.states = {
-            member: self.client.submit(_state, self.whole[key], place, key=f"{key}-state-{place}", pure=False)
+            member: submit(_state, self.whole[key], place, key=f"{key}-state-{place}")
             for key, members in self.trained.items()
             for place, member in enumerate(members)
             if member in chosen
@@ -423,7 +428,7 @@ class _Sweep:
         return groups
 
     def _slots(self) -> int:
-        return max(1, sum(self.client.nthreads().values()))
+        return self.slots or max(1, sum(self.client.nthreads().values()))
 
     def _fly(self, groups: Sequence[Group]) -> None:
         """Have every group trained, no more at once than there are workers, so that others' tasks come in."""
@@ -442,8 +447,9 @@ class _Sweep:
             self._pace()
 
     def _submit(self, group: Group) -> None:
-        submit = partial(self.client.submit, pure=False, fifo_timeout=0)  # first come, first served, for all
+        submit = partial(self.client.submit, pure=False, resources=self.resources, fifo_timeout=0)
         states = [self.states[member] for member in group.members] if group.since else []
+        # First come, first served, beside other people's tasks.
         future = submit(train_group, group, self.topic, states, key=group.key)
         if group.goes_on:  # what comes here is its result without the states
             self.whole[group.key] = future

@@ -11,14 +11,19 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 from sqlalchemy import JSON, ForeignKey, Index, delete, insert, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, defer, mapped_column
 
+from optimizers.training.config import TrainConfig
+from optimizers.training.data import entry
 from optimizers.training.store import STALE, Run, Store, _prepare_tables
 from optimizers.training.sweep import Network, SweepConfig
 
 ACTIVE = ("queued", "running")
 LOST = "Its process ended before the sweep did."
+MOST_PACES = 9  # of the newest like it, from which is told how long a sweep takes
+MOST_READ = 40  # among so many sweeps, and so many runs
 
 
 class _Base(DeclarativeBase):
@@ -181,30 +186,51 @@ class SweepStore:
         return sweep
 
     def pace(self, config: SweepConfig) -> Pace | None:
-        """Return how fast the newest thing like this sweep was trained here; None where there was none."""
+        """Return how fast the newest runs and sweeps like this one were trained; None where there are none.
+
+        Like it is what has its network, its kind of examples, and its device and precision where it names
+        them. A machine that others use is slow at times: the middle of several says more than the newest.
+        """
         base = config.base
         ended = ("finished", "stopped")
         of_sweeps = select(Sweep).where(Sweep.state.in_(ended), Sweep.pictures_per_second > 0)
         of_runs = select(Run).where(Run.state.in_(ended), Run.samples_per_second > 0)
-        found = []
+        found: list[tuple[float, float]] = []  # when, pictures a second
         with Session(self._engine) as session:
-            for sweep in session.scalars(of_sweeps.order_by(Sweep.created.desc()).limit(20)):
+            for sweep in session.scalars(of_sweeps.order_by(Sweep.created.desc()).limit(MOST_READ)):
                 given = sweep.config["base"]
-                if given["model"] == base.model and sweep.pictures_per_second:
-                    found.append(Pace(sweep.pictures_per_second, sweep.created))
-                    break
-            for run in session.scalars(of_runs.order_by(Run.created.desc()).limit(20)):
-                if run.config.get("model") == base.model and run.samples_per_second:
-                    found.append(Pace(run.samples_per_second, run.created))
-                    break
-        return max(found, key=lambda pace: pace.when, default=None)
+                if _alike(base, given, given.get("device"), given.get("precision")):
+                    found.append((sweep.created, sweep.pictures_per_second or 0.0))
+            of_runs = of_runs.options(defer(Run.summary, raiseload=True))
+            found += [
+                (run.created, run.samples_per_second or 0.0)
+                for run in session.scalars(of_runs.order_by(Run.created.desc()).limit(MOST_READ))
+                if _alike(base, run.config, run.device, run.precision)
+            ]
+        if not found:
+            return None
+        newest = [each for _, each in sorted(found)[-MOST_PACES:]]
+        slow, middle, fast = np.quantile(newest, (0.25, 0.5, 0.75)).tolist()
+        return Pace(slow, middle, fast, len(newest))
 
 
 class Pace(NamedTuple):
-    """How fast something was trained."""
+    """How fast several were trained, in pictures a second of all networks together."""
 
-    pictures_per_second: float  # all networks together
-    when: float  # seconds since 1970
+    slow: float  # a quarter was slower
+    middle: float
+    fast: float  # a quarter was faster
+    of: int  # how many they were
+
+
+def _alike(base: TrainConfig, given: dict[str, Any], device: str | None, precision: str | None) -> bool:
+    """Whether something trained the network of `base` on the like of its examples, in a like way."""
+    try:
+        same = entry(given.get("data", "")).shape == entry(base.data).shape
+    except ValueError:  # written by a version that knew other data
+        return False
+    named = base.device in ("auto", device) and base.precision in ("auto", precision)
+    return same and given.get("model") == base.model and named
 
 
 def _to(value: float) -> float | None:

@@ -16,7 +16,7 @@ import app
 from app.lab.request import LabRequest
 from app.sweeps import board
 from app.sweeps.request import SweepRequest
-from optimizers.training import TrainConfig, jobs
+from optimizers.training import TrainConfig, cluster
 from optimizers.training.store import default_url, open_store
 from optimizers.training.sweep import DIVERGED, FINISHED, TRAINING, Network, SweepConfig
 from optimizers.training.sweep_store import Pace, SweepStore
@@ -29,8 +29,8 @@ ASKED = "o=adam&axis=lr,0.001,0.1,3&epochs=2&seeds=1&batch_size=64&limit=640&val
 def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SweepStore]:
     """A store of its own, and no cluster: what is ordered from it stays in the queue."""
     monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))
-    monkeypatch.setattr(jobs, "warm_up", lambda: None)
-    monkeypatch.setattr(jobs, "_order", lambda order: None)
+    monkeypatch.setattr(cluster, "warm_up", lambda: None)
+    monkeypatch.setattr(cluster, "order", lambda order: None)
     store = open_store(default_url())
     yield SweepStore(store)
     store.close()
@@ -231,4 +231,9 @@ def test_words_are_true_of_one_and_of_many() -> None:
     halving = SweepConfig(replace(base, epochs=9), ("lr,1e-4,1,27",), "halving", seeds=2)
     told = "54 networks: 27 trials with 2 seeds each, 27 for 1 epoch, then 9 for 3, 3 for 9."
     assert board.size_in_words(halving) == told
-    assert board.time_in_words(one, Pace(0.01, 0.0)).startswith("About 42.8 hours")
+    slow = Pace(0.01, 0.01, 0.01, 1)
+    told = "About 42.8 hours, if it is as fast as the last one like it."
+    assert board.time_in_words(one, slow) == told
+    told = "4 to 26 min, if it is as fast as the last 9 like it."
+    assert board.time_in_words(one, Pace(1.0, 3.0, 6.0, 9)) == told
+    assert board.time_in_words(one, Pace(1.0, 3.0, 60.0, 9)).startswith("25 s to 26 min,")

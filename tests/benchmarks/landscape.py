@@ -69,9 +69,7 @@ def main() -> None:
     args = parser.parse_args()
     dataset = load("cifar10")
     few = slice(args.pictures)
-    pictures = Pictures(
-        "training", dataset.train_images[few], dataset.train_labels[few], len(dataset.classes)
-    )
+    pictures = Pictures(dataset.train_images[few], dataset.train_labels[few], len(dataset.classes))
     network = build(MODEL, pictures.classes, torch.Generator().manual_seed(0))
     weights = nn.utils.parameters_to_vector(network.parameters()).detach().numpy()
     plane = random_plane(weights, shapes(MODEL, pictures), seed=0)

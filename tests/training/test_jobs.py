@@ -12,8 +12,9 @@ import pytest
 from torch import OutOfMemoryError
 
 from optimizers import training
-from optimizers.training import Point, TrainConfig, jobs, sweep_jobs
+from optimizers.training import Point, TrainConfig, cluster, jobs, landscape_jobs, sweep_jobs
 from optimizers.training.data import DataError
+from optimizers.training.landscape import Order
 from optimizers.training.store import Run, Store, open_store
 from optimizers.training.sweep import SweepConfig
 from optimizers.training.sweep_store import Sweep, SweepStore
@@ -28,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ADAMSCOPE_HOME", str(home))  # the cluster's processes inherit it
         yield Store(f"sqlite:///{home / 'runs.sqlite'}")
-        jobs.close()
+        cluster.close()
 
 
 @pytest.fixture
@@ -57,9 +58,12 @@ def under_way(store: Store, run_id: str) -> bool:
     return read(store, run_id).state == "running" and len(store.news(run_id).points) > 0
 
 
-def workers(cluster: psutil.Process) -> list[psutil.Process]:
-    """Return Dask's worker processes: children of the one that holds the cluster."""
-    return [child for child in cluster.children() if any("spawn_main" in word for word in child.cmdline())]
+def workers(between: psutil.Process) -> list[psutil.Process]:
+    """Return Dask's worker processes: children of the one that holds the cluster, or forks of its child."""
+    if cluster.FORKED:
+        (forker,) = (one for one in between.children() if any("forkserver" in w for w in one.cmdline()))
+        return forker.children()
+    return [child for child in between.children() if any("spawn_main" in word for word in child.cmdline())]
 
 
 def test_a_run_trains_in_a_worker_to_its_end(store: Store) -> None:
@@ -81,17 +85,35 @@ def test_a_run_trains_in_a_worker_to_its_end(store: Store) -> None:
         assert tests[-1, 1] == 10
 
 
-def test_a_sweep_is_conducted_beside_the_runs_and_stops(store: Store) -> None:
+def test_sweeps_and_landscapes_are_done_while_a_run_trains(store: Store) -> None:
+    run_id = jobs.start(replace(LONG, snapshots=4), store)
+    wait_for(lambda: under_way(store, run_id))
+    order = Order(plane="random", racers=(0,), size=5, pictures=20, device="cpu", precision="fp32")
+    landscape_jobs.start(run_id, order)
     sweeps, base = SweepStore(store), replace(SHORT, racers=("adam",), limit=100, validation=50)
     short = sweep_jobs.start(SweepConfig(base, ("lr=0.001,0.01",)), store)
+    wait_for(lambda: measured(run_id) == "done")
     wait_for(lambda: not read_sweep(sweeps, short).active)
     assert read_sweep(sweeps, short).state == "finished"
     assert [network.state for network in sweeps.networks(short)] == ["finished", "finished"]
+
     long = sweep_jobs.start(SweepConfig(replace(base, epochs=1000), ("lr=0.001,0.01",)), store)
     wait_for(lambda: any(len(network.history) > 1 for network in sweeps.networks(long)))
+    before = read(store, run_id)
+    assert before.state == "running"
+    wait_for(lambda: read(store, run_id).step > before.step)
     sweeps.request_stop(long)
     wait_for(lambda: not read_sweep(sweeps, long).active)
     assert read_sweep(sweeps, long).state == "stopped"
+    jobs.stop(run_id, store)
+    wait_for(lambda: not read(store, run_id).active)
+
+
+def measured(run_id: str) -> str:
+    told = landscape_jobs.status(run_id)
+    assert told is not None
+    assert told["state"] not in ("failed", "stopped"), told["message"]
+    return str(told["state"])
 
 
 def read_sweep(sweeps: SweepStore, sweep_id: str) -> Sweep:
@@ -186,7 +208,7 @@ def test_a_run_killed_before_its_first_checkpoint_is_not_begun_again_unasked(
     run = read(own_store, run_id)
     assert run.state == "interrupted"
     assert "had no checkpoint yet: resumed, it begins at step 0." in run.message
-    monkeypatch.setattr(jobs, "_order", lambda order: jobs.train_run(**order))
+    monkeypatch.setattr(cluster, "order", lambda order: jobs.train_run(**order))
     assert jobs.resume(run_id, own_store)
     assert read(own_store, run_id).state == "finished"
 
@@ -251,10 +273,10 @@ def test_a_disk_that_stays_full_ends_the_run_with_a_sentence(
 # A page's script has no `if __name__ == "__main__"`: whoever imports it again starts another run.
 PAGE = """
 import sys
-from optimizers.training import TrainConfig, jobs
+from optimizers.training import TrainConfig, cluster, jobs
 
 config = TrainConfig(("adam",), data="shapes10", epochs=1000, batch_size=50, limit=500, threads=1)
-print(jobs.start(config), jobs._cluster.pid, flush=True)
+print(jobs.start(config), cluster._process.pid, flush=True)
 assert "torch" not in sys.modules
 assert "distributed" not in sys.modules
 sys.stdin.read()
@@ -273,9 +295,9 @@ def test_a_killed_worker_goes_on_and_a_killed_server_leaves_its_runs_to_the_othe
     ) as server:
         assert server.stdout is not None
         theirs, pid = server.stdout.readline().decode().split()
-        cluster = psutil.Process(int(pid))
+        between = psutil.Process(int(pid))
         wait_for(lambda: read(store, theirs).kept_step is not None)
-        (worker,) = workers(cluster)
+        (worker,) = workers(between)
         worker.kill()
         killed = read(store, theirs)
         wait_for(lambda: read(store, theirs).attempt == 2 and read(store, theirs).step > killed.step)
@@ -283,7 +305,7 @@ def test_a_killed_worker_goes_on_and_a_killed_server_leaves_its_runs_to_the_othe
 
         wait_for(lambda: under_way(store, ours))
         assert server.poll() is None
-        family = [cluster, *cluster.children(recursive=True)]
+        family = [between, *between.children(recursive=True)]
         server.kill()
         _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive

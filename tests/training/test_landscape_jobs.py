@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from optimizers.training import TrainConfig, jobs, landscape_jobs, train
+from optimizers.training import TrainConfig, cluster, jobs, landscape_jobs, train
 from optimizers.training.landscape import Order, open_landscape
 
 QUICK = Order(size=5, pictures=20, device="cpu", precision="fp32")
@@ -24,7 +24,7 @@ def run_id(easy_data, tmp_path, monkeypatch):
 @pytest.fixture
 def orders(monkeypatch):
     sent = []
-    monkeypatch.setattr(jobs, "_order", sent.append)
+    monkeypatch.setattr(cluster, "order", sent.append)
     return sent
 
 
@@ -107,7 +107,7 @@ def test_an_order_that_cannot_be_sent_has_failed(run_id, monkeypatch):
     def refuse(order):
         raise OSError("no process")
 
-    monkeypatch.setattr(jobs, "_order", refuse)
+    monkeypatch.setattr(cluster, "order", refuse)
     with pytest.raises(OSError, match="no process"):
         landscape_jobs.start(run_id, QUICK)
     assert landscape_jobs.status(run_id)["state"] == "failed"

@@ -4,7 +4,6 @@ import hashlib
 import math
 import subprocess
 import sys
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from optimizers.training import (
     StopTraining,
     TrainConfig,
     data,
+    race,
     train,
 )
 from optimizers.training.lane import Lane
@@ -82,11 +82,10 @@ def test_company_changes_nothing(easy_data):
         assert alone.racers[0].test_loss == together.racers[index].test_loss
 
 
-def test_taking_turns_equals_side_by_side(easy_data, one_thread, monkeypatch):
-    """On a GPU the racers take turns in one thread."""
+def test_taking_turns_equals_side_by_side(easy_data, one_thread):
+    """Where no other way works on a GPU, the racers take turns in one thread."""
     together = train(recipe())
-    monkeypatch.setattr("optimizers.training.race.crew", lambda config: nullcontext())
-    turns = train(recipe())
+    turns = race.train(recipe(), ways=["turns"])
     assert all(map(np.array_equal, weights(together), weights(turns)))
     assert together.evaluations == turns.evaluations
 
@@ -137,13 +136,14 @@ def plain_torch(racer, begun, images, labels, steps, conditions):
 
 @pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step")  # SequentialLR's own
 @pytest.mark.parametrize("conditions", [{}, CONDITIONS], ids=["bare", "conditions"])
-def test_equals_a_plain_torch_loop(easy_data, one_thread, conditions):
+@pytest.mark.parametrize("ways", [None, ["products"], ["grouped"]], ids=["alone", "products", "grouped"])
+def test_equals_a_plain_torch_loop(easy_data, one_thread, conditions, ways):
     """Full batches, so that the order of the pictures is no matter; every optimizer that has a twin."""
     steps = 5 if conditions else 4
     racers = [Racer.parse(name) for name, entry in OPTIMIZERS.items() if entry.twin]
     racers = [racer.change(lr=racer.values["lr"] / 100) for racer in racers]  # so that rounding does not grow
     config = recipe(tuple(map(str, racers)), epochs=steps, batch_size=120, **conditions)
-    result = train(config)
+    result = race.train(config, ways=ways)
     begun = train(config, _stop_at(Started)).racers[0].weights
     images, labels = torch.from_numpy(easy_data.train_images) / 255, torch.from_numpy(easy_data.train_labels)
     for index, racer in enumerate(racers):
@@ -270,12 +270,18 @@ def test_limit_takes_the_first_pictures(easy_data):
 def test_no_gpu_is_one_sentence():
     with pytest.raises(ValueError, match="torch finds no CUDA GPU here; take 'cpu' or 'auto'"):
         train(recipe(device="cuda"))
+    for device in ("cpu", "auto"):
+        with pytest.raises(ValueError, match="'tf32', which only a GPU computes in: take fp32, bf16 or auto"):
+            train(recipe(device=device, precision="tf32"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_gpu_agrees_with_cpu(easy_data, precision):
-    here, there = (train(recipe(device=device, precision=precision)) for device in ("cpu", "cuda"))
+    on_cpu = "fp32" if precision == "tf32" else precision
+    here, there = (
+        train(recipe(device=device, precision=own)) for device, own in (("cpu", on_cpu), ("cuda", precision))
+    )
     for mine, other in zip(here.racers, there.racers, strict=True):
         assert mine.initial_weights_sha256 == other.initial_weights_sha256
         assert mine.batches_sha256 == other.batches_sha256

@@ -20,7 +20,6 @@ from optimizers.training import (
     StopTraining,
     TrainConfig,
     data,
-    jobs,
     race,
     store,
     sweep_jobs,
@@ -28,6 +27,7 @@ from optimizers.training import (
     sweep_store,
     train,
 )
+from optimizers.training.cluster import Workers
 from optimizers.training.store import Store
 from optimizers.training.sweep import (
     DIVERGED,
@@ -224,7 +224,7 @@ def test_figure_4_is_as_few_races_as_there_are_gpus(easy_data, monkeypatch, gpus
     )
     monkeypatch.setattr(sweep_run, "Event", lambda name, client: None)
     config = figure4(replace(BASE, device="auto"))
-    made = sweep_run._Sweep(client, config, lambda event: None, 2)
+    made = sweep_run._Sweep(client, config, lambda event: None, 2, {}, 0)
     (rung,) = rungs(config)
     found = made._groups(made.trials, rung, 0)
     assert [len(group.members) for group in found] == groups
@@ -515,7 +515,7 @@ def test_the_command_sweeps_and_writes_its_files(easy_data, cluster, tmp_path, c
     ],
 )
 def test_a_command_that_is_wrong_is_one_line(easy_data, monkeypatch, capsys, words, told, code):
-    monkeypatch.setattr("optimizers.training.sweep_run.REACH", 0.2)
+    monkeypatch.setattr("optimizers.training.cluster.REACH", 0.2)
     assert run(["sweep", "--data", "shapes10", "--validation", "40", *words.split()]) == code
     said = capsys.readouterr().err
     assert told in said
@@ -580,23 +580,42 @@ def test_a_sweep_that_ceases_to_beat_is_told_as_interrupted(sweeps, monkeypatch)
     assert sweeps.get(sweep_id).state == "running"
 
 
-def test_how_fast_is_told_by_the_newest_of_the_same_network(sweeps):
+def test_how_fast_is_told_by_the_middle_of_the_newest_like_it(sweeps):
     assert sweeps.pace(CONFIG) is None
-    run_id = sweeps.store.create({"model": "keras_cnn", "data": "shapes10", "racers": ["adam"]})
-    sweeps.store.change(run_id, state="finished", samples_per_second=1000.0)
-    assert sweeps.pace(CONFIG).pictures_per_second == 1000
+
+    def trained(pace, device="cpu", **other):
+        run_id = sweeps.store.create({"model": "keras_cnn", "data": "shapes10", "racers": ["adam"]} | other)
+        sweeps.store.change(
+            run_id, state="finished", samples_per_second=pace, device=device, precision="fp32"
+        )
+
+    trained(1e6, model="cnn_3c3d")
+    trained(1e6, data="digits")  # smaller pictures
+    trained(1e6, data="of another version")
+    assert sweeps.pace(CONFIG) is None
+    trained(1000.0)
+    assert sweeps.pace(CONFIG) == (1000, 1000, 1000, 1)
+    for pace in (900.0, 1200.0, 10.0):  # somebody else had the machine
+        trained(pace)
     sweep_id = sweeps.create(CONFIG)
-    sweeps.write(sweep_id, state="stopped", pictures_per_second=2000.0)
-    assert sweeps.pace(CONFIG).pictures_per_second == 2000
+    sweeps.write(sweep_id, state="stopped", pictures_per_second=1100.0)
+    assert sweeps.pace(CONFIG) == (900, 1000, 1100, 5)
+    trained(50_000.0, device="cuda")
+    on_a_gpu = replace(CONFIG, base=replace(BASE, device="cuda"))
+    assert sweeps.pace(on_a_gpu) == (50_000, 50_000, 50_000, 1)
+    for _ in range(9):
+        trained(2000.0)
+    assert sweeps.pace(CONFIG) == (2000, 2000, 2000, 9)
 
 
 def test_a_sweep_is_conducted_into_the_store(easy_data, cluster, sweeps, monkeypatch):
     from distributed import Client
 
     with Client(cluster) as client:
+        workers = Workers(client)
         sweep_id = sweeps.create(CONFIG)
         sweep_jobs._conducted[sweep_id] = sweeps
-        sweep_jobs.conduct(client, sweep_id, sweeps)
+        sweep_jobs.conduct(workers, sweep_id, sweeps)
         found = sweeps.get(sweep_id)
         assert (found.state, found.share, found.message) == ("finished", 1.0, "")
         result = run_on(client, CONFIG)
@@ -607,7 +626,7 @@ def test_a_sweep_is_conducted_into_the_store(easy_data, cluster, sweeps, monkeyp
 
         too_few = sweeps.create(replace(CONFIG, base=replace(BASE, validation=500)))
         sweep_jobs._conducted[too_few] = sweeps
-        sweep_jobs.conduct(client, too_few, sweeps)
+        sweep_jobs.conduct(workers, too_few, sweeps)
         found = sweeps.get(too_few)
         assert found.state == "failed"
         assert "validation is 500" in found.message
@@ -618,7 +637,7 @@ def test_a_sweep_that_nobody_will_conduct_is_written_down_as_failed(sweeps, monk
     def broken(order):
         raise OSError("Cannot allocate memory")
 
-    monkeypatch.setattr(jobs, "_order", broken)
+    monkeypatch.setattr("optimizers.training.cluster.order", broken)
     with pytest.raises(OSError, match="Cannot allocate memory"):
         sweep_jobs.start(CONFIG, sweeps.store)
     assert [one.state for one in sweeps.recent()] == ["failed"]

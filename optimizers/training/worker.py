@@ -1,0 +1,44 @@
+"""What a worker of ours loads before its first task; importing this module loads it.
+
+On Linux the process that workers are forked from imports it, elsewhere each worker: as a preload of Dask.
+"""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from optimizers.training.cluster import gently
+from optimizers.training.data import available, load
+
+LOWER = 5  # by how much sweeps and landscapes are nicer than runs: a third of their share of a CPU
+
+
+def _load() -> None:
+    with ThreadPoolExecutor(1) as beside:  # NumPy draws while Python imports
+        if not available("cifar10"):
+            beside.submit(load, "shapes10")
+        from optimizers.training import jobs, landscape, race  # noqa: F401 - for the tasks that import them
+    # No thread is left, and torch has computed nothing yet: its own threads do not outlive a fork.
+
+
+gently(_load)
+
+
+def dask_setup(worker: Any) -> None:
+    """Make a worker ready. Dask calls this when it starts one, or another in place of a killed one."""
+    worker.executors["default"].submit(_begin, "run" in worker.state.total_resources)
+
+
+def _begin(first: bool) -> None:
+    """Set the priority of the thread that carries out tasks, then do what a first task would wait for."""
+    if (
+        not first and sys.platform == "linux"
+    ):  # where a thread, and those that it starts, have one of their own
+        os.nice(LOWER)
+    import torch
+    from torch.nn.functional import conv2d
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    weight = torch.ones(8, 3, 3, 3, device=device, requires_grad=True)
+    conv2d(torch.ones(4, 3, 8, 8, device=device), weight).sum().backward()
