@@ -13,6 +13,7 @@ from optimizers.training.augment import augment, onto
 from optimizers.training.config import TrainConfig
 from optimizers.training.device import DTYPES
 from optimizers.training.models import MODELS
+from optimizers.training.preprocessing import Whitening, preprocessed
 
 
 class Seed:
@@ -50,14 +51,20 @@ class Batch:
 class Pictures:
     """A set of pictures, or of texts, as one tensor on the device."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        config: TrainConfig,
+        whitening: Whitening | None = None,  # of the training pictures, where the network takes one
+    ) -> None:
         """Lay the pictures out as the network takes them: channels last."""
         if images.ndim == 4:  # (N, H, W, C) uint8
             images = images.transpose(0, 2, 3, 1)
         self.images = torch.from_numpy(np.ascontiguousarray(images)).to(config.device)
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(config.device)
         self.config, self.dtype = config, DTYPES[config.precision]
-        self.standardise = MODELS[config.model].standardise
+        self.preprocess, self.whitening = MODELS[config.model].preprocess, whitening
 
     def __len__(self) -> int:
         """How many there are."""
@@ -89,13 +96,12 @@ class Pictures:
         if images.dim() == 2:  # texts
             return images
         images = images.permute(0, 3, 1, 2)
-        if changed is None and not self.standardise:
+        if changed is None and not self.preprocess:
             return images.to(self.dtype).div_(255)
         images = images.float().div_(255)
         if changed is not None:
             images = augment(images, self.config.augment, changed)
-        if self.standardise:
-            images = standardised(images)
+        images = preprocessed(self.config.model, images, self.whitening)
         return images.to(self.dtype, memory_format=torch.channels_last)
 
     def _mask(self, count: int, rate: float, shape: torch.Size, drawn: torch.Generator | None) -> Tensor:
@@ -104,10 +110,3 @@ class Pictures:
         if mask.dim() == 4:
             mask = mask.to(memory_format=torch.channels_last)
         return mask.bernoulli_(1 - rate, generator=drawn).div_(1 - rate)
-
-
-def standardised(images: Tensor) -> Tensor:
-    """Bring each picture to mean 0 and standard deviation 1; one of a single colour to 0."""
-    deviation, mean = torch.std_mean(images, (1, 2, 3), correction=0, keepdim=True)
-    smallest = images[0].numel() ** -0.5  # as tf.image.per_image_standardization
-    return (images - mean) / deviation.clamp(min=smallest)
