@@ -100,7 +100,9 @@ def _pipe() -> IO[str]:
             [sys.executable, "-W", "ignore:resource_tracker:UserWarning", "-c", program],
             stdin=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C in the terminal is for the server; this ends when the server has
+            # Ctrl-C in the terminal is for the server; this ends when the server has. No session of its own:
+            # Linux weighs priorities within one.
+            process_group=0,
         )
     assert _process.stdin is not None
     return _process.stdin
