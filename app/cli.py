@@ -534,7 +534,7 @@ def train_command(
     seeds: Annotated[
         int, typer.Option(help="Train with so many seeds, from --seed upwards, at the same time.")
     ] = 1,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, tf32 (a GPU's) or bf16.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="CPU threads of each racer; shared out by default.")
     ] = None,
@@ -645,7 +645,7 @@ def lab_sweep_command(
     ] = 2000,
     limit: Annotated[int | None, typer.Option(help="Train on only so many pictures.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, tf32 (a GPU's) or bf16.")] = "auto",
     seed: Annotated[int, typer.Option(help="The first; of random search's draws, too.")] = 0,
     scheduler: Scheduler = None,
     workers: Annotated[
@@ -731,7 +731,7 @@ def landscape_command(
     size: Annotated[int, typer.Option(help="Points along each side.")] = 51,
     pictures: Annotated[int, typer.Option(help="Training pictures the loss is the mean over.")] = 5_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: of the networks' arithmetic.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, tf32 (a GPU's) or bf16.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of a random plane's directions.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write .png, .svg, .pdf, .html, .csv, .json or .npz.")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from optimizers import Racer
 from optimizers.catalog import distinct
-from optimizers.training import Diverged, Evaluated, Kept, Point, Started, TrainConfig
+from optimizers.training import Diverged, Evaluated, Kept, Point, Started, TrainConfig, Way
 from optimizers.training import Progress as Pace
 
 
@@ -67,6 +67,10 @@ class LiveTable:
                     self.live.start()
                 else:  # a log: a line for each epoch, and the table at the end
                     print(self.note, flush=True)
+            case Way():
+                self.note += f"\n{event.how}"
+                if not self.console.is_terminal:
+                    print(event.how, flush=True)
             case Point():
                 row = self.rows[event.racer][event.seed]
                 row |= {"loss": event.loss, "accuracy": event.accuracy}

@@ -65,5 +65,10 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     if library.__name__ == "sympy":
         return library.Piecewise((a, condition), (b, True))
     if library.__name__ == "torch":
+        # A plain number is put beside the condition, by a kernel: a copy from the host would make a GPU wait,
+        # and can't be part of a CUDA graph.
+        numbers = [x for x in (a, b) if isinstance(x, library.Tensor)]
+        kind = {"dtype": numbers[0].dtype if numbers else None, "device": condition.device}
+        a, b = (x if isinstance(x, library.Tensor) else library.full((), float(x), **kind) for x in (a, b))
         return library.where(condition.bool(), a, b)
     return library.where(condition, a, b)

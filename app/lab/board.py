@@ -33,7 +33,7 @@ def board(
 ) -> dict[str, Any]:
     """Return all that the page shows but the curves; `beside` are the runs that are compared with `run`."""
     return {
-        "offer": _offer(),
+        "offer": offer(),
         "asked": _asked(request),
         "notices": notices,
         "run": _run(run) if run else None,
@@ -63,7 +63,8 @@ def _model(run: Run) -> str:
     return MODELS[name].title if name in MODELS else name
 
 
-def _offer() -> dict[str, Any]:
+def offer() -> dict[str, Any]:
+    """Return what there is to choose from: optimizers, data, networks, augmentations, schedules."""
     return {
         "optimizers": [
             {"name": entry.name, "title": entry.title, "purpose": entry.purpose}
@@ -121,7 +122,7 @@ def _asked(request: LabRequest) -> dict[str, Any]:
                 "notation": str(racer),
                 "hyper": settings(racer.optimizer.hyperparameters, racer.values),
             }
-            for racer, look in zip(racers, _looks(config.racers), strict=True)
+            for racer, look in zip(racers, looks(config.racers), strict=True)
         ],
         **{name: getattr(request, name) for name in (*LOOKS, "layer")},
         "compare": ",".join(request.compare),
@@ -141,7 +142,7 @@ def _run(run: Run) -> dict[str, Any]:
         "seconds",
         "memory",
     )
-    more = ("seconds_left", "samples_per_second", "diverged", "message", "data_note")
+    more = ("seconds_left", "samples_per_second", "diverged", "message", "data_note", "how")
     config = run.config
     return {
         **_short(run),
@@ -149,6 +150,7 @@ def _run(run: Run) -> dict[str, Any]:
         or None,  # how many answers a guess has
         "class_names": run.classes or [],
         "layers": run.layers or [],
+        "stability": [_stability(notation) for notation in config.get("racers", ())],
         **{name: getattr(run, name) for name in (*names, *more)},
         **{name: config.get(name) for name in SETTINGS},
         "model_title": _model(run),
@@ -158,6 +160,15 @@ def _run(run: Run) -> dict[str, Any]:
         "notes": run.notes,
         "kept_step": run.kept_step,
     }
+
+
+def _stability(notation: str) -> float | None:
+    """Return c of the bound c/lr on the sharpness, beyond which a rule is unstable; None: not known."""
+    try:
+        racer = Racer.parse(notation)
+    except ValueError:  # written by a version that knew other optimizers
+        return None
+    return racer.optimizer.stability(racer.values) if racer.optimizer.stability else None
 
 
 def _short(run: Run) -> dict[str, Any]:
@@ -170,7 +181,7 @@ def _short(run: Run) -> dict[str, Any]:
         "name": run.name,
         "seeds": run.config.get("seeds", 1),
         "created": run.created,
-        "racers": _looks(tuple(run.config.get("racers", ()))),
+        "racers": looks(tuple(run.config.get("racers", ()))),
         "data_title": _title(data),
     }
 
@@ -190,12 +201,12 @@ def _classes(data: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _looks(notations: tuple[str, ...]) -> list[dict[str, Any]]:
+def looks(notations: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return colour, line style and name of each racer, as JSON."""
     try:
-        looks = distinct([Racer.parse(notation) for notation in notations])
+        found = distinct([Racer.parse(notation) for notation in notations])
     except ValueError:  # written by a version that knew other optimizers
-        looks = [Look(notation, "#6b7079", "#959ba6", (), hollow=False) for notation in notations]
+        found = [Look(notation, "#6b7079", "#959ba6", (), hollow=False) for notation in notations]
     return [
         {
             "label": look.label,
@@ -204,5 +215,5 @@ def _looks(notations: tuple[str, ...]) -> list[dict[str, Any]]:
             "dash": list(look.dash),
             "hollow": look.hollow,
         }
-        for look in looks
+        for look in found
     ]

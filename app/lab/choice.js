@@ -1,8 +1,8 @@
-// A few words to choose from, side by side: one of them is on.
+// What to choose one of: a few words side by side, or a list.
 
 import { element } from "../adamscope.player/dom.js";
 
-/** onChoose(value) is told which. Returns {node, show(value)}. */
+/** A few words side by side, one of them on: onChoose(value) is told which. Returns {node, show(value)}. */
 export function choice(label, values, onChoose) {
   const buttons = values.map((value) => element("button", { type: "button", role: "radio", onclick: () => onChoose(value), onkeydown: move }, value));
   const node = element("div.segments", { role: "radiogroup", "aria-label": label }, ...buttons);
@@ -24,4 +24,12 @@ export function choice(label, values, onChoose) {
       button.tabIndex = on ? 0 : -1;
     }),
   };
+}
+
+/** Fill a list with [{name, title, citation}], only where they are others than it has, and choose one by its name. */
+export function options(select, list, value) {
+  const names = list.map(({ name }) => name).join();
+  if (select.dataset.names !== names) select.replaceChildren(...list.map(({ name, title, citation }) => element("option", { value: name, title: citation }, title)));
+  select.dataset.names = names;
+  select.value = value;
 }

@@ -3,6 +3,7 @@
 import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { choice } from "./choice.js";
+import { seedsOf } from "./seeds.js";
 import { count } from "./words.js";
 
 const MEASURES = ["F1", "recall", "precision"];
@@ -36,7 +37,8 @@ export function scores(confusion) {
   });
 }
 
-export function createClasses() {
+/** onSet(name, value) puts a choice into the address. */
+export function createClasses({ onSet }) {
   let run = null;
   let theme = null;
   let looks = []; // of each racer, its looks by epoch
@@ -45,12 +47,14 @@ export function createClasses() {
   let epoch = null; // chosen, or null: the newest
   let measure = "F1";
   let built = "";
+  let nth = "1"; // of the run's seeds
 
   const when = element("input.time", { type: "range", min: 0, step: 1, "aria-label": "After which epoch", oninput: () => {
     epoch = Number(when.value) === Number(when.max) ? null : Number(when.value);
     draw();
   } });
   const said = element("span.hint");
+  const seed = element("select", { "aria-label": "With which seed", onchange: () => onSet("nth_seed", seed.value) });
   const measures = choice("Which score", MEASURES, (value) => {
     measure = value;
     draw();
@@ -60,15 +64,14 @@ export function createClasses() {
   const table = element("div.looks");
   const note = element("p.hint.note");
   const reading = element("p.hint.spelled", { "aria-live": "polite" });
-  const node = element("div.classes-view", {}, note, element("div.title.when", {}, when, said),
+  const node = element("div.classes-view", {}, note, element("div.title.when", {}, seed, when, said),
     element("section", {}, element("div.title", {}, element("h3", {}, "Class by class"), measures.node, explained), dots),
     element("section", {}, element("div.title", {}, element("h3", {}, "What it takes for what"), reading), table));
 
   function take(meta) {
     const now = `${meta.run?.id}/${meta.within.attempt}`;
-    if (now !== of || meta.within.before === 0) {
-      [looks, pictures, of, epoch, built] = [[], new Map(), now, null, ""];
-    }
+    if (now !== of || meta.within.before === 0) [looks, pictures, built] = [[], new Map(), ""]; // another seed, too
+    if (now !== of) [of, epoch] = [now, null];
     for (const look of meta.within.looks ?? []) {
       const own = (looks[look.racer] ??= []);
       own.push({ ...look, filters: bytes(look.filters), scores: scores(look.confusion) });
@@ -82,22 +85,25 @@ export function createClasses() {
   const current = (k) => (lost(k) ? undefined : looks[k]?.findLast((look) => look.epoch <= (epoch ?? Infinity)));
 
   /** Whether a racer had diverged by the epoch looked at: it has no look of then, and an older one would not be true. */
-  const lost = (k) => run.diverged[k] <= (epoch ?? last()) * run.steps_per_epoch;
+  const lost = (k) => run.diverged[k] <= at() * run.steps_per_epoch && (looks[k]?.at(-1)?.epoch ?? -1) < at();
+  const at = () => epoch ?? last();
 
   function draw() {
     const any = looks.some((its) => its?.length);
-    for (const part of [when.parentNode, ...node.querySelectorAll("section")]) part.hidden = !any;
-    write(note, any ? "" : run.active ? "The first look at the test pictures comes before the first step." : "No look at the test pictures was kept of this run.");
+    seedsOf(run, seed, nth);
+    for (const part of [when, said, ...node.querySelectorAll("section")]) part.hidden = !any;
+    seed.parentNode.hidden = !any && seed.hidden;
+    const whose = run.seeds > 1 ? "of this seed" : "of this run";
+    write(note, any ? "" : run.active ? "The first look at the test pictures comes before the first step." : `No look at the test pictures was kept ${whose}.`);
     note.hidden = any;
     if (!any) return;
     when.max = last();
     when.value = epoch ?? last();
     when.disabled = last() === 0;
-    const at = epoch ?? last();
-    write(said, `${at === 0 ? "before the first step" : `after epoch ${at}`}${epoch === null && run.active ? ", the newest look" : ""}`);
+    write(said, `${at() === 0 ? "before the first step" : `after epoch ${at()}`}${epoch === null && run.active ? ", the newest look" : ""}`);
     measures.show(measure);
     write(explained, SAID[measure]);
-    const key = JSON.stringify([theme.dark, measure, run.racers.map((_, k) => current(k)?.step), run.racers.map(({ label }) => label), pictures.size]);
+    const key = JSON.stringify([theme.dark, measure, nth, run.racers.map((_, k) => current(k)?.step), run.racers.map(({ label }) => label), pictures.size]);
     if (key === built) return;
     built = key;
     drawDots();
@@ -174,7 +180,7 @@ export function createClasses() {
       ...run.racers.map((racer, k) => {
         const look = current(k);
         const name = element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label);
-        if (!look) return element("div.look", {}, name, element("span.hint", {}, lost(k) ? `diverged at step ${count(run.diverged[k])}` : "no look yet"));
+        if (!look) return element("div.look", {}, name, element("span.hint", {}, lost(k) ? (run.seeds > 1 ? "diverged" : `diverged at step ${count(run.diverged[k])}`) : "no look yet"));
         return element("div.look", {}, name,
           look.confusion.length ? matrix(racer, look) : element("span.hint", {}, "too many classes to draw"),
           look.shape[0] ? element("div.filters", { title: `Grey is 0; the largest weight is ${look.largest.toPrecision(3)}` }, ...filters(look)) : element("span.hint", {}, "it does not begin with pictures"),
@@ -186,7 +192,7 @@ export function createClasses() {
     node,
     update({ meta, theme: newTheme, shown }) {
       take(meta);
-      [run, theme] = [meta.run, newTheme];
+      [run, theme, nth] = [meta.run, newTheme, meta.asked.nth_seed];
       if (shown && run) draw();
     },
     stop: () => {},

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from optimizers.training.inside_csv import write_inside
 from optimizers.training.report import KeptRun, draw_curves, write_config, write_events, write_metrics
-from optimizers.training.store import default_url, open_store
+from optimizers.training.store import InsideRow, SharpnessRow, Store, default_url, open_store
+from optimizers.training.telemetry import Inside, Sharpness
+
+INSIDE = "inside.csv"
 
 
 @dataclass(frozen=True)
 class RunFile:
     """A run of the store, to be written as a file."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("csv", "png", "svg", "zip", "json", "py")
+    kinds: ClassVar[tuple[str, ...]] = ("csv", INSIDE, "png", "svg", "zip", "json", "py")
     run_id: str
 
     @property
@@ -28,8 +32,25 @@ class RunFile:
 
 def make(out: Path, order: Mapping[str, Any]) -> None:
     """Write a run. Raises ValueError, in one sentence, where there is nothing to be written."""
-    run = KeptRun.read(open_store(default_url()), order["run"])
-    _WRITERS[out.suffix[1:]](run, out)
+    store = open_store(default_url())
+    run = KeptRun.read(store, order["run"])
+    if out.name.endswith(f".{INSIDE}"):
+        _inside(store, order["run"], run, out)
+    else:
+        _WRITERS[out.suffix[1:]](run, out)
+
+
+def _inside(store: Store, run_id: str, run: KeptRun, out: Path) -> None:
+    """Write what was measured inside the networks, every row of it."""
+    insides, sharpnesses = store.rows(run_id, (InsideRow, SharpnessRow))
+    kept = store.get(run_id)
+    if kept is None or not (insides or sharpnesses):
+        raise ValueError("Nothing was measured inside this run: start one with telemetry.")
+    write_inside(
+        *(out, run.config, kept.layers or (), run.steps_per_epoch),
+        [Inside(**row) for row in insides],
+        [Sharpness(**row) for row in sharpnesses],
+    )
 
 
 def _picture(run: KeptRun, out: Path) -> None:

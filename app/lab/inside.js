@@ -5,12 +5,16 @@ import { element, swatch, write } from "../adamscope.player/dom.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { choice } from "./choice.js";
 import { indexAt } from "./curves.js";
+import { createStrip } from "./strip.js";
+import { count } from "./words.js";
 
 const COLUMNS = 12; // of a row of Inside: racer, seed, step, layer, then the numbers below
 const SHARP_COLUMNS = 6; // racer, seed, step, raw, preconditioned, bound
 const OVERALL = -1;
 const MOST_DECADES = 1e6; // from the largest value down to where a logarithmic axis ends
 const LEFT = 46; // px for the numbers on the vertical axis
+const RIGHT = { plain: 10, named: 40 }; // px beside a chart; with room for the bounds' names
+const NAMED = 1.1; // from one of these names to the next, in heights of their letters
 
 // Of each: where it stands in a row, how its axis runs, what it says. `band` are the places of its 5 and 95 % quantiles.
 const QUANTITIES = [
@@ -22,7 +26,7 @@ const QUANTITIES = [
   { name: "distance", title: "Distance from the start, ‖θ−θ₀‖", short: "distance", at: 11, hint: "How far the weights are from where all racers began" },
 ];
 const SHARP = [
-  { name: "sharpness", title: "Sharpness", short: "sharpness", at: 3, log: true, sharp: true, hint: "Largest eigenvalue of the Hessian of the training loss on 200 pictures. Thin lines: up to where gradient descent, or momentum, is stable, 2/lr or (2+2μ)/lr" },
+  { name: "sharpness", title: "Sharpness, λ₁ of the Hessian", short: "sharpness", at: 3, log: true, sharp: true, hint: "Largest eigenvalue of the Hessian of the training loss on 200 pictures. Thin lines: up to where the rule is stable, 2/lr for gradient descent, (2+2μ)/lr for momentum" },
   { name: "preconditioned", title: "Preconditioned sharpness", short: "preconditioned", at: 4, log: true, sharp: true, hint: "The same as an adaptive rule sees it, each axis scaled by its factor. Thin lines: up to where the rule is stable, 2/lr, or (2+2β₁)/((1−β₁)lr) = 38/lr" },
 ];
 const ALL = [...QUANTITIES, ...SHARP];
@@ -38,6 +42,7 @@ export function createInside({ onSet, onLost }) {
   let cursor = null;
   let charts = [];
   let built = "";
+  let pointed = "ratio"; // the quantity whose chart was last looked at, where all are shown
 
   const quantity = element("select", { "aria-label": "What to look at inside", onchange: () => onSet("quantity", quantity.value) },
     element("option", { value: "all" }, "all quantities"), ...ALL.map(({ name, short }) => element("option", { value: name }, short)));
@@ -47,7 +52,8 @@ export function createInside({ onSet, onLost }) {
   const grid = element("div.multiples");
   const note = element("p.hint.note");
   const key = element("div.spelled");
-  const node = element("div.inside-view", {}, element("div.title", {}, quantity, layer, element("span.hint.word", {}, "steps"), scale.node, when), note, grid, key);
+  const strip = createStrip({ onLayer: (place) => onSet("layer", place) });
+  const node = element("div.inside-view", {}, element("div.title", {}, quantity, layer, element("span.hint.word", {}, "steps"), scale.node, when), note, grid, strip.node, key);
 
   function take(meta, arrays) {
     const { within } = meta;
@@ -119,7 +125,14 @@ export function createInside({ onSet, onLost }) {
     built = now;
     charts = list.map(({ what, where, title }) => {
       const canvas = element("canvas", { tabindex: 0, role: "slider", "aria-label": `${title}: the step looked at`, "aria-valuemin": 0 });
-      canvas.addEventListener("pointermove", (event) => look(fromX(event.currentTarget.axes?.toX(event.offsetX))));
+      canvas.addEventListener("pointermove", (event) => {
+        point(what);
+        look(fromX(event.currentTarget.axes?.toX(event.offsetX)));
+      });
+      canvas.addEventListener("focus", () => {
+        point(what);
+        read();
+      });
       canvas.addEventListener("pointerleave", () => look(null));
       canvas.addEventListener("blur", () => look(null));
       canvas.addEventListener("keydown", move);
@@ -143,6 +156,8 @@ export function createInside({ onSet, onLost }) {
     cursor = next;
     draw();
   }
+
+  const point = (what) => (pointed = what.sharp ? pointed : what.name);
 
   function move(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -196,13 +211,17 @@ export function createInside({ onSet, onLost }) {
     for (const chart of charts) {
       const { what, where, canvas } = chart;
       const drawn = [];
+      const bounds = [];
       for (const [k, racer] of run.racers.entries()) {
         const line = series(k, where, what);
         if (!line) continue;
         const color = colorOf(racer, theme);
         const x = line.step.map(toX);
         const few = x.filter((_, i) => Number.isFinite(line.y[i])).length < 15;
-        if (line.bound?.some(Number.isFinite)) drawn.push({ x, y: line.bound, color, dash: [2, 3], width: 1, alpha: 0.8 });
+        if (line.bound?.some(Number.isFinite)) {
+          drawn.push({ x, y: line.bound, color, dash: [2, 3], width: 1, alpha: 0.8 });
+          bounds.push({ y: line.bound.findLast(Number.isFinite), color, text: `${Number(run.stability[k].toPrecision(3))}/lr` });
+        }
         drawn.push({ x, y: line.y, color, dash: racer.dash, width: 2, band: line.band, marker: few ? 2.6 : 0, hollow: racer.hollow, diverged: lost(k) });
       }
       const known = drawn.some(({ y }) => y.some(Number.isFinite));
@@ -212,10 +231,11 @@ export function createInside({ onSet, onLost }) {
       chart.holder.querySelector(".absent").hidden = known;
       canvas.axes = drawLines(canvas, {
         series: drawn, xRange: [0, Math.max(logarithmic() ? 0.5 : 2, toX(end))], xTicks: logarithmic() ? logSteps(end) : undefined,
-        yRange, yLog: Boolean(what.log) && known, cursor: cursor === null ? null : toX(cursor), left: LEFT, right: 10,
+        yRange, yLog: Boolean(what.log) && known, cursor: cursor === null ? null : toX(cursor), left: LEFT, right: bounds.length ? RIGHT.named : RIGHT.plain, xLabel: "step",
         gridColor: theme.line, textColor: theme.mute, cursorColor: theme.ink, background: theme.paper,
         font: `${(theme.size * 0.85).toFixed(1)}px ${theme.family}`,
       });
+      nameBounds(canvas, bounds);
       canvas.setAttribute("aria-valuemax", end);
       canvas.setAttribute("aria-valuenow", cursor ?? end);
       canvas.setAttribute("aria-valuetext", `step ${cursor ?? end}`);
@@ -223,24 +243,72 @@ export function createInside({ onSet, onLost }) {
     read();
   }
 
+  /** Each bound's rule at its line's end, in its racer's colour; pushed apart where they would touch. */
+  function nameBounds(canvas, bounds) {
+    const { y, area } = canvas.axes;
+    const q = canvas.getContext("2d");
+    const letters = theme.size * 0.85;
+    const alike = new Map(); // racers of one rule and one lr have one line
+    for (const bound of bounds) alike.set(`${bound.text} ${bound.y}`, { ...bound, at: Math.max(area.top, Math.min(area.bottom, y(bound.y))) });
+    const names = [...alike.values()].sort((a, b) => a.at - b.at);
+    names.forEach((one, k) => (one.at = Math.max(one.at, k ? names[k - 1].at + NAMED * letters : 0)));
+    q.font = `${letters.toFixed(1)}px ${theme.family}`;
+    q.textAlign = "left";
+    q.textBaseline = "middle";
+    for (const { text, color, at } of names) {
+      q.fillStyle = color;
+      q.fillText(text, area.right + 4, at);
+    }
+  }
+
+  /** A racer's number at a step in one layer: the newest at or before it, the mean over the seeds. */
+  function valueAt(racer, where, what, at) {
+    const found = [...(lines.get(`${where}/${racer}`)?.values() ?? [])].map((rows) => {
+      let [low, high] = [0, rows.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (rows[middle][2] <= at) low = middle + 1;
+        else high = middle;
+      }
+      return low ? (what.factor ?? 1) * rows[low - 1][what.at] : NaN;
+    }).filter(Number.isFinite);
+    return found.length ? found.reduce((sum, value) => sum + value, 0) / found.length : NaN;
+  }
+
+  const gone = (k, at) => lost(k) && at >= run.diverged[k];
+
+  /** Every layer of every racer at the cursor, of the quantity that is chosen or was last pointed at. */
+  function glance(at, said) {
+    const what = ALL.find(({ name }) => name === (asked.quantity === "all" ? pointed : asked.quantity));
+    strip.node.hidden = Boolean(what.sharp) || !lines.size || !run.layers.length;
+    if (strip.node.hidden) return;
+    const columns = [{ place: "", name: "all" }, ...run.layers.map((name, place) => ({ place: String(place), name }))];
+    const rows = run.racers.map((_, k) => (gone(k, at) ? null : columns.map(({ place }) => valueAt(k, place === "" ? OVERALL : Number(place), what, at))));
+    strip.update({ run, theme, title: what.title, log: Boolean(what.log), at: said, columns, chosen: asked.layer, rows });
+  }
+
   /** What the charts show at the cursor, in numbers: a row for each racer, a column for each chart. */
   function read() {
     const at = cursor ?? last();
-    write(when, cursor === null ? `now, at step ${at}` : `at step ${at}`);
-    const head = element("tr", {}, element("th"), ...charts.map(({ what, where }) =>
-      element("th", { scope: "col" }, asked.layer === "each" && !what.sharp && charts.length > 1 && asked.quantity !== "all" ? (where === OVERALL ? "all" : run.layers[where]) : what.short)));
+    write(when, cursor === null ? `${run.active ? "now" : "last"}, at step ${count(at)}` : `at step ${count(at)}`);
+    glance(at, `at step ${count(at)}`);
+    const layered = asked.layer === "each" && asked.quantity !== "all" && !strip.node.hidden;
+    key.hidden = layered || !lines.size; // the strip has these numbers
+    if (layered) return;
+    const head = element("tr", {}, element("th"), ...charts.map(({ what }) =>
+      element("th", { scope: "col" }, what.short)));
     const body = run.racers.map((racer, k) => {
       const cells = charts.map(({ what, where }) => {
         const line = series(k, where, what);
         const place = line ? indexAt(line.step, at) : -1;
-        if (lost(k) && at >= run.diverged[k]) return element("td", {}, "—");
+        if (gone(k, at)) return element("td", {}, "—");
         const value = place < 0 ? NaN : line.y[place];
         const band = what.band && place >= 0 && charts.length === 1 ? ` (${formatNumber(line.band.low[place], 3)} to ${formatNumber(line.band.high[place], 3)})` : "";
         const bound = charts.length === 1 && Number.isFinite(line?.bound?.[place]) ? `, stable up to ${formatNumber(line.bound[place], 3)}` : "";
         return element("td", {}, formatNumber(value, 3) + band + bound);
       });
       return element("tr", {}, element("th", { scope: "row" }, element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label,
-        lost(k) && at >= run.diverged[k] ? element("span.hint", {}, "diverged") : "")), ...cells);
+        gone(k, at) ? element("span.hint", {}, "diverged") : "")), ...cells);
     });
     key.replaceChildren(element("table.numbers.standings", {}, element("thead", {}, head), element("tbody", {}, ...body)));
   }
@@ -265,12 +333,15 @@ export function createInside({ onSet, onLost }) {
       layer.disabled = ALL.find(({ name }) => name === asked.quantity)?.sharp ?? false;
       scale.show(asked.steps);
       const one = ALL.find(({ name }) => name === asked.quantity);
-      write(note, lines.size ? (one ? `${one.hint}.` : "Bands: from 5 to 95 % of the weights. Rest the pointer on a chart to read every racer; its title says what it is.") :
+      write(note, lines.size ? (one ? `${one.hint}.` : `${run.seeds > 1 ? `Lines: the mean of ${run.seeds} seeds. ` : ""}Bands: from 5 to 95 % of the weights. Point at a chart: every number, and the layers beneath, are of that step.`) :
         run.telemetry === 0 ? "This run was told not to look inside its networks. Start one with telemetry to see steps, gradients and distances layer by layer." :
         run.active ? "The first measurement comes with the first steps." : "Nothing was measured inside this run.");
       build();
       draw();
     },
-    stop: () => observer.disconnect(),
+    stop() {
+      observer.disconnect();
+      strip.stop();
+    },
   };
 }

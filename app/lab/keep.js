@@ -8,6 +8,7 @@ const FILES = [
   { kind: "png", title: "Picture .png", note: "the curves, to paste into slides" },
   { kind: "svg", title: "Drawing .svg", note: "the same in lines, to print at any size" },
   { kind: "csv", title: "Numbers .csv", note: "every point of every racer" },
+  { kind: "inside.csv", title: "Inside .csv", note: "what was measured of every layer" },
   { kind: "zip", title: "TensorBoard .zip", note: "its event files: unpack, then tensorboard --logdir" },
   { kind: "json", title: "Recipe .json", note: "what was trained, to train it again" },
   { kind: "py", title: "Program .py", note: "the same run in plain PyTorch, without Adamscope" },

@@ -1,11 +1,10 @@
 // The lab as a Streamlit component: question, experiment, explanation around one run of training.
 
-import { writeAddress } from "../adamscope.player/address.js";
 import { element, write } from "../adamscope.player/dom.js";
-import { unpack } from "../adamscope.player/packet.js";
 import { readTheme, sameTheme } from "../adamscope.player/theme.js";
 import { createClasses } from "./classes.js";
 import { createCurves, createRecord } from "./curves.js";
+import { hosted, watchTheme } from "./host.js";
 import { createInside } from "./inside.js";
 import { createLandscape } from "./landscape.js";
 import { createSetup } from "./setup.js";
@@ -32,7 +31,7 @@ function createLab(parent, send) {
     onSet: setup.set,
   });
   const inside = createInside({ onSet: setup.set, onLost: () => setup.press("again") });
-  const classes = createClasses();
+  const classes = createClasses({ onSet: setup.set });
   const landscape = createLandscape({ set: setup.set, press: setup.press });
   const views = createViews({
     views: [
@@ -114,10 +113,7 @@ function createLab(parent, send) {
   }
 
   const retheme = () => meta && !sameTheme(readTheme(root), theme) && render();
-  const scheme = window.matchMedia("(prefers-color-scheme: dark)");
-  const rethemeSoon = () => setTimeout(retheme, 100); // the host page changes its colours first
-  scheme.addEventListener("change", rethemeSoon);
-  root.addEventListener("pointerenter", retheme);
+  const unwatch = watchTheme(root, retheme);
 
   return {
     update({ meta: next, arrays }) {
@@ -143,7 +139,7 @@ function createLab(parent, send) {
       };
     },
     destroy() {
-      scheme.removeEventListener("change", rethemeSoon);
+      unwatch();
       setup.stop();
       views.stop();
       root.remove();
@@ -151,24 +147,4 @@ function createLab(parent, send) {
   };
 }
 
-const labs = new WeakMap(); // Streamlit calls again with the same parent at every update
-
-export default function ({ data, parentElement, setStateValue }) {
-  let made = labs.get(parentElement);
-  if (!made) {
-    made = { setStateValue };
-    made.lab = createLab(parentElement, (message) => made.setStateValue("asked", message));
-    labs.set(parentElement, made);
-  }
-  made.setStateValue = setStateValue;
-  const news = unpack(data);
-  made.lab.update(news);
-  writeAddress(news.meta.address);
-  // Streamlit may run this while the component still stands (an update that another overtook).
-  return () =>
-    setTimeout(() => {
-      if (parentElement.isConnected) return;
-      labs.get(parentElement)?.lab.destroy();
-      labs.delete(parentElement);
-    });
-}
+export default hosted(createLab);

@@ -4,12 +4,14 @@ import { drawLines, formatNumber } from "../adamscope.player/chart.js";
 import { bound, element, write } from "../adamscope.player/dom.js";
 import { mount } from "../adamscope.player/player.js";
 import { colorOf } from "../adamscope.player/race.js";
-import { count, duration } from "./words.js";
+import { options } from "./choice.js";
+import { seedsOf } from "./seeds.js";
+import { capital, count, duration } from "./words.js";
 
 const PLANES = [
   ["pca", "Plane of the paths"],
   ["random", "Random plane"],
-  ["line", "Line between two ends"],
+  ["line", "Between two ends"],
 ];
 const AGAIN = 3000; // ms between two askings for what the browser lacks
 const SAYS = {
@@ -29,14 +31,15 @@ export function createLandscape({ set, press }) {
   };
   const plane = choose("plane", "Which plane", PLANES.map(([value, title]) => element("option", { value }, title)));
   const detail = choose("detail", "How fine", []);
-  const [from, to] = ["From whose end", "To whose end"].map((label) => element("select", { "aria-label": label, onchange: setEnds }));
+  const [from, to] = ["From whose end", "To whose end"].map((label) => element("select.end", { "aria-label": label, onchange: setEnds }));
+  const seed = choose("nth_seed", "With which seed", []);
   const arrow = element("span", { "aria-hidden": "true" }, "→");
   const measure = element("button.measure", { type: "button", onclick: () => press("measure") }, "Measure");
   const halt = element("button.stop", { type: "button", onclick: () => press("halt") }, "Stop");
   const bar = element("progress", { max: 1, "aria-label": "How far the landscape is" });
   const far = element("span.left");
   const said = element("p.hint", { role: "status" });
-  const controls = element("div.landscape-controls", {}, plane, from, arrow, to, detail, measure, bar, far, halt);
+  const controls = element("div.landscape-controls", {}, plane, from, arrow, to, seed, detail, measure, bar, far, halt);
   const empty = element("p.landscape-empty");
   const holder = element("div.landscape-stage");
   const line = createLine();
@@ -55,14 +58,12 @@ export function createLandscape({ set, press }) {
   }
   let ends = ["1", "2"];
 
-  function build({ run, asked }, { details }) {
+  function build({ run, asked }, { details, sound }) {
     const line = asked.plane === "line";
     const key = JSON.stringify([run.id, run.racers.map(({ label }) => label), details, line]);
+    for (const select of [from, to]) options(select, sound.map((k) => ({ name: String(k + 1), title: run.racers[k].label })), select.value);
     if (key === built) return;
     built = key;
-    for (const select of [from, to]) {
-      select.replaceChildren(...run.racers.map(({ label }, k) => element("option", { value: k + 1 }, label)));
-    }
     detail.replaceChildren(...Object.entries(details).map(([value, { size, pictures }]) =>
       element("option", { value }, `${line ? `${size} points` : `${size} × ${size}`}, ${count(pictures)} pictures`)));
     detail.value = asked.detail;
@@ -81,6 +82,8 @@ export function createLandscape({ set, press }) {
       line.node.hidden = true;
       holder.hidden = false;
       const data = { meta: landscape.player, tracks: arrays.tracks, grid: arrays.grid };
+      const [x0, x1, y0, y1] = landscape.player.surface.bounds;
+      holder.style.setProperty("--aspect", (x1 - x0) / (y1 - y0));
       player?.destroy(); // another plane has other racers, and the player keeps what it was mounted with
       player = mount(holder, data, { layout: "wide" });
       kept = landscape.shown;
@@ -93,18 +96,30 @@ export function createLandscape({ set, press }) {
     if (!line.node.hidden) line.draw(context);
   }
 
-  function tell({ run, asked }, { status, kept: keeps, shown, problem }) {
+  /** Why this plane can't be measured, or who has no part in it. */
+  function partOf({ run, asked }, { sound }) {
+    const lost = run.racers.filter((_, k) => !sound.includes(k)).map(({ label }) => label);
+    const why = lost.length ? capital(`${lost.join(" and ")} diverged and ${lost.length > 1 ? "have" : "has"} no ${asked.plane === "pca" ? "part in this plane" : "end to look from"}.`) : "";
+    if (asked.plane === "line" && run.racers.length < 2) return [true, "A line takes two racers, and this run has one."];
+    if (asked.plane === "line" && sound.length < 2) return [true, `A line takes two racers that did not diverge. ${why}`];
+    if (!sound.length) return [true, why];
+    return [false, why];
+  }
+
+  function tell(meta, landscape) {
+    const { asked } = meta;
+    const { status, kept: keeps, shown, problem } = landscape;
     const under = status && (status.state === "queued" || status.state === "measuring");
-    const counts = asked.plane === "line" && run.racers.length < 2;
+    const [unable, why] = partOf(meta, landscape);
     measure.hidden = under;
-    measure.disabled = !keeps || counts;
+    measure.disabled = !keeps || unable;
     halt.hidden = bar.hidden = !under;
     if (under && status.of) bar.value = status.done / status.of;
     else bar.removeAttribute("value");
     const left = status?.left ?? null;
     write(far, !under ? "" : status.state === "queued" ? "waits for the worker" : left === null ? "" : `${duration(left)} left`);
     const failed = status?.state === "failed" ? status.message : "";
-    write(said, problem || failed || (counts ? "A line takes two racers, and this run has one." : ""));
+    write(said, problem || failed || why);
     said.hidden = !said.textContent;
     empty.hidden = Boolean(shown);
     write(empty, !keeps
@@ -119,10 +134,11 @@ export function createLandscape({ set, press }) {
       if (landscape?.player || landscape?.line) waiting = { landscape, arrays };
       if (!shown || !landscape || !run) return;
       build(meta, landscape);
-      ends = asked.ends.split("-");
+      ends = landscape.ends.map((k) => String(k + 1));
       [plane.value, detail.value, from.value, to.value] = [asked.plane, asked.detail, ...ends];
       from.hidden = asked.plane === "pca";
       to.hidden = arrow.hidden = asked.plane !== "line";
+      seedsOf(run, seed, asked.nth_seed);
       tell(meta, landscape);
       const fresh = waiting?.landscape.shown === landscape.shown ? waiting : { landscape, arrays: {} };
       waiting = null;

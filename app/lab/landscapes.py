@@ -24,22 +24,36 @@ def order(request: LabRequest, run: Run) -> Order:
     """Return what the page asks to have measured of a run.
 
     Racers that diverged have no part in the plane of the paths: a step before its loss is no number any more,
-    a racer is so far away that the others are one point beside it.
+    a racer is so far away that the others are one point beside it. Nor are they the end of a line.
     """
     size, pictures = DETAILS[request.detail]
-    first, second = (int(place) - 1 for place in request.ends.split("-"))
-    sound = tuple(k for k in range(len(run.config["racers"])) if str(k) not in run.diverged)
-    paths = sound if sound and run.diverged else None
+    able, (first, second) = sound(run), ends(request, run)
+    paths = able if able and run.diverged else None
     racers = {"pca": paths, "random": (first,), "line": (first, second)}[request.plane]
-    return Order(request.plane, racers, size, pictures)
+    return Order(request.plane, racers, size, pictures, place=request.seed_place)
+
+
+def sound(run: Run) -> tuple[int, ...]:
+    """Return the places of the racers that did not diverge."""
+    return tuple(k for k in range(len(run.config["racers"])) if str(k) not in run.diverged)
+
+
+def ends(request: LabRequest, run: Run) -> tuple[int, int]:
+    """Return the racers between whose ends a line leads: those asked for, or others that have an end."""
+    first, second = (int(place) - 1 for place in request.ends.split("-"))
+    able = sound(run)
+    first = first if first in able or not able else able[0]
+    others = [k for k in able if k != first]
+    return first, second if second in others or not others else others[0]
 
 
 def news(request: LabRequest, run: Run, seen: str) -> tuple[dict[str, Any], dict[str, bytes], str]:
     """Return how far a landscape is, and the newest of the plane that is asked for where it is not `seen`.
 
     Returns:
-        head: status, kept (whether the run keeps snapshots), shown (the landscape's id, or ""), and of a new
-            one `player`, the player's meta, or `line`, its words.
+        head: status, kept (whether the run keeps snapshots), sound (the racers that have an end), ends (those
+            of a line), shown (the landscape's id, or ""), and of a new one `player`, the player's meta, or
+            `line`, its words.
         arrays: of a new one, tracks and grid, or line: x, loss, accuracy, and both on the test pictures.
         id: of the landscape the browser has from now on.
     """
@@ -47,13 +61,15 @@ def news(request: LabRequest, run: Run, seen: str) -> tuple[dict[str, Any], dict
         "status": landscape_jobs.status(run.id),
         "kept": bool(run.config.get("snapshots")),
         "details": {name: {"size": size, "pictures": pictures} for name, (size, pictures) in DETAILS.items()},
+        "sound": sound(run),
+        "ends": ends(request, run),
         "shown": "",
         "problem": "",
     }
-    file = landscape_jobs.file_of(run.id, request.plane)
+    file = landscape_jobs.file_of(run.id, request.plane, request.seed_place)
     if not file.exists():
         return head, {}, ""
-    found_id = f"{run.id} {request.plane} {file.stat().st_mtime_ns}"
+    found_id = f"{run.id} {request.plane} {request.seed_place} {file.stat().st_mtime_ns}"
     head["shown"] = found_id
     if found_id == seen:
         return head, {}, seen

@@ -19,6 +19,7 @@ from optimizers.training.data import FOLDERS, available, offered
 from optimizers.training.landscape import PLANES
 from optimizers.training.store import Run
 
+MOST_SEEDS = 5  # of a run that a page starts
 DETAILS = {"quick": (25, 1_000), "fine": (51, 5_000)}  # of a landscape: points a side, pictures
 LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "scale": ("linear", "log"),  # of the loss axis
@@ -32,6 +33,9 @@ LOOKS = {  # how a run is looked at; the first of each is what a link leaves out
     "plane": PLANES,  # of the landscape …
     "ends": ("1-2", *(f"{a}-{b}" for a, b in permutations(range(1, MOST_RACERS + 1), 2) if (a, b) != (1, 2))),
     "detail": tuple(DETAILS),  # … whose line is between two ends, and whose random plane about the first
+    "nth_seed": tuple(
+        map(str, range(1, MOST_SEEDS + 1))
+    ),  # of classes and landscape, where a run has several
 }
 SETTINGS = (
     "data",
@@ -62,7 +66,7 @@ LIMITS = {  # of a run that a page starts, on a machine that others use too; the
     "limit": (1, 10**9),
     "telemetry": (0, 10**9),
     "sharpness": (0, 10**9),
-    "seeds": (1, 5),
+    "seeds": (1, MOST_SEEDS),
 }
 OPTIONAL = ("limit", "telemetry")  # may be left out: all pictures; 25 times an epoch
 # again: the browser has lost points; list, unlist: of all runs, open or closed; saved: the file has arrived
@@ -125,6 +129,12 @@ class LabRequest:
     plane: str = LOOKS["plane"][0]
     ends: str = LOOKS["ends"][0]
     detail: str = LOOKS["detail"][0]
+    nth_seed: str = LOOKS["nth_seed"][0]
+
+    @property
+    def seed_place(self) -> int:
+        """Which of the run's seeds is looked at, from 0."""
+        return int(self.nth_seed) - 1
 
     @classmethod
     def parse(cls, query: str, kept: "LabRequest | None" = None) -> tuple["LabRequest", list[str]]:
@@ -160,6 +170,22 @@ class LabRequest:
             config = self.config
         return replace(self, config=config, run=run.id)
 
+    def fitting(self, run: Run) -> tuple["LabRequest", list[str]]:
+        """Return the request without what `run` does not have, and a sentence for each such part."""
+        problems, request = [], self
+        layers, seeds = run.layers or [], run.config.get("seeds", 1)
+        if layers and self.layer.isdigit() and int(self.layer) >= len(layers):
+            problems.append(
+                f"layer is {self.layer!r}, but this run's network has layers 0 ({layers[0]}) to "
+                f"{len(layers) - 1} ({layers[-1]}); all of them together are shown."
+            )
+            request = replace(request, layer="")
+        if int(self.nth_seed) > seeds:
+            has = f"{seeds} seeds" if seeds > 1 else "one seed"
+            problems.append(f"nth_seed is {self.nth_seed!r}, but this run has {has}; the first is shown.")
+            request = replace(request, nth_seed=LOOKS["nth_seed"][0])
+        return request, problems
+
     def query(self) -> str:
         """Write the request as a query string that `parse` reads back."""
         parts = [("o", notation.replace(" ", "")) for notation in self.config.racers]
@@ -184,7 +210,7 @@ def _read(
     request: LabRequest, name: str, values: list[str], known: tuple[str, ...], notices: list[str]
 ) -> dict[str, Any]:
     if name == "o":
-        racers = _racers(values, known, notices)
+        racers = read_racers(values, known, notices)
         return {"config": replace(request.config, racers=racers)} if racers else {}
     if name not in (*SETTINGS, *LOOKS, "layer", "run", "compare"):
         raise unknown("part", name, ["o", *SETTINGS, *LOOKS, "layer", "run", "compare"], "A link")
@@ -257,7 +283,7 @@ def _changed(config: TrainConfig, settings: dict[str, Any], notices: list[str]) 
     return config
 
 
-def _racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tuple[str, ...]:
+def read_racers(values: list[str], known: tuple[str, ...], notices: list[str]) -> tuple[str, ...]:
     """Read racers. A bad one is left out; where it changes one of as many known ones, that one stays."""
     racers = []
     for place, value in enumerate(values):

@@ -6,11 +6,12 @@ import { openMenu } from "../adamscope.player/menu.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { createMessenger } from "../adamscope.player/request.js";
 import { createChoice, createSlider, notationOf } from "../adamscope.player/slider.js";
+import { options } from "./choice.js";
 import { createSettings } from "./settings.js";
 import { whose } from "./words.js";
 
 const MOST_RACERS = 8;
-const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer", "plane", "ends", "detail"]; // how a run is looked at
+const LOOKS = ["scale", "view", "axis", "quantity", "steps", "layer", "plane", "ends", "detail", "nth_seed"]; // how a run is looked at
 const NUMBERS = [
   { name: "epochs", label: "Epochs", hint: "Passes over the training pictures" },
   { name: "batch_size", label: "Batch", hint: "Pictures a step" },
@@ -43,9 +44,9 @@ export function createSetup({ send }) {
     return { name, input, node: element("label.setting", { title: hint }, element("span", {}, label), input) };
   });
   const more = createSettings({ set: (name, value) => set(name, value) });
-  const origin = element("span");
-  const from = element("p.hint", {}, "All start from the weights of ", origin, ". ",
-    element("button.quiet", { type: "button", title: "Draw the first weights from the seed", onclick: () => set("start_from", "") }, "Start from scratch"));
+  const origin = element("b");
+  const from = element("p.from", {}, element("span", {}, "Weights"), origin,
+    element("button.quiet", { type: "button", "aria-label": "Start from scratch", title: "Start from scratch: draw the first weights from the seed", onclick: () => set("start_from", "") }, icon("close")));
   const begin = element("button.start", { type: "button", onclick: start }, "Start");
   const node = element("section.question", { "aria-label": "What trains on what" },
     element("h3", {}, "Racers"), racers, element("div.more", {}, add),
@@ -159,13 +160,6 @@ export function createSetup({ send }) {
     for (const { name, input } of numbers) if (!edited.has(input)) input.value = asked[name] ?? "";
   }
 
-  function options(select, list, value) {
-    const names = list.map(({ name }) => name).join();
-    if (select.dataset.names !== names) select.replaceChildren(...list.map(({ name, title, citation }) => element("option", { value: name, title: citation }, title)));
-    select.dataset.names = names;
-    select.value = value;
-  }
-
   return {
     node,
     set,
@@ -186,7 +180,8 @@ export function createSetup({ send }) {
       about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
       add.disabled = asked.racers.length >= MOST_RACERS;
       from.hidden = !asked.start_from;
-      write(origin, asked.start_from ? whose(asked.start_from, meta.recent) : "");
+      write(origin, asked.start_from ? `from ${whose(asked.start_from, meta.recent)}` : "");
+      from.title = asked.start_from ? `All start from the weights of ${whose(asked.start_from, meta.recent)}` : "";
       begin.disabled = false; // its message is answered, by a run or by a notice
       // Cards are rebuilt only when other ones are needed, never under a hand that drags a slider.
       const key = JSON.stringify([theme.dark, asked.racers.map(({ name, label, dash, hollow }) => [name, label, dash, hollow])]);

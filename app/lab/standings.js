@@ -9,10 +9,9 @@ import { described } from "./settings.js";
 import { createKeep } from "./keep.js";
 import { titleOf } from "./runs.js";
 import { STATES } from "./states.js";
-import { count, percent, when, whose } from "./words.js";
+import { capital, count, percent, when, whose } from "./words.js";
 
 const MOST_RECENT = 7; // runs; the others are in the list of all
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Whether a run that rests is to go on. */
 const goesOn = ({ state }) => state === "paused" || state === "interrupted";
@@ -70,14 +69,17 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
   let trained = []; // networks whose weights are kept: {title, from}
   const present = element("div.present", {}, heading, table, words, element("div.runhead", {}, element("h3", {}, "This run"), on, keep.node), name, notes, facts);
   const all = element("button.quiet", { type: "button", "aria-haspopup": "dialog", onclick: onAll }, "all runs");
+  const before = element("div.before", {}, element("h3", {}, "Where they stand"),
+    element("p.hint", {}, "Each racer's loss and accuracy will stand here, now or at any step you point at, with a sentence on what to make of them. Every run is kept, with its name and notes, to come back to and to compare."));
   const past = element("div.past", {}, element("div.runhead", {}, element("h3", {}, "Recent runs"), all), runs);
-  const node = element("section.inside", { "aria-label": "Where they stand" }, present, past);
+  const node = element("section.inside", { "aria-label": "Where they stand" }, present, before, past);
   let built = "";
 
   function fill(run, record, theme, cursor) {
     const now = standing(record, cursor ?? Infinity);
     const epoch = run.steps_per_epoch ? `, epoch ${((cursor ?? 0) / run.steps_per_epoch).toFixed(1)}` : "";
-    write(heading, cursor === null ? (run.active ? "Now" : goesOn(run) ? "So far" : "In the end") : `At step ${count(cursor)}${epoch}`);
+    const when = cursor === null ? (run.active ? "Now" : goesOn(run) ? "So far" : "In the end") : `At step ${count(cursor)}${epoch}`;
+    write(heading, run.seeds > 1 ? `${when}, mean of ${run.seeds} seeds` : when);
     const most = Math.max(...now.map(({ test }) => (Number.isFinite(test) ? test : -1)));
     const alone = now.filter(({ test }) => test === most).length === 1;
     rows.replaceChildren(...run.racers.map((racer, k) => {
@@ -99,6 +101,7 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
       ...(described(run) ? [["Under", described(run)]] : []),
       ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
+      ...(run.how ? [["Trained", run.how]] : []),
       ["Memory", run.memory ? `${(run.memory / 2 ** 30).toFixed(1)} GiB` : "—"],
       ["Speed, all together", speed],
     ];
@@ -136,6 +139,7 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
     update(run, recent, record, theme, cursor, file, bytes) {
       list(recent, run?.id, theme);
       present.hidden = !run;
+      before.hidden = Boolean(run);
       if (!run) return;
       call(run);
       trained = run.racers.map(({ label }, k) => ({ title: label, from: `${run.id}:${k}` })).filter((_, k) => !(String(k) in run.diverged));

@@ -2,6 +2,7 @@
 
 /** One digit after the point. What came as float32 is first rid of its noise: 25.7499990 is 25.75, and 25.8. */
 export const percent = (value) => (Number.isFinite(value) ? Number(value.toPrecision(6)).toFixed(1) : "—");
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
 
 /** A duration: "4 min 10 s". */

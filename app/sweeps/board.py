@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from app.lab.board import _looks as looks
-from app.lab.board import _offer as offer_of_lab
+from app.lab.board import looks, offer
 from app.lab.request import LabRequest
 from app.sweeps.request import BASE, PLAN, SweepRequest
 from optimizers import Racer
@@ -46,7 +45,7 @@ def question(request: SweepRequest, notices: list[str], pace: Pace | None) -> di
     paper = request.figure4().config
     known = _sweepable(config.base.racers)
     return {
-        "offer": offer_of_lab() | {"axes": [_axis_offer(hyper) for hyper in known.values()]},
+        "offer": offer() | {"axes": [_axis_offer(hyper) for hyper in known.values()]},
         "asked": {
             **{name: getattr(config.base, name) for name in BASE},
             **{name: getattr(config, name) for name in PLAN},

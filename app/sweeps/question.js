@@ -5,6 +5,7 @@ import { element, icon, swatch, write } from "../adamscope.player/dom.js";
 import { openMenu } from "../adamscope.player/menu.js";
 import { colorOf } from "../adamscope.player/race.js";
 import { createMessenger } from "../adamscope.player/request.js";
+import { options } from "../adamscope.lab/choice.js";
 
 const MOST_RACERS = 8;
 const BASE = [
@@ -148,11 +149,6 @@ export function createQuestion({ send }) {
   const edited = new WeakSet(); // inputs with a text that is not told yet
   node.addEventListener("input", ({ target }) => edited.add(target));
   node.addEventListener("change", ({ target }) => edited.delete(target));
-
-  function options(select, list, value) {
-    if (select.length !== list.length) select.replaceChildren(...list.map(({ name, title }) => element("option", { value: name }, title)));
-    select.value = value;
-  }
 
   return {
     node,

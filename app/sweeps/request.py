@@ -10,7 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from app.address import split_query
-from app.lab.request import MOST_TURNS, _racers
+from app.lab.request import MOST_TURNS, read_racers
 from optimizers.notation import unknown
 from optimizers.training import TrainConfig
 from optimizers.training.data import available
@@ -104,7 +104,7 @@ class SweepRequest:
                     plan[name] = _value(name, text)
             except ValueError as problem:
                 notices.append(str(problem))
-        racers = _racers(given.get("o", []), request.config.base.racers if kept else (), notices)
+        racers = read_racers(given.get("o", []), request.config.base.racers if kept else (), notices)
         asked = [text for text in given.get("axis", []) if text.strip()]
         config = _config(request.config, base, racers, asked, plan, notices)
         return replace(request, config=config, **look), notices

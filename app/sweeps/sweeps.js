@@ -1,9 +1,8 @@
 // Sweeps as a Streamlit component: question, map and curves, and what came of it.
 
-import { writeAddress } from "../adamscope.player/address.js";
 import { element, write } from "../adamscope.player/dom.js";
-import { unpack } from "../adamscope.player/packet.js";
 import { readTheme, sameTheme } from "../adamscope.player/theme.js";
+import { hosted, watchTheme } from "../adamscope.lab/host.js";
 import { duration } from "../adamscope.lab/words.js";
 import { createMap } from "./map.js";
 import { createFindings } from "./findings.js";
@@ -97,17 +96,7 @@ function createPage(parent, send) {
   }
 
   const retheme = () => meta && !sameTheme(readTheme(root), theme) && render();
-  const scheme = window.matchMedia("(prefers-color-scheme: dark)");
-  const rethemeSoon = () => setTimeout(retheme, 100); // the host page changes its colours first
-  scheme.addEventListener("change", rethemeSoon);
-  root.addEventListener("pointerenter", retheme);
-  /** The colours are read from style sheets, which come a little later than the first numbers. */
-  function dress() {
-    if (!root.isConnected) return;
-    if (getComputedStyle(root).visibility === "visible") retheme();
-    else requestAnimationFrame(dress);
-  }
-  requestAnimationFrame(dress);
+  const unwatch = watchTheme(root, retheme);
 
   return {
     update({ meta: next, arrays }) {
@@ -125,7 +114,7 @@ function createPage(parent, send) {
       };
     },
     destroy() {
-      scheme.removeEventListener("change", rethemeSoon);
+      unwatch();
       question.stop();
       map.stop();
       sensitivity.stop();
@@ -134,24 +123,4 @@ function createPage(parent, send) {
   };
 }
 
-const pages = new WeakMap(); // Streamlit calls again with the same parent at every update
-
-export default function ({ data, parentElement, setStateValue }) {
-  let made = pages.get(parentElement);
-  if (!made) {
-    made = { setStateValue };
-    made.page = createPage(parentElement, (message) => made.setStateValue("asked", message));
-    pages.set(parentElement, made);
-  }
-  made.setStateValue = setStateValue;
-  const news = unpack(data);
-  made.page.update(news);
-  writeAddress(news.meta.address);
-  // Streamlit may run this while the component still stands (an update that another overtook).
-  return () =>
-    setTimeout(() => {
-      if (parentElement.isConnected) return;
-      pages.get(parentElement)?.page.destroy();
-      pages.delete(parentElement);
-    });
-}
+export default hosted(createPage);

@@ -76,7 +76,7 @@ def page() -> None:
     st.session_state["lab_session"] = session
     fill_window()
     session.forget()  # the browser may have lost what it had: send all again
-    mount = component("lab", js="lab.js", css="lab.css", html="")
+    mount = component("lab", js="component.js", css="lab.css", html="")
     active = busy(session, run)
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, store, mount, active)
 
@@ -104,6 +104,10 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
     run = shown_run(session, store)
     if busy(session, run) != was_active:
         st.rerun()  # to look more or less often
+    if run is not None:
+        fitting, problems = session.request.fitting(run)
+        if problems:
+            session.show(fitting, [*session.notices, *problems])
     chosen = [run_id for run_id in session.request.compare if run and run_id != run.id]
     beside = [found for found in map(store.get, chosen) if found]
     arrays: dict[str, bytes] = {}
@@ -112,7 +116,7 @@ def send(session: Session, store: Store, mount: Any, was_active: bool) -> None:
     data = board(session.request, session.notices, run, store.recent(), beside)
     data |= {"turn": session.turn, "address": session.request.query()}
     data["before"] = before[run.id] if run else (0, 0)
-    data["within"], within = session.seen.news(store, run, session.request.view)
+    data["within"], within = session.seen.news(store, run, session.request.view, session.request.seed_place)
     arrays |= within
     for one in data["beside"]:
         one["before"] = before[one["id"]]

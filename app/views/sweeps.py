@@ -57,7 +57,7 @@ def page() -> None:
     st.session_state["sweeps_session"] = session
     fill_window()
     session.sent = None  # the browser may have lost what it had
-    mount = component("sweeps", js="sweeps.js", css="sweeps.css", html="")
+    mount = component("sweeps", js="component.js", css="sweeps.css", html="")
     active = sweep is not None and sweep.active
     st.fragment(live, run_every=REFRESH if active else IDLE)(session, sweeps, mount, active)
 

@@ -25,6 +25,7 @@ from optimizers.training.telemetry import (
     Started,
     StopTraining,
     TrainResult,
+    Way,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "StopTraining",
     "TrainConfig",
     "TrainResult",
+    "Way",
     "train",
 ]
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from optimizers.training import Diverged, Evaluated, Event, Started, TrainConfig, train
+from optimizers.training import Diverged, Evaluated, Event, Started, TrainConfig, Way, train
 from optimizers.training.config import AUGMENTATIONS, DEVICES, PRECISIONS
 from optimizers.training.data import DATASETS, DataError
 from optimizers.training.models import MODELS
@@ -59,6 +59,8 @@ class Printer:
                 print(
                     f"{event.data_note}\n{event.device_name}, {event.precision}, {event.total_steps:,} steps"
                 )
+            case Way():
+                print(event.how)
             case Evaluated():
                 scores = f"test loss {event.loss:.4f}  accuracy {event.accuracy:.2%}"
                 print(f"epoch {event.epoch:3}  {self._name(event):30} {scores}")

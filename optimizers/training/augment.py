@@ -32,12 +32,17 @@ def augment(images: Tensor, kinds: str, random: torch.Generator) -> Tensor:
     """
     chosen = kinds.split("+")
     # Each row is one picture's: crop x, y; flip; shear; zoom x, y; saturation, contrast, brightness.
-    draws = torch.rand(len(images), 9, generator=random).to(images.device).T  # (9, B), 0 to 1
+    draws = onto(torch.rand(len(images), 9, generator=random), images.device).T  # (9, B), 0 to 1
     if any(name != "jitter" for name in chosen):
         images = _moved(images, chosen, draws[:6])
     if "jitter" in chosen:
         images = _jittered(images, *(2 * draws[6:, :, None, None, None] - 1))
     return images
+
+
+def onto(numbers: Tensor, device: torch.device) -> Tensor:
+    """Return numbers from the CPU on a device, without waiting for what a GPU is doing."""
+    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers
 
 
 def _moved(images: Tensor, chosen: list[str], draws: Tensor) -> Tensor:
@@ -64,7 +69,7 @@ def _moved(images: Tensor, chosen: list[str], draws: Tensor) -> Tensor:
 def _jittered(images: Tensor, saturation: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
     """Change colours; each argument is (B, 1, 1, 1), −1 to 1."""
     if images.shape[1] == 3:
-        luma = images.new_tensor(LUMA)[:, None, None]
+        luma = onto(torch.tensor(LUMA, dtype=images.dtype), images.device)[:, None, None]
         images = torch.lerp((images * luma).sum(1, keepdim=True), images, 1 + SATURATION * saturation)
     mean = images.mean((1, 2, 3), keepdim=True)
     images = torch.lerp(mean, images, 1 + CONTRAST * contrast) + BRIGHTNESS * brightness

@@ -27,6 +27,7 @@ def look_at(
     racer: int,
     step: int,
     epoch: int,
+    seed: int = 0,
 ) -> Look:
     """Return what is to be shown of one evaluation."""
     pool = np.linspace(0, len(labels) - 1, min(POOL, len(labels))).astype(int)
@@ -46,6 +47,7 @@ def look_at(
         predictions=predictions[surest],
         confidence=confidence[surest],
         pictures=np.ascontiguousarray(pictures),
+        seed=seed,
     )
 
 

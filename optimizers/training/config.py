@@ -13,7 +13,8 @@ from optimizers.training.data import DatasetEntry, entry
 from optimizers.training.models import MODELS
 
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "tf32", "bf16")
+ONLY_ON_A_GPU = "precision is 'tf32', which only a GPU computes in: take fp32, bf16 or auto."
 AUGMENTATIONS = ("crop", "flip", "jitter", "shear", "zoom")
 MOST_SEEDS = 100
 MOST_SNAPSHOTS = 1_000
@@ -32,8 +33,9 @@ class TrainConfig:
         device: "cpu", "cuda", or "auto": a CUDA GPU where there is one.
         seed: of the initial weights, the batches, and what training draws; whole, from 0.
         seeds: how many seeds every racer is trained with, from `seed` upwards.
-        precision: of the networks' arithmetic, "fp32", "bf16", or "auto": bf16 where the device computes in
-            it natively. Weights and rules are fp32 throughout.
+        precision: of the networks' arithmetic: "fp32", by IEEE 754; "tf32", on a GPU, whose convolutions and
+            products then round what they multiply to 10 bits; "bf16"; or "auto", bf16 where the device
+            computes in it natively. Weights and rules are fp32 throughout.
         limit: train on the first `limit` training pictures only; None is all.
         schedule: of the learning rate over all steps of the run, in schedule notation; None is constant.
         clip_norm: greatest norm of the gradient over all weights, as torch.nn.utils.clip_grad_norm_.
@@ -100,6 +102,8 @@ class TrainConfig:
         _fit(self.model, self.data, kind)
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
+        if (self.precision, self.device) == ("tf32", "cpu"):
+            raise ValueError(ONLY_ON_A_GPU)
         _whole("epochs", self.epochs, 1, 100_000)
         _whole("batch_size", self.batch_size, 1, 100_000)
         _whole("seed", self.seed, 0, 2**63 - 1)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from optimizers.catalog import Racer
+from optimizers.elementwise import sqrt
 from optimizers.training.telemetry import Inside
 
 TIMES_AN_EPOCH = 25
@@ -129,18 +130,26 @@ class Gauge:
         """Whether this step is to be measured."""
         return due(step, self.every)
 
+    def measure(self, step: int, *of: Any) -> None:
+        """Measure a step that has just been taken, as `table` does, and keep what was found."""
+        self.keep(step, self.table(step, *of))
+
+    def keep(self, step: int, table: Tensor) -> None:
+        """Keep what was found at a step until it is told."""
+        self._news.append((step, table))
+
     @torch.no_grad()
-    def measure(
+    def table(
         self,
-        step: int,
+        step: int | Tensor,
         theta: Tensor,  # (P,) after the step
         g: Tensor,  # (P,)
         update: Tensor,  # (P,)
         state: Sequence[Tensor],  # after the step
         shown: Sequence[Any],  # what the rule shows of it
         arguments: Mapping[str, Any],  # the rule's, of this step
-    ) -> None:
-        """Measure a step that has just been taken."""
+    ) -> Tensor:  # (1 + L, 8): over all, then each layer; the columns are NUMBERS
+        """Return the numbers of a step that has just been taken."""
         known = dict(zip(self.shown, shown, strict=True))
         moved = update + known["decay"] if "decay" in known else update
         effective = (moved[self.positions].abs() / arguments["lr"]).masked_fill_(self.beyond, math.nan)
@@ -161,7 +170,7 @@ class Gauge:
             self._under_eps(step, state, known, arguments) if self.divisor else nothing,
             distance,
         ]
-        self._news.append((step, torch.stack(table, dim=1)))  # (1 + L, 8)
+        return torch.stack(table, dim=1)
 
     def _norms(self, vector: Tensor) -> Tensor:
         """Return (1 + L,): the norm of the whole vector, and of each layer's part."""
@@ -169,7 +178,11 @@ class Gauge:
         return torch.cat([torch.linalg.vector_norm(parts)[None], parts])
 
     def _under_eps(
-        self, step: int, state: Sequence[Tensor], known: Mapping[str, Any], arguments: Mapping[str, Any]
+        self,
+        step: int | Tensor,
+        state: Sequence[Tensor],
+        known: Mapping[str, Any],
+        arguments: Mapping[str, Any],
     ) -> Tensor:
         squares = {**dict(zip(self.racer.optimizer.state, state, strict=True)), **known}[self.divisor]
         below = squares.sqrt() < _threshold(self.racer, step, arguments)
@@ -205,11 +218,11 @@ def _divisor(racer: Racer) -> str:
     return next((one.name for one in reversed((*entry.states, *entry.extras)) if one.root), "")
 
 
-def _threshold(racer: Racer, step: int, arguments: Mapping[str, Any]) -> float:
+def _threshold(racer: Racer, step: int | Tensor, arguments: Mapping[str, Any]) -> Any:
     """Return the root below which ε weighs more than it: ε outside the root, √ε where ε is under it."""
     eps = arguments["eps"]
     if racer.optimizer.eps_under_root or arguments.get("eps_inside"):
         return math.sqrt(eps)
     if arguments.get("eps_hat"):  # ε̂ stands beside √v = √v̂·√(1−β₂ᵗ)
-        return eps / math.sqrt(1 - arguments.get("correct_v", 1) * arguments["beta2"] ** step)
+        return eps / sqrt(1 - arguments.get("correct_v", 1) * arguments["beta2"] ** step)
     return eps

@@ -233,6 +233,7 @@ class Recorder:
             Sharpness,
             Started,
             StopTraining,
+            Way,
         )
 
         if self._problem:
@@ -257,6 +258,8 @@ class Recorder:
                     self._values["diverged"] = dict(self._diverged)
                 case Kept():
                     self._values |= {"kept_step": event.step, "warning": event.problem}
+                case Way():
+                    self._values["how"] = event.how
                 case Started():
                     self._device = event.device
                     self._values |= {
@@ -265,6 +268,7 @@ class Recorder:
                         "device_name": event.device_name,
                         "precision": event.precision,
                         "data_note": event.data_note,
+                        "how": "",
                         "parameters": event.parameters,
                         "steps_per_epoch": event.steps_per_epoch,
                         "total_steps": event.total_steps,
@@ -324,6 +328,7 @@ def _look(event: "Look") -> dict[str, Any]:
     columns = (event.positions, event.labels, event.predictions, event.confidence.round(4))
     return {
         "racer": event.racer,
+        "seed": event.seed,
         "step": event.step,
         "epoch": event.epoch,
         "confusion": event.confusion.tolist(),

@@ -203,6 +203,7 @@ class Order:
         pictures: how many of the run's training pictures the loss is the mean over; on a line, test ones too.
         device, precision: as of a `TrainConfig`; "auto" takes bf16 where the device computes in it natively.
         seed: of a random plane's directions.
+        place: which of the run's seeds, from 0.
 
     Raises:
         ValueError: names the setting, the value and what it takes.
@@ -215,6 +216,7 @@ class Order:
     device: str = "auto"
     precision: str = "auto"
     seed: int = 0
+    place: int = 0
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -222,7 +224,12 @@ class Order:
             raise ValueError(f"plane is {self.plane!r}, but takes {', '.join(PLANES[:-1])} or {PLANES[-1]}.")
         if self.racers is not None:
             object.__setattr__(self, "racers", tuple(self.racers))
-        for name, low, high in (("size", 5, LONGEST), ("pictures", 1, 10**9), ("seed", 0, 2**32 - 1)):
+        for name, low, high in (
+            ("size", 5, LONGEST),
+            ("pictures", 1, 10**9),
+            ("seed", 0, 2**32 - 1),
+            ("place", 0, 2**32 - 1),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} is {value!r}, but takes a whole number from {low} to {high:,}.")
@@ -300,12 +307,14 @@ class Landscape:
     def recipe(self) -> str:
         """How the picture was made, in two sentences."""
         size = f"{len(self.x)} × {len(self.y)}" if self.kind != "line" else f"{len(self.x)}"
+        pictures = f"{self.pictures:,}".replace(",", "\u202f")  # the sentence has commas of its own
         off = ""
         if self.error is not None:
             where = "three" if self.kind == "line" else "nine"
             off = f", off from fp32 by at most {100 * self.error:.2g} % at {where} points"
+        whose = f" Networks of seed {self.config.seed + self.order.place}." if self.config.seeds > 1 else ""
         return (
-            f"{self.about[0].upper()}{self.about[1:]}. The loss is the mean over {self.pictures:,} training "
+            f"{self.about[0].upper()}{self.about[1:]}.{whose} The loss is the mean over {pictures} training "
             f"pictures at {size} points, in {self.order.precision}{off}; {self.seconds:.0f} s on "
             f"{self.device_name or self.order.device}."
         )
@@ -367,12 +376,12 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
 
     from optimizers.catalog import Racer, distinct
     from optimizers.training import data
+    from optimizers.training.device import device_name, resolve
     from optimizers.training.probe import Pictures, look, shapes
-    from optimizers.training.race import _device_name, _resolve
 
     began = time.perf_counter()
     config = snapshots.config
-    found = _resolve(replace(config, device=order.device, precision=order.precision))
+    found = resolve(replace(config, device=order.device, precision=order.precision))
     order = replace(order, device=found.device, precision=found.precision)
     dataset = data.load(config.data)
     classes = len(dataset.classes)
@@ -429,7 +438,7 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
         about=plane.about,
         explained=plane.explained,
         pictures=len(training.labels),
-        device_name=_device_name(order.device),
+        device_name=device_name(order.device),
         seconds=time.perf_counter() - began,
         error=error,
         x=x,

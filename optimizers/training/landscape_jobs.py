@@ -84,11 +84,12 @@ def status(run_id: str) -> dict[str, Any] | None:
     return found
 
 
-def file_of(run_id: str, plane: str) -> Path:
-    """Return where the newest landscape of this plane is kept, once there is one."""
+def file_of(run_id: str, plane: str, place: int = 0) -> Path:
+    """Return where the newest landscape of this plane and seed is kept, once there is one."""
     from optimizers.training import jobs
 
-    return jobs.run_folder(run_id) / f"landscape-{plane}.npz"
+    seed = f"-{place}" if place else ""
+    return jobs.run_folder(run_id) / f"landscape-{plane}{seed}.npz"
 
 
 def beat(run_id: str, order_id: str) -> None:
@@ -135,8 +136,8 @@ def measure_run(run_id: str, order_id: str) -> None:
 
     try:
         racers = None if order.plane == "random" else order.racers
-        landscape = measure(load(folder, racers), order, report)
-        landscape.save(file_of(run_id, order.plane))
+        landscape = measure(load(folder, racers, order.place), order, report)
+        landscape.save(file_of(run_id, order.plane, order.place))
         end = {"state": "done", "message": ""}
     except _StopMeasuring:
         end = {"state": "stopped", "message": "Stopped."}

@@ -53,10 +53,12 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y for x, (B, channels, H, W)."""
-        shortcut = x[:, :, :: self.stride, :: self.stride]
-        if self.more:
-            shortcut = pad(shortcut, (0, 0, 0, 0, 0, self.more))
-        return torch.relu(shortcut + self.residue(x))
+        return torch.relu(self.shortcut(x) + self.residue(x))
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """Return x′ for x, (…, channels, H, W)."""
+        x = x[..., :: self.stride, :: self.stride]
+        return pad(x, (0, 0, 0, 0, 0, self.more)) if self.more else x
 
 
 class Transpose(nn.Module):

@@ -9,6 +9,7 @@ taken apart there:
 - Pool and ReLU are one pass over whole numbers: bf16 numbers from 0 up are in the order of their bits as
   int16, and those below 0 have its sign. Exact, as long as nothing overflows; where it could, the network is
   taken as it is, and so it is on a GPU, whose kernels need no help.
+- Convolutions of 3 × 3 behind the first layer take 16 products where they would take 36: `winograd`.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from optimizers.training.device import DTYPES, arithmetic
 from optimizers.training.models import CIFAR, MODELS, build
-from optimizers.training.race import DTYPES, _ieee_fp32, _standardised
+from optimizers.training.pictures import standardised
 
-BATCH = {"cpu": 100, "cuda": 2_500}  # pictures
-LARGEST = 1e37  # of what a network computes with: beyond it bf16 may overflow
+BATCH = {"cpu": 40, "cuda": 2_500}  # pictures
+LARGEST = 1e36  # of what a network computes with: beyond it bf16, or a sum of 81 such numbers, may overflow
 PLAIN = (nn.Conv2d, nn.Linear, nn.MaxPool2d, nn.ReLU, nn.Flatten, nn.Dropout)
 
 Progress = Callable[[int, int], None]  # told how many of how many are done; may raise, which ends the work
@@ -79,7 +81,7 @@ def look(
     threads = torch.get_num_threads()
     found = torch.full((2, len(coefficients)), math.nan, dtype=torch.float64, device=device)
     scales = torch.from_numpy(np.asarray(coefficients, np.float32))
-    with _ieee_fp32(), torch.no_grad():
+    with arithmetic(precision), torch.no_grad():
         first = _Probe(model, pictures, device, precision, base, directions)
         plain = all(isinstance(layer, PLAIN) for layer in first.network)
         if device == "cpu" and precision == "bf16" and plain and first.bound(coefficients) < LARGEST:
@@ -146,6 +148,7 @@ class _Probe:
         self.labels = torch.from_numpy(np.ascontiguousarray(pictures.labels)).to(device)
         images = torch.from_numpy(np.ascontiguousarray(pictures.images)).to(device)
         self.batches = [self._prepared(batch) for batch in images.split(BATCH[device])]
+        self.prepare: list[Callable[[], None]] = []  # what is to be done with new weights
         self.trunk: Callable[[Tensor], Tensor] = self.network  # of a batch …
         self.head: Callable[[Tensor], Tensor] = nn.Identity()  # … and of all pictures at once
 
@@ -154,7 +157,7 @@ class _Probe:
         if images.dim() == 2:  # texts
             return images
         if MODELS[self.model].standardise:
-            images = _standardised(images.float().div_(255)).to(self.dtype)
+            images = standardised(images.float().div_(255)).to(self.dtype)
         else:
             images = images.to(self.dtype).div_(255)
         return images.contiguous(memory_format=torch.channels_last)
@@ -199,6 +202,8 @@ class _Probe:
     def look(self, scale: Tensor) -> Tensor:
         """Return the sums of loss and of right answers over the pictures, (2,) float64."""
         self.weights.copy_(torch.addmv(self.base, self.directions.t(), scale))
+        for prepare in self.prepare:
+            prepare()
         logits = self.head(torch.cat([self.trunk(images) for images in self.batches])).float()
         loss = cross_entropy(logits, self.labels, reduction="none").double().sum()
         return torch.stack([loss, (logits.argmax(1) == self.labels).sum().double()])
@@ -236,9 +241,22 @@ class _Probe:
             self.head = nn.Sequential(*layers[flat + 1 :])
             layers = layers[: flat + 1]
         chain: list[Callable[[Tensor], Tensor]] = []
+        self.prepare = []
         if _is_patched(layers):
-            chain.append(_PatchedLayer(layers[0]))
+            from optimizers.training.winograd import Filtered
+
+            first = _PatchedLayer(layers[0])
+            self.prepare.append(first.prepare)
+            chain.append(first)
             layers = layers[3:]
+            if not _is_filtered(layers):
+                chain.append(_largest_of_quarters)
+            while _is_filtered(layers):
+                pool = _is_halving(layers[1:])
+                stage = Filtered(layers[0], pool)
+                self.prepare.append(stage.prepare)
+                chain.append(stage)
+                layers = layers[3 if pool else 2 :]
         while layers:
             if _is_halving(layers):
                 chain.append(_largest_of_four)
@@ -247,20 +265,30 @@ class _Probe:
                 chain.append(layers.pop(0))
 
         def trunk(x: Tensor) -> Tensor:
-            for layer in chain:
-                x = layer(x)
+            for stage in chain:
+                x = stage(x)
             return x
 
         self.trunk = trunk
 
 
-def _is_patched(layers: Sequence[nn.Module]) -> bool:
-    """Whether these begin with a convolution without padding or stride, a pool of 2 × 2 and a ReLU."""
-    first = layers[0]
-    if not isinstance(first, nn.Conv2d) or first.bias is None:
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether this is a convolution without padding or stride, and with a bias."""
+    if not isinstance(layer, nn.Conv2d) or layer.bias is None:
         return False
-    settings = first.stride, first.padding, first.dilation, first.groups
-    return settings == ((1, 1), (0, 0), (1, 1), 1) and _is_halving(layers[1:])
+    return (layer.stride, layer.padding, layer.dilation, layer.groups) == ((1, 1), (0, 0), (1, 1), 1)
+
+
+def _is_patched(layers: Sequence[nn.Module]) -> bool:
+    """Whether these begin with such a convolution, a pool of 2 × 2 and a ReLU."""
+    return _is_plain(layers[0]) and _is_halving(layers[1:])
+
+
+def _is_filtered(layers: Sequence[nn.Module]) -> bool:
+    """Whether these begin with such a convolution of 3 × 3, perhaps a pool of 2 × 2, and a ReLU."""
+    if len(layers) < 2 or not _is_plain(first := layers[0]) or first.kernel_size != (3, 3):
+        return False
+    return isinstance(layers[1], nn.ReLU) or _is_halving(layers[1:])
 
 
 def _is_halving(layers: Sequence[nn.Module]) -> bool:
@@ -305,16 +333,29 @@ def _patches(images: Tensor, kernel: tuple[int, int]) -> Tensor:
 
 
 class _PatchedLayer:
-    """A first layer, its pool and ReLU on patches."""
+    """A first layer on patches; what it fills is kept, as new memory would cost as much again."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
+        self.kept: dict[int, Tensor] = {}
+
+    def prepare(self) -> None:
+        """Take the weights that the layer has now."""
+        weight, bias = self.layer.weight, self.layer.bias
+        self.matrix = torch.cat([weight.flatten(1), bias[:, None]], dim=1).t()  # (C·k·k + 1, out)
 
     def __call__(self, patches: Tensor) -> Tensor:
-        kernels, bias = self.layer.weight, self.layer.bias
-        product = patches @ torch.cat([kernels.flatten(1), bias[:, None]], dim=1).t()  # (4, n, h, w, out)
-        largest = product.view(torch.int16).amax(0).clamp_(min=0)
-        return largest.view(product.dtype).permute(0, 3, 1, 2)
+        """Return (4, n, h, w, out): the four numbers of which the pool takes the largest."""
+        flat = patches.flatten(0, 3)
+        if len(flat) not in self.kept:
+            self.kept[len(flat)] = flat.new_empty(len(flat), self.matrix.shape[1])
+        return torch.mm(flat, self.matrix, out=self.kept[len(flat)]).view(*patches.shape[:4], -1)
+
+
+def _largest_of_quarters(quarters: Tensor) -> Tensor:
+    """Return ReLU of the largest of four bf16 numbers, (n, C, h, w) of (4, n, h, w, C), none of them NaN."""
+    largest = quarters.view(torch.int16).amax(0).clamp_(min=0)
+    return largest.view(quarters.dtype).permute(0, 3, 1, 2)
 
 
 def _largest_of_four(x: Tensor) -> Tensor:

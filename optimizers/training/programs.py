@@ -147,7 +147,7 @@ class _Program:
         if self.config.augment:
             self.bundle.add_named("optimizers.training.augment", "augment")
         if self.model.standardise:
-            self.bundle.add_named("optimizers.training.race", "_standardised")
+            self.bundle.add_named("optimizers.training.pictures", "standardised")
         self.dropout = "Dropout" in self.bundle.texts
         if self.dropout:
             self.bundle.imports["nn"] = "from torch import nn"
@@ -293,7 +293,7 @@ class _Program:
                 f"        images = augment(images, {self.config.augment!r}, random)",
             ]
         if self.model.standardise:
-            lines += ["    images = _standardised(images)"]
+            lines += ["    images = standardised(images)"]
         return "\n".join([*lines, f"    return images.to({dtype}, memory_format=torch.channels_last)"])
 
     def _train(self) -> str:

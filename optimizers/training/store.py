@@ -70,6 +70,7 @@ class Run(_Base):
     device_name: Mapped[str] = mapped_column(default="")
     precision: Mapped[str] = mapped_column(default="")
     data_note: Mapped[str] = mapped_column(default="")
+    how: Mapped[str] = mapped_column(default="", server_default="")  # the networks train at once, on a GPU
     parameters: Mapped[int] = mapped_column(default=0)  # of the model
     steps_per_epoch: Mapped[int] = mapped_column(default=0)
     total_steps: Mapped[int] = mapped_column(default=0)
@@ -190,6 +191,7 @@ class LookRow(_Base):
     shape: Mapped[list[Any]]  # n, H, W, C
     largest: Mapped[float]
     mistakes: Mapped[list[Any]]  # of each: position, label, prediction, confidence
+    seed: Mapped[int] = mapped_column(default=0, server_default="0")  # its place among the run's seeds
 
 
 class PictureRow(_Base):
@@ -474,10 +476,15 @@ class Store:
             sharp, last_sharp = _new(connection, SharpnessRow, sharps, lane, run_id, mark[1], MOST_INSIDES)
         return InsideNews(_table(inside, insides), _table(sharp, sharps), (last, last_sharp))
 
-    def looks(self, run_id: str, mark: tuple[int, int] = (0, 0)) -> LookNews:
-        """Return the looks at the test pictures that are newer than `mark`, thinned to MOST_LOOKS a racer."""
+    def looks(self, run_id: str, mark: tuple[int, int] = (0, 0), seed: int = 0) -> LookNews:
+        """Return the looks at the test pictures, with one of the seeds, that are newer than `mark`.
+
+        They are thinned to MOST_LOOKS a racer.
+        """
+        lane = ("racer", "seed")
         with Session(self._engine) as session:
-            new, _ = _new(session.connection(), LookRow, ("racer",), ("racer",), run_id, mark[0], MOST_LOOKS)
+            new, _ = _new(session.connection(), LookRow, lane, lane, run_id, mark[0], MOST_LOOKS)
+            new = [row for row in new if row[1] == seed]
             query = select(LookRow).where(LookRow.id.in_([row[-1] for row in new])).order_by(LookRow.id)
             looks = list(session.scalars(query))
             more = select(PictureRow).where(PictureRow.run_id == run_id, PictureRow.id > mark[1])
@@ -486,15 +493,17 @@ class Store:
         last = looks[-1].id if looks else mark[0]
         return LookNews(looks, pictures, (last, pictures[-1].id if pictures else mark[1]))
 
-    def rows(self, run_id: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return every point and every evaluation of a run, columns by name, NaN for what is no number."""
+    def rows(
+        self, run_id: str, tables: Sequence[Row] = (PointRow, EvaluationRow)
+    ) -> list[list[dict[str, Any]]]:
+        """Return every row of a run, table by table, columns by name, NaN for what is no number."""
         found = []
         with self._engine.connect() as connection:
-            for table in (PointRow, EvaluationRow):
+            for table in tables:
                 columns = [column for column in table.__table__.c if column.name not in ("id", "run_id")]
                 query = select(*columns).where(table.run_id == run_id).order_by(table.id)
                 found.append([_readable(row._asdict()) for row in connection.execute(query)])
-        return found[0], found[1]
+        return found
 
     def close(self) -> None:
         """Close every connection."""

@@ -23,7 +23,9 @@ class Started:
     labels: tuple[str, ...]  # what people call them
     device: str  # "cpu" or "cuda"
     device_name: str
-    precision: str  # "fp32" or "bf16": of the networks' arithmetic; weights and rules are fp32 throughout
+    precision: (
+        str  # "fp32", "tf32" or "bf16": of the networks' arithmetic; weights and rules are fp32 throughout
+    )
     threads: int | None  # CPU threads of each racer; None on a GPU
     total_steps: int
     steps_per_epoch: int
@@ -32,6 +34,13 @@ class Started:
     layers: tuple[str, ...] = ()  # names of the network's, in order
     classes: tuple[str, ...] = ()
     resumed_at: int | None = None  # the step of the checkpoint it goes on from; None: it begins
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the networks are trained at once, on a GPU: told at the first step, and where it changes."""
+
+    how: str  # one sentence
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class Sharpness:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a network of the first seed makes of the test pictures, at an evaluation; see `classes`."""
+    """What a network makes of the test pictures, at an evaluation; see `classes`."""
 
     racer: int
     step: int
@@ -115,6 +124,7 @@ class Look:
     predictions: np.ndarray  # (k,) what it takes them for
     confidence: np.ndarray  # (k,) how sure it is, 0 to 1
     pictures: np.ndarray  # (k, H, W, C) uint8; none of them where the data are texts
+    seed: int = 0  # its place among the run's seeds
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,7 @@ class Diverged:
     seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
+Event = Started | Way | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +192,7 @@ class TrainResult:
     steps: int  # taken
     seconds: float
     stopped: bool
+    how: str = ""  # the networks were trained at once, one sentence; "" on a CPU
 
     @property
     def summary(self) -> dict[str, Any]:

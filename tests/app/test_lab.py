@@ -16,11 +16,12 @@ from sqlalchemy.exc import DatabaseError
 from streamlit.testing.v1 import AppTest
 
 import app
-from app.lab.files import RunFile, make
+from app.lab.files import INSIDE, RunFile, make
 from app.lab.landscapes import SNAPSHOTS
 from app.lab.request import LabRequest
 from optimizers.training import TrainConfig, cluster, jobs
-from optimizers.training.store import Store, default_url, open_store
+from optimizers.training.inside_csv import NUMBERS
+from optimizers.training.store import InsideRow, LookRow, Store, default_url, open_store
 
 VIEW = Path(app.__file__).parent / "views" / "lab.py"
 FOUR = ("momentum(lr=0.01)", "rmsprop(lr=0.001)", "adam", "adam(bias_correction=False)")
@@ -218,11 +219,18 @@ def test_an_act_on_no_run_at_all_is_not_heard(store: Store, on: object) -> None:
 def test_a_run_is_saved_as_a_file(store: Store) -> None:
     run_id = jobs.start(TrainConfig(("adam",)), store)
     test = {"racer": 0, "step": 0, "epoch": 0, "loss": 2.5, "accuracy": 0.125}
-    store.write(run_id, [], [test], steps_per_epoch=10, state="finished")
+    store.write(run_id, [], [test], steps_per_epoch=10, state="finished", layers=["dense"])
+    inside = Path(os.environ["ADAMSCOPE_HOME"]) / f"made.{INSIDE}"
+    with pytest.raises(ValueError, match="Nothing was measured inside this run"):
+        make(inside, RunFile(run_id).order())
+    numbers = dict.fromkeys(NUMBERS, 0.5) | {"under_eps": float("nan")}
+    rows = [{"racer": 0, "seed": 0, "step": 5, "layer": layer, **numbers} for layer in (-1, 0)]
+    store.write(run_id, more={InsideRow: rows})
     for kind in RunFile.kinds:
         out = Path(os.environ["ADAMSCOPE_HOME"]) / f"made.{kind}"
         make(out, RunFile(run_id).order())
         assert out.stat().st_size > 50
+    assert "adam,0,0.5,5,dense,0.5,0.5,0.5,0.5,0.5,0.5,,0.5,,,\n" in inside.read_text("utf-8")
     page = new_page(run=run_id)
     look(page)
     meta, arrays = act(page, "export", 1, run_id, "csv"), {}
@@ -266,6 +274,40 @@ def test_bad_parts_of_a_link_are_named_and_the_rest_is_kept(store: Store) -> Non
     address = parse_qs(meta["address"])
     assert address["epochs"] == ["10"]
     assert "run" not in address
+
+
+def test_a_layer_or_a_seed_that_a_run_does_not_have_is_said(store: Store) -> None:
+    run_id = jobs.start(TrainConfig(("adam",), seeds=2), store)
+    store.write(run_id, layers=["conv", "dense"])
+    page = new_page(run=run_id, layer="99", nth_seed="3")
+    meta, _ = look(page)
+    assert meta["notices"] == [
+        "layer is '99', but this run's network has layers 0 (conv) to 1 (dense); all of them together are "
+        "shown.",
+        "nth_seed is '3', but this run has 2 seeds; the first is shown.",
+    ]
+    assert (meta["asked"]["layer"], meta["asked"]["nth_seed"]) == ("", "1")
+    assert not {"layer", "nth_seed"} & parse_qs(meta["address"]).keys()
+    assert look(new_page(run=run_id, layer="1", nth_seed="2"))[0]["notices"] == []
+
+
+def test_the_looks_at_the_test_pictures_are_of_the_seed_that_is_chosen(store: Store) -> None:
+    run_id = jobs.start(TrainConfig(("adam",), seeds=2), store)
+    seen = {
+        "racer": 0,
+        "step": 0,
+        "epoch": 0,
+        "filters": b"",
+        "shape": [0, 0, 0, 0],
+        "largest": 0.0,
+        "mistakes": [],
+    }
+    store.write(run_id, more={LookRow: [seen | {"seed": seed, "confusion": [[seed]]} for seed in (0, 1)]})
+    page = new_page(run=run_id, view="classes")
+    within = look(page)[0]["within"]
+    assert [one["confusion"] for one in within["looks"]] == [[[0]]]
+    within = send(page, "nth_seed=2")["within"]
+    assert (within["before"], [one["confusion"] for one in within["looks"]]) == (0, [[[1]]])
 
 
 def test_a_racer_typed_badly_stays_as_it_was(store: Store) -> None:

@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from optimizers.training.data import load
+from optimizers.training.device import computes_in_bf16
 from optimizers.training.landscape import PICTURES, SIZE, Plane, loss_grid, random_plane
 from optimizers.training.models import build
 from optimizers.training.probe import Pictures, shapes
-from optimizers.training.race import _computes_in_bf16
 from tests.benchmarks.machine import machine
 from tests.benchmarks.training import busy_elsewhere
 
@@ -69,13 +69,11 @@ def main() -> None:
     args = parser.parse_args()
     dataset = load("cifar10")
     few = slice(args.pictures)
-    pictures = Pictures(
-        "training", dataset.train_images[few], dataset.train_labels[few], len(dataset.classes)
-    )
+    pictures = Pictures(dataset.train_images[few], dataset.train_labels[few], len(dataset.classes))
     network = build(MODEL, pictures.classes, torch.Generator().manual_seed(0))
     weights = nn.utils.parameters_to_vector(network.parameters()).detach().numpy()
     plane = random_plane(weights, shapes(MODEL, pictures), seed=0)
-    precision = "bf16" if _computes_in_bf16(args.device) else "fp32"
+    precision = "bf16" if computes_in_bf16(args.device) else "fp32"
     side = np.linspace(-0.5, 0.5, SIZE)
 
     def lab(points: int) -> np.ndarray:

@@ -83,17 +83,19 @@ def test_a_run_looks_at_each_evaluation_and_the_store_keeps_it(easy_data, tmp_pa
                 looks.append(event)
 
         result = train(TrainConfig(("adam", "gd(lr=0.1)"), seeds=2, **SETTINGS), listen)
-    assert [(one.racer, one.epoch) for one in looks] == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
-    for one in looks[-2:]:  # of the first seed
+    assert sorted((one.seed, one.racer, one.epoch) for one in looks) == list(np.ndindex(2, 2, 3))
+    for one in looks[-4:]:
         racer = next(
-            r for r in result.racers if r.notation == result.config.racers[one.racer] and r.seed == 0
+            r for r in result.racers if r.notation == result.config.racers[one.racer] and r.seed == one.seed
         )
         expected = confusion_matrix(easy_data.test_labels, racer.predictions, labels=range(10))
         np.testing.assert_array_equal(one.confusion, expected)
-    found = store.looks(run_id)
-    rows: list[LookRow] = found.looks
-    assert [row.confusion for row in rows] == [one.confusion.tolist() for one in looks]
-    assert rows[-1].filters == looks[-1].filters.tobytes()
+    for seed in range(2):
+        found = store.looks(run_id, seed=seed)
+        rows: list[LookRow] = found.looks
+        own = [one for one in looks if one.seed == seed]
+        assert [row.confusion for row in rows] == [one.confusion.tolist() for one in own]
+        assert rows[-1].filters == own[-1].filters.tobytes()
     pictures: list[PictureRow] = found.pictures
     assert {row.position for row in pictures} == {p for one in looks for p in one.positions.tolist()}
     shown = np.frombuffer(pictures[0].data, np.uint8).reshape(pictures[0].shape)

@@ -31,7 +31,7 @@ def test_json_round_trip():
         ("data", None, "'None'"),
         ("model", "resnet", "keras_cnn"),
         ("device", "tpu", "device is 'tpu', but takes auto, cpu or cuda"),
-        ("precision", "fp16", "precision is 'fp16', but takes auto, fp32 or bf16"),
+        ("precision", "fp16", "precision is 'fp16', but takes auto, fp32, tf32 or bf16"),
         ("epochs", 0, "epochs is 0, but takes a whole number from 1"),
         ("epochs", 2.5, "epochs is 2.5"),
         ("epochs", True, "epochs is True"),

@@ -11,8 +11,8 @@ from torch import nn
 
 from app.cli import run
 from optimizers.training import StopTraining, TrainConfig, train
+from optimizers.training import pictures as racing
 from optimizers.training import probe as probing
-from optimizers.training import race as racing
 from optimizers.training.data import DataError
 from optimizers.training.landscape import (
     Order,
@@ -273,7 +273,7 @@ def test_every_network_is_looked_at_as_its_race_looks(pictures, tmp_path):
             assert np.isfinite(seen.loss).all()
             assert seen.loss[0] != seen.loss[1]
         config = TrainConfig(("gd",), data="shapes10", model="keras_cnn", precision="fp32", device="cpu")
-        race = racing._Pictures(of.images, of.labels, replace(config, **fitting(model)))
+        race = racing.Pictures(of.images, of.labels, replace(config, **fitting(model)))
         (batch,) = race.batches(torch.arange(len(of.labels)), 12)
         with torch.no_grad():
             expected = nn.functional.cross_entropy(network.eval()(batch.images), batch.labels).item()

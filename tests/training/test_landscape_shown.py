@@ -107,7 +107,7 @@ def test_a_picture_shows_every_racer_in_its_own_line(plane, dark, tmp_path):
 
 def test_the_page_is_sent_a_landscape_once(monkeypatch, tmp_path):
     monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))
-    run = Run(id="1f2e3d4c", config=json.loads(TrainConfig(RACERS, snapshots=4).to_json()))
+    run = Run(id="1f2e3d4c", config=json.loads(TrainConfig(RACERS, snapshots=4).to_json()), diverged={})
     request, notices = LabRequest.parse("view=landscape&plane=pca")
     assert not notices
     head, arrays, seen = landscapes.news(request, run, "")
@@ -128,6 +128,9 @@ def test_the_page_is_sent_a_landscape_once(monkeypatch, tmp_path):
     head, arrays, _ = landscapes.news(request, run, seen)
     assert head["line"]["racers"] == [0, 1]
     assert len(arrays["line"]) == 4 * 5 * 7
+    request, _ = LabRequest.parse("plane=pca&nth_seed=2", request)
+    assert landscapes.news(request, run, "")[2] == ""  # there is none of the other seed
+    request, _ = LabRequest.parse("nth_seed=1", request)
     file.write_bytes(b"broken")
     request, _ = LabRequest.parse("plane=pca", request)
     assert "measure it again" in landscapes.news(request, run, seen)[0]["problem"]
@@ -143,6 +146,17 @@ def test_what_the_page_asks_for_is_in_its_address():
     assert landscapes.order(LabRequest(), run).racers is None, "all of them"
     left = Run(config={"racers": ["adam", "gd", "rmsprop"]}, diverged={"1": 3})
     assert landscapes.order(LabRequest(), left).racers == (0, 2), "whoever diverged is too far away"
+    for asked, ends in (
+        ("ends=1-2", (0, 2)),
+        ("ends=2-3", (0, 2)),
+        ("ends=3-1", (2, 0)),
+        ("ends=2-1", (0, 2)),
+    ):
+        line = landscapes.order(LabRequest.parse(f"plane=line&{asked}")[0], left)
+        assert line.racers == ends, "nor has it an end"
+    other, notices = LabRequest.parse("plane=random&ends=2-1&nth_seed=3")
+    assert not notices
+    assert landscapes.order(other, left) == Order("random", (0,), 25, 1_000, place=2)
     assert "plane" not in LabRequest().query()
     for bad in ("plane=map", "ends=1-1", "ends=9-1", "detail=best"):
         kept, notices = LabRequest.parse(bad)

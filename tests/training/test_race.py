@@ -4,7 +4,6 @@ import hashlib
 import math
 import subprocess
 import sys
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -21,11 +20,13 @@ from optimizers.training import (
     StopTraining,
     TrainConfig,
     data,
+    race,
     train,
 )
+from optimizers.training.lane import Lane
 from optimizers.training.layers import Dropout
 from optimizers.training.models import MODELS, build
-from optimizers.training.race import _Lane, _Seed, _standardised
+from optimizers.training.pictures import Seed, standardised
 
 THREE = ("momentum(lr=0.01)", "adam", "adam(bias_correction=False)")
 
@@ -80,11 +81,10 @@ def test_company_changes_nothing(easy_data):
         assert alone.racers[0].test_loss == together.racers[index].test_loss
 
 
-def test_taking_turns_equals_side_by_side(easy_data, one_thread, monkeypatch):
-    """On a GPU the racers take turns in one thread."""
+def test_taking_turns_equals_side_by_side(easy_data, one_thread):
+    """Where no other way works on a GPU, the racers take turns in one thread."""
     together = train(recipe())
-    monkeypatch.setattr("optimizers.training.race._crew", lambda config: nullcontext())
-    turns = train(recipe())
+    turns = race.train(recipe(), ways=["turns"])
     assert all(map(np.array_equal, weights(together), weights(turns)))
     assert together.evaluations == turns.evaluations
 
@@ -135,13 +135,14 @@ def plain_torch(racer, begun, images, labels, steps, conditions):
 
 @pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step")  # SequentialLR's own
 @pytest.mark.parametrize("conditions", [{}, CONDITIONS], ids=["bare", "conditions"])
-def test_equals_a_plain_torch_loop(easy_data, one_thread, conditions):
+@pytest.mark.parametrize("ways", [None, ["products"], ["grouped"]], ids=["alone", "products", "grouped"])
+def test_equals_a_plain_torch_loop(easy_data, one_thread, conditions, ways):
     """Full batches, so that the order of the pictures is no matter; every optimizer that has a twin."""
     steps = 5 if conditions else 4
     racers = [Racer.parse(name) for name, entry in OPTIMIZERS.items() if entry.twin]
     racers = [racer.change(lr=racer.values["lr"] / 100) for racer in racers]  # so that rounding does not grow
     config = recipe(tuple(map(str, racers)), epochs=steps, batch_size=120, **conditions)
-    result = train(config)
+    result = race.train(config, ways=ways)
     begun = train(config, _stop_at(Started)).racers[0].weights
     images, labels = torch.from_numpy(easy_data.train_images) / 255, torch.from_numpy(easy_data.train_labels)
     for index, racer in enumerate(racers):
@@ -268,12 +269,18 @@ def test_limit_takes_the_first_pictures(easy_data):
 def test_no_gpu_is_one_sentence():
     with pytest.raises(ValueError, match="torch finds no CUDA GPU here; take 'cpu' or 'auto'"):
         train(recipe(device="cuda"))
+    for device in ("cpu", "auto"):
+        with pytest.raises(ValueError, match="'tf32', which only a GPU computes in: take fp32, bf16 or auto"):
+            train(recipe(device=device, precision="tf32"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_gpu_agrees_with_cpu(easy_data, precision):
-    here, there = (train(recipe(device=device, precision=precision)) for device in ("cpu", "cuda"))
+    on_cpu = "fp32" if precision == "tf32" else precision
+    here, there = (
+        train(recipe(device=device, precision=own)) for device, own in (("cpu", on_cpu), ("cuda", precision))
+    )
     for mine, other in zip(here.racers, there.racers, strict=True):
         assert mine.initial_weights_sha256 == other.initial_weights_sha256
         assert mine.batches_sha256 == other.batches_sha256
@@ -419,13 +426,13 @@ def test_a_mask_keeps_its_share_and_its_sum(easy_data, monkeypatch):
 def test_all_racers_see_the_same_changed_pictures(easy_data, monkeypatch):
     """Every lane steps on one batch; the changes hang on seed and step alone."""
     seen = {}
-    step = _Lane.step
+    step = Lane.step
 
     def watched(lane, batch):
         seen.setdefault(lane.index, []).append(batch.images.float().numpy().tobytes())
         step(lane, batch)
 
-    monkeypatch.setattr(_Lane, "step", watched)
+    monkeypatch.setattr(Lane, "step", watched)
     train(recipe(augment="crop+flip+jitter"))
     assert len(seen) == 3
     assert len({tuple(batches) for batches in seen.values()}) == 1
@@ -479,13 +486,13 @@ def test_dropout_equals_plain_torch_with_the_same_masks(easy_data, one_thread, m
 
 def _order_of(config):
     """Return the order of the training pictures in each epoch."""
-    shuffle = _Seed(0, config.seed).shuffle
+    shuffle = Seed(0, config.seed).shuffle
     return [torch.randperm(120, generator=shuffle) for _ in range(config.epochs)]
 
 
 def test_what_a_step_draws_hangs_on_seed_and_step_alone():
     def draw(number, purpose, step):
-        return torch.rand(3, generator=_Seed(0, number).random(purpose, step)).tolist()
+        return torch.rand(3, generator=Seed(0, number).random(purpose, step)).tolist()
 
     assert draw(5, 0, 7) == draw(5, 0, 7)
     assert len({tuple(draw(n, p, s)) for n in (0, 5) for p in (0, 1) for s in (0, 7, 2**31)}) == 12
@@ -494,7 +501,7 @@ def test_what_a_step_draws_hangs_on_seed_and_step_alone():
 def test_standardised_pictures():
     images = torch.rand(5, 3, 8, 8)
     images[0] = 0.3  # of one colour
-    found = _standardised(images)
+    found = standardised(images)
     assert not found[0].abs().max() > 1e-5
     assert torch.allclose(found[1:].mean((1, 2, 3)), torch.zeros(4), atol=1e-5)
     assert torch.allclose(found[1:].std((1, 2, 3), correction=0), torch.ones(4), atol=1e-4)
