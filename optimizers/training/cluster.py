@@ -98,8 +98,8 @@ def _pipe() -> IO[str]:
             [sys.executable, "-W", "ignore:resource_tracker:UserWarning", "-c", program],
             stdin=subprocess.PIPE,
             text=True,
-            # Ctrl-C in the terminal is for the server; this ends when the server has. And Linux shares the CPU
-            # out to sessions: training leaves the server its part.
+            # Ctrl-C in the terminal is for the server; this ends when the server has. And Linux shares the
+            # CPU out to sessions: training leaves the server its part.
             start_new_session=True,
         )
     assert _process.stdin is not None
