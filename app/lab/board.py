@@ -65,7 +65,7 @@ def _model(run: Run) -> str:
 
 
 def offer() -> dict[str, Any]:
-    """Return what there is to choose from: optimizers, data, networks, augmentations, precisions, schedules."""
+    """Return what there is to choose from, from optimizers to precisions."""
     return {
         "optimizers": [
             {"name": entry.name, "title": entry.title, "purpose": entry.purpose}

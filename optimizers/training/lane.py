@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from copy import deepcopy
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class Lane:
         seed: Seed,
         racer: Racer,
         label: str,
-        network: nn.Module,
+        network: nn.Sequential,
         config: TrainConfig,
         factors: Sequence[float] | None,  # of the schedule, on lr at each step of the run
         every: int,  # steps between two looks inside
@@ -71,6 +72,10 @@ class Lane:
         self.index, self.seed, self.racer, self.label = index, seed, racer, label
         self.config, self.factors = config, factors
         self.network = deepcopy(network).to(config.device)
+        if config.device == "cpu" and config.precision == "bf16" and find_spec("numba") is not None:
+            from optimizers.training.pools import join  # the same to the bit as without it, on a bare machine
+
+            join(self.network)
         self.parameters = list(self.network.parameters())
         self.dropouts = [layer for layer in self.network.modules() if isinstance(layer, Dropout)]
         self.theta = torch.empty(sum(p.numel() for p in self.parameters), device=config.device)  # (P,) fp32

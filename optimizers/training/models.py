@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,6 +70,36 @@ def build(
     network = MODELS[name].layers(shape, classes, dropout)
     MODELS[name].initialise(network, generator)
     return network
+
+
+@cache
+def seen(name: str, shape: tuple[int, ...] = CIFAR) -> tuple[int, int]:
+    """Return how many rows and columns of a picture any output of a network depends on, counted from 0, 0.
+
+    The rest need not be looked at: outputs and gradients are the same but for the order of their sums. Where
+    a layer counts on the size of the whole picture, that is the size of the whole.
+
+    >>> seen("keras_cnn")  # its pools drop the last row and column of 15 × 15 and of 13 × 13
+    (30, 30)
+    """
+    import torch
+
+    _, high, wide = shape
+    network = build(name, 10, torch.Generator().manual_seed(0), shape).eval()
+    picture = torch.rand(8, *shape, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    with torch.enable_grad():
+        answers = network(picture)
+        answers.square().sum().backward()
+    assert picture.grad is not None
+    counts = picture.grad.abs().sum((0, 1))
+    rows, columns = (int(counts.sum(side).nonzero().max()) + 1 for side in (1, 0))
+    if (rows, columns) == (high, wide):
+        return high, wide
+    try:
+        found = network(picture[:, :, :rows, :columns])
+    except RuntimeError:  # a layer behind counts on the size of the whole
+        return high, wide
+    return (rows, columns) if torch.allclose(found, answers, rtol=1e-4, atol=1e-5) else (high, wide)
 
 
 # First weights ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from torch import Tensor
 from optimizers.training.augment import augment, onto
 from optimizers.training.config import TrainConfig
 from optimizers.training.device import DTYPES
-from optimizers.training.models import MODELS
+from optimizers.training.models import MODELS, seen
 from optimizers.training.preprocessing import Whitening, preprocessed
 
 
@@ -60,6 +60,7 @@ class Pictures:
     ) -> None:
         """Lay the pictures out as the network takes them: channels last."""
         if images.ndim == 4:  # (N, H, W, C) uint8
+            self.seen = seen(config.model, images.shape[1:])
             images = images.transpose(0, 2, 3, 1)
         self.images = torch.from_numpy(np.ascontiguousarray(images)).to(config.device)
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(config.device)
@@ -96,12 +97,14 @@ class Pictures:
         if images.dim() == 2:  # texts
             return images
         images = images.permute(0, 3, 1, 2)
+        high, wide = self.seen
         if changed is None and not self.preprocess:
-            return images.to(self.dtype).div_(255)
+            images = images[:, :, :high, :wide]
+            return images.to(self.dtype, memory_format=torch.channels_last).div_(255)
         images = images.float().div_(255)
         if changed is not None:
             images = augment(images, self.config.augment, changed)
-        images = preprocessed(self.config.model, images, self.whitening)
+        images = preprocessed(self.config.model, images, self.whitening)[:, :, :high, :wide]
         return images.to(self.dtype, memory_format=torch.channels_last)
 
     def _mask(self, count: int, rate: float, shape: torch.Size, drawn: torch.Generator | None) -> Tensor:

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from optimizers.training.device import DTYPES, arithmetic
-from optimizers.training.models import CIFAR, MODELS, build
+from optimizers.training.models import CIFAR, MODELS, build, seen
 from optimizers.training.preprocessing import Whitening, preprocessed
 
 BATCH = {"cpu": 40, "cuda": 2_500}  # pictures
@@ -226,8 +226,8 @@ class _Probe:
 
     def take_apart(self) -> None:
         """Do what the module's first lines say, as far as the network is made so."""
-        if cut := _unseen(self.model, self.pictures):
-            self.batches = [images[:, :, :-cut, :-cut] for images in self.batches]
+        high, wide = seen(self.model, self.pictures.shape)
+        self.batches = [images[:, :, :high, :wide] for images in self.batches]
         self._chain()
         if _is_patched(layers := list(self.network)):
             kernel: Any = layers[0].kernel_size
@@ -296,31 +296,9 @@ def _is_filtered(layers: Sequence[nn.Module]) -> bool:
 
 def _is_halving(layers: Sequence[nn.Module]) -> bool:
     """Whether these begin with a pool of 2 × 2 and a ReLU."""
-    if len(layers) < 2 or not isinstance(pool := layers[0], nn.MaxPool2d):
-        return False
-    settings = pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
-    return settings == (2, 2, 0, 1, False) and isinstance(layers[1], nn.ReLU)
+    from optimizers.training.pools import is_halving
 
-
-def _unseen(model: str, pictures: Pictures) -> int:
-    """Return how many of a picture's last rows and columns no output depends on, if it works without them."""
-    shape = pictures.shape
-    network = build(model, pictures.classes, torch.Generator().manual_seed(0), shape).eval()
-    picture = torch.rand(8, *shape, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    with torch.enable_grad():
-        answers = network(picture)
-        answers.square().sum().backward()
-    assert picture.grad is not None
-    seen = picture.grad.abs().sum((0, 1))
-    rows, columns = (int(seen.sum(side).nonzero().max()) + 1 for side in (1, 0))
-    cut = min(shape[1] - rows, shape[2] - columns)
-    if not cut:
-        return 0
-    try:
-        found = network(picture[:, :, :-cut, :-cut])
-    except RuntimeError:  # a layer behind counts on the size of the whole
-        return 0
-    return cut if torch.allclose(found, answers, rtol=1e-4, atol=1e-5) else 0
+    return len(layers) > 1 and is_halving(*layers[:2])
 
 
 def _patches(images: Tensor, kernel: tuple[int, int]) -> Tensor:

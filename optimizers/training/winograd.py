@@ -33,12 +33,12 @@ def kernels(weight: Tensor) -> Tensor:
     return transformed.flatten(0, 1).to(torch.bfloat16, memory_format=torch.contiguous_format)
 
 
-@njit(error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(error_model="numpy")
 def _wide(bits: Any) -> Any:
     return np.int32(np.int32(bits) << np.int32(16)).view(np.float32)
 
 
-@njit(error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(error_model="numpy")
 def _narrow(number: Any) -> Any:
     bits = np.float32(number).view(np.int32)
     odd = (bits >> np.int32(16)) & np.int32(1)
@@ -96,7 +96,7 @@ def outputs(
     found: Any,  # (n, h, w, out) where pooled, else (n, 2h, 2w, out)
     pool: bool,
 ) -> None:
-    """Fill `found` with ReLU(Y + bias), Y = Aᵀ m A of the products m; of a tile's four the largest if pooled."""
+    """Fill `found` with ReLU(Y + bias), Y = Aᵀ m A of products m; where pooled, a tile's largest alone."""
     _, count, rows, columns, channels = products.shape
     half = np.empty((8, channels), np.float32)  # Aᵀ m
     zero = np.float32(0)
@@ -127,7 +127,7 @@ def outputs(
 
 
 class Filtered:
-    """A convolution of 3 × 3 without padding and its ReLU, and the pools before and after it if there are any.
+    """A convolution of 3 × 3 without padding, its ReLU, and the pools before and after it, if there are any.
 
     What it fills in between is kept for the next batch: new memory would cost as much again.
 
@@ -146,7 +146,7 @@ class Filtered:
         self.kernels, self.bias = kernels(self.layer.weight), self.layer.bias.float().numpy()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return (n, out, h', w'), channels last, of (4, n, h, w, C), as `tiles` takes it, or (n, C, h, w)."""
+        """Return (n, out, h', w'), channels last, of (4, n, h, w, C), as for `tiles`, or of (n, C, h, w)."""
         if x.dim() == 4:
             x = x.permute(0, 2, 3, 1)[None]
         _, count, high, wide, channels = x.shape

@@ -346,12 +346,6 @@ def test_pool_and_relu_over_whole_numbers_are_exact():
         assert torch.equal(probing._largest_of_four(numbers), expected)
 
 
-def test_only_what_no_output_sees_is_cut_off(pictures):
-    """keras_cnn drops the last row and column of 15 × 15 and of 13 × 13: two of 32, and none of 30."""
-    assert probing._unseen("keras_cnn", pictures) == 2
-    assert probing._unseen("keras_cnn", replace(pictures, shape=(3, 30, 30))) == 0
-
-
 def test_weights_that_could_overflow_are_looked_at_whole(corner, pictures, monkeypatch):
     weights, axes = corner
     monkeypatch.setattr(probing._Probe, "take_apart", lambda self: pytest.fail("taken apart"))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from optimizers.training.layers import Dropout, Residual
-from optimizers.training.models import MODELS, build
+from optimizers.training.models import MODELS, build, seen
 
 
 def fresh(name, seed=0):
@@ -44,6 +44,25 @@ def test_pooling_before_relu_is_the_same_function():
         found.append([outputs, *(parameter.grad.clone() for parameter in net.parameters())])
     for ours, expected in zip(*found, strict=True):
         assert torch.equal(ours, expected)
+
+
+def test_only_what_no_output_sees_is_cut_off():
+    """keras_cnn drops the last row and column of 15 × 15 and of 13 × 13: two of 32, and none of 30."""
+    assert seen("keras_cnn", (3, 30, 30)) == (30, 30)
+    assert seen("keras_cnn", (3, 32, 30)) == (30, 30)
+    pictures = [name for name, model in MODELS.items() if model.takes == "pictures"]
+    cut = {name for name in pictures if seen(name) != (32, 32)}
+    assert cut == {"keras_cnn"}
+    network = fresh("keras_cnn").double()
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double()
+    found = []
+    for seen_images in (images, images[:, :, :30, :30]):
+        network.zero_grad()
+        outputs = network(seen_images)
+        outputs.square().sum().backward()
+        found.append([outputs, *(parameter.grad.clone() for parameter in network.parameters())])
+    for whole, part in zip(*found, strict=True):
+        assert torch.allclose(whole, part, rtol=1e-12, atol=1e-12)
 
 
 WEIGHTS = {  # counted by hand: kernels, matrices and biases, layer by layer
