@@ -15,7 +15,7 @@ from rich.text import Text
 
 from optimizers import Racer
 from optimizers.catalog import distinct
-from optimizers.training import Diverged, Evaluated, Kept, Point, Started, TrainConfig, Way
+from optimizers.training import Diverged, Evaluated, Kept, Point, Preparing, Started, TrainConfig, Way
 from optimizers.training import Progress as Pace
 
 
@@ -58,6 +58,8 @@ class LiveTable:
     def __call__(self, event: object) -> None:
         """Take one event of a run."""
         match event:
+            case Preparing():
+                print(event.text, flush=True)
             case Started():
                 self.note = (
                     f"{event.device}, {event.precision} · {event.parameters:,} parameters · {event.data_note}"

@@ -60,10 +60,7 @@ def serve(host: str, port: int | None, browser: bool, scheduler: str | None = No
 
 
 def _prepare(compiler: Compiler) -> None:
-    """Start the lab's workers, and load the engine, whose kernels another process compiles from here on."""
-    from optimizers.training import cluster
-
-    cluster.warm_up()  # it makes way for the first page
+    """Load the engine, whose kernels are compiled in another process from here on."""
     from app.warm import warm_all
     from optimizers import kernels
 

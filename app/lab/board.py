@@ -8,7 +8,8 @@ from app.lab.request import LOOKS, SETTINGS, LabRequest
 from optimizers import OPTIMIZERS, Racer
 from optimizers.catalog import Look, distinct
 from optimizers.player import settings
-from optimizers.training.config import AUGMENTATIONS
+from optimizers.training import cluster
+from optimizers.training.config import AUGMENTATIONS, PRECISIONS
 from optimizers.training.data import FOLDERS, available, entry, offered
 from optimizers.training.models import MODELS
 from optimizers.training.store import Run
@@ -64,7 +65,7 @@ def _model(run: Run) -> str:
 
 
 def offer() -> dict[str, Any]:
-    """Return what there is to choose from: optimizers, data, networks, augmentations, schedules."""
+    """Return what there is to choose from, from optimizers to precisions."""
     return {
         "optimizers": [
             {"name": entry.name, "title": entry.title, "purpose": entry.purpose}
@@ -82,6 +83,8 @@ def offer() -> dict[str, Any]:
             for name, model in MODELS.items()
         ],
         "augmentations": AUGMENTATIONS,
+        # tf32 where its name says more than a CPU can do: on a GPU, of this machine or of another.
+        "precisions": [name for name in PRECISIONS if name != "tf32" or cluster.may_have_gpus()],
         "schedules": SCHEDULES,
     }
 

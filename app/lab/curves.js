@@ -201,8 +201,9 @@ export function createCurves({ onCursor, onSet }) {
       beyond = "";
       return null;
     }
-    const over = run.racers.filter((_, k) => Math.max(peak(record.train[k].loss), peak(record.test[k].loss)) > usual);
-    beyond = `beyond the axis: ${over.map(({ label }) => label).join(", ")}, up to ${formatNumber(top, 3)}`;
+    const over = drawn().flatMap(({ run: its, record: { train, test }, mark }) => its.racers.filter((_, k) => Math.max(peak(train[k].loss), peak(test[k].loss)) > usual)
+      .map(({ label }) => [label, mark.letter].join(" ").trim()));
+    beyond = `beyond the axis: ${over.join(", ")}, up to ${formatNumber(top, 3)}`;
     const low = -peak(lines.flatMap(({ y }) => y.map((value) => -value)));
     return [low - 0.05 * (usual - low), usual];
   }

@@ -22,7 +22,7 @@ const QUANTITIES = [
   { name: "ratio", title: "Update to weight, ‖Δθ‖/‖θ‖", short: "update to weight", at: 7, log: true, hint: "How large a step is beside the weights it changes; about 10⁻³ is usual" },
   { name: "gradient", title: "Gradient norm, ‖g‖", short: "gradient norm", at: 8, log: true, hint: "Length of the gradient that the step used, clipping and weight decay in it" },
   { name: "cosine", title: "Cosine of step and −gradient", short: "cosine", at: 9, range: [-1, 1], hint: "1: straight down this batch's gradient; 0: across it; below 0: against it" },
-  { name: "under_eps", title: "Weights with √v̂ < ε, %", short: "share under ε", at: 10, factor: 100, range: [0, 100], hint: "Where ε, not the gradient's size, divides: there the rule steps as momentum does. Rules without an ε have none" },
+  { name: "under_eps", title: "Weights with √v̂ < ε, %", short: "% under ε", at: 10, factor: 100, range: [0, 100], hint: "Where ε, not the gradient's size, divides: there the rule steps as momentum does. Rules without an ε have none" },
   { name: "distance", title: "Distance from the start, ‖θ−θ₀‖", short: "distance", at: 11, hint: "How far the weights are from where all racers began" },
 ];
 const SHARP = [

@@ -54,6 +54,7 @@ SETTINGS = (
     "dropout",
     "label_smoothing",
     "augment",
+    "precision",
     "start_from",
 )  # of a TrainConfig, as the page offers them
 DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}

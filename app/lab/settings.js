@@ -1,5 +1,5 @@
 // What else a run is trained under, behind one quiet line that says what is set: schedule, clipping, weight decay,
-// dropout, label smoothing, augmentation, seeds.
+// dropout, label smoothing, augmentation, seeds, precision.
 
 import { element, icon, write } from "../adamscope.player/dom.js";
 
@@ -14,6 +14,11 @@ const FIELDS = [
   { name: "sharpness", label: "Sharpness", hint: "Measure the sharpness every so many steps, which takes as long as some hundred of them; 0 is never", empty: () => "0", says: (value) => `sharpness every ${value}` },
 ];
 const DEFAULTS = { label_smoothing: 0, seeds: 1, sharpness: 0 };
+const PRECISIONS = {
+  auto: "bf16 where the processor or GPU computes in it, else fp32", fp32: "Single precision throughout, by IEEE 754",
+  tf32: "Single precision, whose convolutions and products round what they multiply to 10 bits: GPUs only",
+  bf16: "Networks compute in bfloat16, 8 bits of precision; weights and optimizers stay in fp32",
+};
 const AUGMENTATIONS = {
   crop: "Move by up to 2 pixels of 32", flip: "Mirror every other picture", jitter: "Change saturation, contrast and brightness",
   shear: "Slant by up to 0.2", zoom: "Stretch or shrink by up to 0.2",
@@ -21,7 +26,8 @@ const AUGMENTATIONS = {
 
 /** What of a run's settings is not at its default, in words. */
 export function described(settings) {
-  const said = [settings.schedule, settings.augment && settings.augment.replaceAll("+", " + ")];
+  const precision = settings.precision === "auto" ? "" : settings.precision;
+  const said = [settings.schedule, settings.augment && settings.augment.replaceAll("+", " + "), precision];
   for (const { name, says } of FIELDS) if (isSet(name, settings[name])) said.push(says(settings[name]));
   return said.filter(Boolean).join(", ");
 }
@@ -41,9 +47,10 @@ export function createSettings({ set }) {
   });
   const changes = element("div.changes", { role: "group", "aria-label": "Change training pictures at random" });
   const rows = element("div.augment", {}, element("span", {}, "Augment"), changes);
+  const precisions = element("div.changes", { role: "group", "aria-label": "Precision of the networks' arithmetic" });
   const body = element("div.body", { hidden: true },
     element("label.choices", { title: "Of the learning rate, over all steps of the run; parts follow one another with +" }, element("span", {}, "Schedule"), schedule), list,
-    rows, element("div.settings", {}, ...inputs.map((one) => one.node)));
+    rows, element("div.augment", {}, element("span", {}, "Precision"), precisions), element("div.settings", {}, ...inputs.map((one) => one.node)));
   const node = element("section.more-settings", { "aria-label": "More settings" }, button, body);
 
   let words = ""; // what is not at its default
@@ -61,16 +68,15 @@ export function createSettings({ set }) {
     button.title = body.hidden ? words : "";
   }
 
-  function buildChanges(names) {
-    if (changes.children.length === names.length) return;
-    changes.replaceChildren(...names.map((name) =>
-      element("button", { type: "button", "data-name": name, title: AUGMENTATIONS[name], onclick: () => {
-        const chosen = names.filter((other) => (other === name) !== pressed(other));
-        set("augment", chosen.join("+"));
-      } }, name)));
+  /** Offer these names as buttons in a row; press(name) is called for one. */
+  function build(row, names, titles, press) {
+    if (row.children.length === names.length) return;
+    row.replaceChildren(...names.map((name) => element("button", { type: "button", "data-name": name, title: titles[name], onclick: () => press(name) }, name)));
   }
 
-  const pressed = (name) => changes.querySelector(`[data-name="${name}"]`).getAttribute("aria-pressed") === "true";
+  const mark = (row, chosen) => {
+    for (const one of row.children) one.setAttribute("aria-pressed", String(chosen.includes(one.dataset.name)));
+  };
 
   const edited = new WeakSet(); // inputs with a text that is not told yet
   body.addEventListener("input", ({ target }) => edited.add(target));
@@ -78,16 +84,21 @@ export function createSettings({ set }) {
 
   return {
     node,
-    names: ["schedule", "augment", ...FIELDS.map(({ name }) => name)],
+    names: ["schedule", "augment", "precision", ...FIELDS.map(({ name }) => name)],
     update(asked, offer) {
       const model = offer.models.find(({ name }) => name === asked.model);
       const texts = offer.data.find(({ name }) => name === asked.data)?.kind === "texts";
       if (list.children.length !== offer.schedules.length) list.replaceChildren(...offer.schedules.map((value) => element("option", { value })));
       if (!edited.has(schedule)) schedule.value = asked.schedule ?? "";
       rows.hidden = texts;
-      buildChanges(offer.augmentations);
       const chosen = asked.augment ? asked.augment.split("+") : [];
-      for (const one of changes.children) one.setAttribute("aria-pressed", String(chosen.includes(one.dataset.name)));
+      build(changes, offer.augmentations, AUGMENTATIONS, (name) => {
+        const pressed = (other) => changes.querySelector(`[data-name="${other}"]`).getAttribute("aria-pressed") === "true";
+        set("augment", offer.augmentations.filter((other) => (other === name) !== pressed(other)).join("+"));
+      });
+      mark(changes, chosen);
+      build(precisions, offer.precisions, PRECISIONS, (name) => set("precision", name));
+      mark(precisions, [asked.precision]);
       for (const { name, input, empty } of inputs) {
         input.placeholder = empty(model);
         if (!edited.has(input)) input.value = isSet(name, asked[name]) ? asked[name] : "";

@@ -180,7 +180,7 @@ export function createSetup({ send }) {
       about.replaceChildren(note, ...(command ? [" ", element("code", {}, command)] : []));
       add.disabled = asked.racers.length >= MOST_RACERS;
       from.hidden = !asked.start_from;
-      write(origin, asked.start_from ? `from ${whose(asked.start_from, meta.recent)}` : "");
+      write(origin, asked.start_from ? whose(asked.start_from, meta.recent, true) : "");
       from.title = asked.start_from ? `All start from the weights of ${whose(asked.start_from, meta.recent)}` : "";
       begin.disabled = false; // its message is answered, by a run or by a notice
       // Cards are rebuilt only when other ones are needed, never under a hand that drags a slider.

@@ -21,7 +21,8 @@ export function createStrip({ onLayer }) {
   const heading = element("h3");
   const [least, most, ramp] = [element("span"), element("span"), element("i.ramp")];
   const legend = element("span.toned", { "aria-hidden": "true" }, least, ramp, most);
-  const table = element("table.numbers");
+  const [heads, body] = [element("tr"), element("tbody")];
+  const table = element("table.numbers", {}, element("thead", {}, heads), body);
   const said = element("p.hint");
   const node = element("section.strip", { "aria-label": "Every layer at a glance" }, element("div.title", {}, heading, legend), table, said);
 
@@ -31,6 +32,18 @@ export function createStrip({ onLayer }) {
   });
   observer.observe(table);
   let built = "";
+  let named = "";
+
+  /** The columns' names are pressed and have the focus: they are built only for other columns. */
+  function name(columns, chosen) {
+    const key = JSON.stringify(columns);
+    if (key !== named) {
+      heads.replaceChildren(element("th"), ...columns.map(({ place, name: called }) => element("th", { scope: "col" },
+        element("button.quiet", { type: "button", title: `Show ${place === "" ? "all layers together" : called} in the charts`, onclick: () => onLayer(place) }, called))));
+    }
+    named = key;
+    heads.querySelectorAll("button").forEach((button, k) => button.setAttribute("aria-pressed", String(columns[k].place === chosen)));
+  }
 
   return {
     node,
@@ -52,10 +65,8 @@ export function createStrip({ onLayer }) {
       [least, most].forEach((end, k) => write(end, known.length ? formatNumber(log ? 10 ** [low, high][k] : [low, high][k], 3) : ""));
       ramp.style.background = `linear-gradient(to right in oklch, ${toneOf(0, theme)}, ${toneOf(1, theme)})`;
 
-      const focused = node.getRootNode().activeElement?.dataset?.layer;
-      const heads = columns.map(({ place, name }) => element("th", { scope: "col" },
-        element("button.quiet", { type: "button", "data-layer": place, "aria-pressed": String(place === chosen), title: `Show ${place === "" ? "all layers together" : name} in the charts`, onclick: () => onLayer(place) }, name)));
-      const body = run.racers.map((racer, k) => {
+      name(columns, chosen);
+      body.replaceChildren(...run.racers.map((racer, k) => {
         const label = element("th", { scope: "row" }, element("span.name", {}, swatch(racer, colorOf(racer, theme), 26), racer.label));
         if (!rows[k]) return element("tr", {}, label, element("td.lost", { colspan: columns.length }, "diverged"));
         return element("tr", {}, label, ...rows[k].map((value, place) => {
@@ -63,9 +74,7 @@ export function createStrip({ onLayer }) {
           const tone = Number.isFinite(share) ? `background:${toneOf(share, theme)};color:${share > 0.5 ? "var(--paper)" : "var(--ink)"}` : "";
           return element("td", { style: tone, title: `${racer.label}, ${columns[place].name}: ${formatNumber(value, 4)}` }, element("span", {}, formatNumber(value, 2)));
         }));
-      });
-      table.replaceChildren(element("thead", {}, element("tr", {}, element("th"), ...heads)), element("tbody", {}, ...body));
-      if (focused !== undefined) table.querySelector(`[data-layer="${focused}"]`)?.focus();
+      }));
 
       const layers = known.filter(({ place }) => columns[place].place !== "");
       const end = (sign) => layers.reduce((best, one) => (!best || sign * one.height > sign * best.height ? one : best), null);

@@ -20,10 +20,10 @@ export function when(moment) {
   return today ? day.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false }) : day.toLocaleDateString([], { month: "short", day: "numeric" });
 }
 
-/** "Adam of My first race", from a run's id and a network's place; of a run that is not among the recent ones, these. */
-export function whose(from, recent) {
+/** "Adam of My first race", from a run's id and a network's place; of a run that is not among the recent ones, these. Short: "Adam of 18:45". */
+export function whose(from, recent, short = false) {
   const [id, place] = from.split(":");
   const run = recent.find((one) => one.id === id);
   const racer = run?.racers[Number(place ?? 0) % run.racers.length]; // seed after seed, all its racers
-  return racer ? `${racer.label} of ${run.name || `the run of ${when(run.created)}`}` : `network ${Number(place ?? 0) + 1} of run ${id}`;
+  return racer ? `${racer.label} of ${run.name || `${short ? "" : "the run of "}${when(run.created)}`}` : `network ${Number(place ?? 0) + 1} of run ${id}`;
 }

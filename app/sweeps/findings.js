@@ -15,13 +15,15 @@ function sentence({ sweep, still, cells }) {
   if (!known) return (sweep.active ? "The first numbers come after the first epoch." : "No trial came to a number.") + fallen;
   if (sweep.best === null) return (sweep.active ? "The best is named once a trial has trained for all of its epochs." : "No trial trained for all of its epochs, so none is called the best.") + fallen;
   const best = cells[sweep.best];
+  const alike = cells.filter(({ accuracy, epoch }) => accuracy === best.accuracy && epoch === best.epoch).length - 1;
+  const tied = alike ? `, as ${alike === 1 ? "one other does" : `${count(alike)} others do`}, at no smaller a loss` : "";
   const chance = still.classes ? 1 / still.classes : NaN;
   const guess = best.accuracy < 1.2 * chance ? ` That is hardly more than chance, ${percent(chance)} %.` : "";
   const tests = sweep.test.filter(Number.isFinite);
   const tested = tests.length
     ? ` Trained anew on all training pictures, it names ${percent(mean(tests))} % of the test pictures rightly${tests.length > 1 ? `, the mean of ${tests.length} seeds` : ""}: the one number here of pictures that had no part in the choice.`
     : sweep.active ? " It meets the test pictures at the end." : " It was not tested.";
-  return `The best, ${still.trials[sweep.best].racer}, names ${percent(best.accuracy)} % of its held-out pictures rightly.${guess}${tested}${fallen}`;
+  return `The best, ${still.trials[sweep.best].racer}, names ${percent(best.accuracy)} % of its held-out pictures rightly${tied}.${guess}${tested}${fallen}`;
 }
 
 /** onShow(sweep id) is told which of the recent sweeps to look at. */
@@ -34,8 +36,10 @@ export function createFindings({ onShow }) {
   const said = element("div.said");
   const sweeps = element("div.runs");
   const present = element("div.present", {}, heading, rows, words, element("h3", {}, "Looked at"), looked, element("h3", {}, "This sweep"), facts, said);
+  const before = element("div.before", {}, element("h3", {}, "What came of it"),
+    element("p.hint", {}, "The best trials will stand here, each a press away from the lab, with a sentence on how good the best one is on pictures that had no part in the choice. Every sweep is kept."));
   const past = element("div.past", {}, element("h3", {}, "Recent sweeps"), sweeps);
-  const node = element("section.inside", { "aria-label": "What came of it" }, present, past);
+  const node = element("section.inside", { "aria-label": "What came of it" }, present, before, past);
   let picture = null;
   let trial = null;
   let ranked = "";
@@ -106,6 +110,7 @@ export function createFindings({ onShow }) {
       const { sweep, still, recent, theme } = picture;
       list(recent, sweep?.id, theme);
       present.hidden = !sweep;
+      before.hidden = Boolean(sweep);
       if (!sweep) return;
       write(heading, sweep.active ? "Best so far, by held-out pictures" : "Best, by held-out pictures");
       rank();

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from optimizers.training import Diverged, Evaluated, Event, Started, TrainConfig, Way, train
+from optimizers.training import Diverged, Evaluated, Event, Preparing, Started, TrainConfig, Way, train
 from optimizers.training.config import AUGMENTATIONS, DEVICES, PRECISIONS
 from optimizers.training.data import DATASETS, DataError
 from optimizers.training.models import MODELS
@@ -54,6 +54,8 @@ class Printer:
     def __call__(self, event: Event) -> None:
         """Print one event."""
         match event:
+            case Preparing():
+                print(event.text)
             case Started():
                 self.labels = event.labels
                 print(

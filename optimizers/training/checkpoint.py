@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from optimizers.files import whole
 from optimizers.training.config import TrainConfig
 from optimizers.training.data import DataError, home
-from optimizers.training.telemetry import Kept
+from optimizers.training.telemetry import Evaluated, Kept
 
 NAME = "checkpoint.pt"
 BEFORE = "checkpoint-before.pt"  # the one before it
@@ -37,6 +37,9 @@ KIND = b"adamscope checkpoint 1"
 FIRST = 1.0  # seconds of training before the first
 PERIOD = 10.0  # seconds from one to the next, within an epoch
 SHARE = 0.02  # of a run's time that they may take; longer ones come less often
+RACER, STEP = (
+    [field.name for field in fields(Evaluated)].index(name) for name in ("racer", "step")
+)  # columns
 
 _ID = re.compile("[0-9a-f]{8}")  # of a run in the store
 _PLACE = re.compile(":[0-9]{1,4}$")
@@ -126,7 +129,7 @@ def _why(problem: Exception) -> str:
     return str(problem)
 
 
-def recipe(state: dict[str, Any], asked: TrainConfig, folder: Path) -> TrainConfig:
+def recipe(state: dict[str, Any], asked: TrainConfig, folder: Path | str) -> TrainConfig:
     """Return the recipe a checkpoint's run was trained by, with what was found for each "auto".
 
     Raises CheckpointError where that is not the one asked for, or the run has ended.
@@ -141,10 +144,10 @@ def recipe(state: dict[str, Any], asked: TrainConfig, folder: Path) -> TrainConf
 
 
 @contextmanager
-def keeping(folder: Path | None) -> Iterator[Keeper | None]:
-    """Give what writes checkpoints into a run's folder; None gives none."""
+def keeping(folder: Path | None, memory: Memory | None = None) -> Iterator[Keeper | Memory | None]:
+    """Give what writes checkpoints into a run's folder; without one, its memory or None."""
     if folder is None:
-        yield None
+        yield memory
         return
     keeper = Keeper(folder, FIRST, PERIOD)
     try:
@@ -212,6 +215,35 @@ class Keeper:
         self._pool.shutdown()
 
 
+class Memory:
+    """What `Keeper` is to a run with a folder, for one that is to go on elsewhere: only its end is kept.
+
+    Args:
+        state: of a run that is to go on, as another memory kept it; None begins anew.
+    """
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        """Remember where to go on."""
+        self.state = state
+
+    def due(self, epoch_ended: bool) -> bool:
+        """Never: nothing is kept on the way."""
+        return False
+
+    def write(self, state: dict[str, Any], seconds: float) -> None:
+        """Keep a state that nobody changes any more."""
+        self.state = {name: _plain(value) for name, value in state.items()}
+
+    def news(self) -> list[Kept]:
+        """Tell of nothing."""
+        return []
+
+    def close(self, state: dict[str, Any]) -> Kept:
+        """Keep the last one."""
+        self.write(state, 0.0)
+        return Kept(state["step"])
+
+
 def _unwritten(problem: OSError) -> str:
     if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         why, what = "the disk is full", "free some space"
@@ -242,6 +274,55 @@ def events(kind: type[E], table: Tensor | Sequence[Any]) -> list[E]:
         for field, column in zip(fields(kind), table.T.tolist(), strict=True)  # type: ignore[arg-type]
     ]
     return [kind(*row) for row in zip(*columns, strict=True)]
+
+
+# One network of several -------------------------------------------------------------------------------------
+
+
+def apart(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Take the state of a run of one seed apart: one of each racer, that goes on alone or in new company.
+
+    What was told of its training steps is left behind; its evaluations go with it.
+    """
+    found = []
+    for place, lane in enumerate(state["lanes"]):
+        own: dict[str, Any] = {"lanes": [lane], "points": [], "insides": [], "sharpnesses": []}
+        if isinstance(table := state["evaluations"], Tensor):
+            own["evaluations"] = table[table[:, RACER] == place]
+        for name in ("asked", "config"):
+            recipe = TrainConfig.from_json(state[name])
+            own[name] = replace(recipe, racers=(recipe.racers[place],)).to_json()
+        found.append({**state, **own, "finished": False})
+    return found
+
+
+def together(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the state of a run whose racers are those of `states`, each as `apart` gives it, in their order.
+
+    Raises ValueError where they are not at the same step of the same recipe.
+    """
+    recipes = [[TrainConfig.from_json(state[name]) for name in ("asked", "config")] for state in states]
+    kinds = {
+        (state["step"], *(replace(recipe, racers=("gd",)) for recipe in pair))
+        for state, pair in zip(states, recipes, strict=True)
+    }
+    if len(kinds) != 1:
+        raise ValueError("Networks go on together from the same step of the same recipe only.")
+    tables = [state["evaluations"].clone() for state in states]
+    for place, table in enumerate(tables):
+        table[:, RACER] = place
+    asked, config = (
+        replace(pair[0], racers=tuple(recipe.racers[0] for recipe in pair)).to_json()
+        for pair in zip(*recipes, strict=True)
+    )
+    evaluations = torch.cat(tables)
+    return {
+        **states[0],
+        "asked": asked,
+        "config": config,
+        "lanes": [state["lanes"][0] for state in states],
+        "evaluations": evaluations[evaluations[:, STEP].argsort(stable=True)],  # as a race tells of them
+    }
 
 
 # Fine-tuning ------------------------------------------------------------------------------------------------

@@ -28,7 +28,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from pathlib import Path
@@ -40,10 +39,10 @@ if TYPE_CHECKING:
     from optimizers.training.store import Store
 
 SCHEDULER = "ADAMSCOPE_SCHEDULER"  # the environment variable that names an existing scheduler's address
+NVIDIA = "nvidia-smi"  # the program that knows the GPUs
 PRELOAD = "optimizers.training.worker"  # what every worker of ours loads
 FORKED = sys.platform == "linux"  # elsewhere libraries do not outlive a fork
 WATCH = 2.0  # seconds between two looks at what was handed to Dask
-STEP_BACK = 10  # by how much loading is nicer than others' work: a tenth of their share of a CPU
 REACH = 10.0  # seconds to wait for a scheduler to answer
 
 _log = logging.getLogger(__name__)
@@ -100,7 +99,9 @@ def _pipe() -> IO[str]:
             [sys.executable, "-W", "ignore:resource_tracker:UserWarning", "-c", program],
             stdin=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C in the terminal is for the server; this ends when the server has
+            # Ctrl-C in the terminal is for the server; this ends when the server has. And Linux shares the
+            # CPU out to sessions: training leaves the server its part.
+            start_new_session=True,
         )
     assert _process.stdin is not None
     return _process.stdin
@@ -231,9 +232,14 @@ def workers_of(scheduler: str) -> Workers:
     return Workers(client, beacon=beacon)
 
 
+def may_have_gpus() -> bool:
+    """Whether a run may find a GPU, as far as can be told at once."""
+    return SCHEDULER in os.environ or shutil.which(NVIDIA) is not None
+
+
 def find_gpus() -> tuple[str, ...]:
     """Return the GPUs of this machine as CUDA_VISIBLE_DEVICES names them, without loading torch."""
-    program = shutil.which("nvidia-smi")
+    program = shutil.which(NVIDIA)
     if program is None:
         return ()
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -244,26 +250,6 @@ def find_gpus() -> tuple[str, ...]:
     return tuple(told.stdout.split()) if told.returncode == 0 else ()
 
 
-def gently(load: Callable[[], object]) -> None:
-    """Do this in a thread that leaves the CPU to others: a first page is being made at the same time.
-
-    On Linux the priority is a thread's own. This one ends, so nothing later is slow, nor what is forked.
-    """
-    with ThreadPoolExecutor(1, initializer=_step_back) as beside:
-        beside.submit(load).result()
-
-
-def _step_back() -> None:
-    if sys.platform == "linux":
-        os.nice(STEP_BACK)
-
-
-def _load() -> None:
-    import distributed  # noqa: F401 - it stays loaded
-
-    from optimizers.training import jobs, landscape_jobs, sweep_jobs  # noqa: F401
-
-
 def serve() -> None:
     """Carry out what standard input orders, one line of JSON each, until it closes."""
     scheduler = os.environ.get(SCHEDULER)
@@ -271,7 +257,6 @@ def serve() -> None:
         # Before all else: it takes longest, and loads torch while this process imports Dask.
         multiprocessing.set_forkserver_preload([PRELOAD])
         forkserver.ensure_running()
-    gently(_load)
     from sqlalchemy.exc import SQLAlchemyError
 
     from optimizers.training import jobs, landscape_jobs, sweep_jobs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import platform
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import torch
 
 from optimizers.training.config import ONLY_ON_A_GPU, TrainConfig
 from optimizers.training.models import MODELS
+from optimizers.training.processor import processor_name
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 NOT_ON_THIS_GPU = "precision is 'tf32', which this GPU is too old for: take fp32, bf16 or auto."
@@ -93,4 +93,4 @@ def crew(config: TrainConfig) -> Iterator[ThreadPoolExecutor | None]:
 
 def device_name(device: str) -> str:
     """Return what the maker calls it."""
-    return torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
+    return torch.cuda.get_device_name() if device == "cuda" else processor_name()

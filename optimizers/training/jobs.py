@@ -229,6 +229,7 @@ class Recorder:
             Kept,
             Look,
             Point,
+            Preparing,
             Progress,
             Sharpness,
             Started,
@@ -258,12 +259,15 @@ class Recorder:
                     self._values["diverged"] = dict(self._diverged)
                 case Kept():
                     self._values |= {"kept_step": event.step, "warning": event.problem}
+                case Preparing():
+                    self._values["message"] = event.text
                 case Way():
                     self._values["how"] = event.how
                 case Started():
                     self._device = event.device
                     self._values |= {
                         "state": "running",
+                        "message": "",
                         "device": event.device,
                         "device_name": event.device_name,
                         "precision": event.precision,

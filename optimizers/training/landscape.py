@@ -377,7 +377,9 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
     from optimizers.catalog import Racer, distinct
     from optimizers.training import data
     from optimizers.training.device import device_name, resolve
+    from optimizers.training.preprocessing import whitening_of
     from optimizers.training.probe import Pictures, look, shapes
+    from optimizers.training.validation import hold_out
 
     began = time.perf_counter()
     config = snapshots.config
@@ -386,7 +388,11 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
     dataset = data.load(config.data)
     classes = len(dataset.classes)
     chosen = slice(min(order.pictures, config.limit or order.pictures))
-    training = Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], classes, dataset.shape)
+    # What the race was trained on, and so how it whitened, may be more than the pictures looked at here.
+    trained = hold_out(dataset, config.validation, config.seed) if config.validation else dataset
+    whitening = whitening_of(config.model, trained.train_images[: config.limit], order.device)
+    like = classes, dataset.shape, whitening
+    training = Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], *like)
     names = [one.label for one in distinct([Racer.parse(racer) for racer in config.racers])]
     racers = list(np.unique(snapshots.racer)) if order.racers is None else list(order.racers)
     if strangers := [racer + 1 for racer in racers if racer not in snapshots.racer]:
@@ -419,7 +425,7 @@ def measure(snapshots: Snapshots, order: Order, progress: Progress | None = None
     tests = np.zeros((0, 2))
     if order.plane == "line":
         chosen = slice(order.pictures)
-        test = Pictures(dataset.test_images[chosen], dataset.test_labels[chosen], classes, dataset.shape)
+        test = Pictures(dataset.test_images[chosen], dataset.test_labels[chosen], *like)
         tests = np.concatenate(loss_grid(config.model, plane, x, y, test, **under)).T
         done += loss.size
     nothing, each = np.zeros_like(plane.origin), np.eye(len(off))

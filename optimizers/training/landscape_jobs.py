@@ -102,10 +102,11 @@ def beat(run_id: str, order_id: str) -> None:
 
 
 def fail(run_id: str, order_id: str, message: str) -> None:
-    """Write down that nobody will measure an order."""
+    """Write down that nobody will measure an order, unless its run has been deleted."""
     from optimizers.training import jobs
 
-    _change(jobs.run_folder(run_id), order_id, state="failed", message=message, left=None)
+    if status(run_id) is not None:
+        _change(jobs.run_folder(run_id), order_id, state="failed", message=message, left=None)
 
 
 def measure_run(run_id: str, order_id: str) -> None:

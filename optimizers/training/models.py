@@ -34,7 +34,7 @@ class Model:
     smallest: int = 1  # height and width of the smallest picture it takes
     weight_decay: float = 0.0  # λ of the penalty λ/2·‖w‖² on matrices and kernels
     dropout: str = "0"  # its own rates, in words
-    standardise: bool = False  # each picture to mean 0 and standard deviation 1 before the first layer
+    preprocess: str = ""  # pictures before the first layer: "standardise" or "whiten", see `preprocessing`
 
     def misfit(self, kind: str, shape: tuple[int, ...]) -> str:
         """Return why examples of this kind and shape can't be had, to follow a name; "" where they can."""
@@ -253,7 +253,7 @@ def adam_paper_cnn(shape: tuple[int, ...], classes: int, dropout: float | None) 
 
     Pools take 3 × 3 at every second place. Dropout is of the input and of the dense layer, as in the paper,
     which does not give the rates, the padding or how it whitens: here 0.2 and 0.5, padding that keeps the
-    size, and each picture standardised.
+    size, and ZCA, see `preprocessing`.
     """
     from torch import nn
 
@@ -367,7 +367,7 @@ MODELS: dict[str, Model] = {
         initialise=glorot,
         smallest=16,
         weight_decay=0.002,
-        standardise=True,
+        preprocess="standardise",
     ),
     "adam_paper_cnn": Model(
         title="Adam paper's CNN",
@@ -376,7 +376,7 @@ MODELS: dict[str, Model] = {
         initialise=glorot,
         smallest=8,
         dropout="0.2, 0.5",
-        standardise=True,
+        preprocess="whiten",
     ),
     "resnet_small": Model(
         title="Small ResNet",

@@ -13,6 +13,7 @@ from optimizers.training.augment import augment, onto
 from optimizers.training.config import TrainConfig
 from optimizers.training.device import DTYPES
 from optimizers.training.models import MODELS, seen
+from optimizers.training.preprocessing import Whitening, preprocessed
 
 
 class Seed:
@@ -50,7 +51,13 @@ class Batch:
 class Pictures:
     """A set of pictures, or of texts, as one tensor on the device."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        config: TrainConfig,
+        whitening: Whitening | None = None,  # of the training pictures, where the network takes one
+    ) -> None:
         """Lay the pictures out as the network takes them: channels last."""
         if images.ndim == 4:  # (N, H, W, C) uint8
             self.seen = seen(config.model, images.shape[1:])
@@ -58,7 +65,7 @@ class Pictures:
         self.images = torch.from_numpy(np.ascontiguousarray(images)).to(config.device)
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(config.device)
         self.config, self.dtype = config, DTYPES[config.precision]
-        self.standardise = MODELS[config.model].standardise
+        self.preprocess, self.whitening = MODELS[config.model].preprocess, whitening
 
     def __len__(self) -> int:
         """How many there are."""
@@ -91,15 +98,14 @@ class Pictures:
             return images
         images = images.permute(0, 3, 1, 2)
         high, wide = self.seen
-        if changed is None and not self.standardise:
+        if changed is None and not self.preprocess:
             images = images[:, :, :high, :wide]
             return images.to(self.dtype, memory_format=torch.channels_last).div_(255)
         images = images.float().div_(255)
         if changed is not None:
             images = augment(images, self.config.augment, changed)
-        if self.standardise:
-            images = standardised(images)
-        return images[:, :, :high, :wide].to(self.dtype, memory_format=torch.channels_last)
+        images = preprocessed(self.config.model, images, self.whitening)[:, :, :high, :wide]
+        return images.to(self.dtype, memory_format=torch.channels_last)
 
     def _mask(self, count: int, rate: float, shape: torch.Size, drawn: torch.Generator | None) -> Tensor:
         """Draw what a dropout layer multiplies by: 0, or 1/(1 − rate) for what it keeps."""
@@ -107,10 +113,3 @@ class Pictures:
         if mask.dim() == 4:
             mask = mask.to(memory_format=torch.channels_last)
         return mask.bernoulli_(1 - rate, generator=drawn).div_(1 - rate)
-
-
-def standardised(images: Tensor) -> Tensor:
-    """Bring each picture to mean 0 and standard deviation 1; one of a single colour to 0."""
-    deviation, mean = torch.std_mean(images, (1, 2, 3), correction=0, keepdim=True)
-    smallest = images[0].numel() ** -0.5  # as tf.image.per_image_standardization
-    return (images - mean) / deviation.clamp(min=smallest)

@@ -30,7 +30,7 @@ from torch.nn.functional import cross_entropy
 
 from optimizers.training.device import DTYPES, arithmetic
 from optimizers.training.models import CIFAR, MODELS, build, seen
-from optimizers.training.pictures import standardised
+from optimizers.training.preprocessing import Whitening, preprocessed
 
 BATCH = {"cpu": 40, "cuda": 2_500}  # pictures
 LARGEST = 1e36  # of what a network computes with: beyond it bf16, or a sum of 81 such numbers, may overflow
@@ -47,6 +47,7 @@ class Pictures:
     labels: NDArray[np.int64]  # (N,)
     classes: int
     shape: tuple[int, ...] = CIFAR  # of an example, as `Dataset.shape`
+    whitening: Whitening | None = None  # of the training pictures, on the device
 
 
 class Looks(NamedTuple):
@@ -156,8 +157,10 @@ class _Probe:
         """Return a batch as the race hands it to the network."""
         if images.dim() == 2:  # texts
             return images
-        if MODELS[self.model].standardise:
-            images = standardised(images.float().div_(255)).to(self.dtype)
+        if MODELS[self.model].preprocess:
+            images = preprocessed(self.model, images.float().div_(255), self.pictures.whitening).to(
+                self.dtype
+            )
         else:
             images = images.to(self.dtype).div_(255)
         return images.contiguous(memory_format=torch.channels_last)

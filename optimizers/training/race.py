@@ -33,8 +33,9 @@ from optimizers.training.device import arithmetic, crew, device_name, resolve
 from optimizers.training.inside import layers_of, stride
 from optimizers.training.lane import Lane
 from optimizers.training.layers import Dropout
-from optimizers.training.models import build
+from optimizers.training.models import MODELS, build
 from optimizers.training.pictures import Batch, Pictures, Seed
+from optimizers.training.preprocessing import WORDS, whitening_of
 from optimizers.training.sharpness import CHUNK, PICTURES
 from optimizers.training.telemetry import (
     Diverged,
@@ -44,6 +45,7 @@ from optimizers.training.telemetry import (
     Kept,
     Look,
     Point,
+    Preparing,
     Progress,
     RacerResult,
     Sharpness,
@@ -66,13 +68,17 @@ def train(
     folder: Path | None = None,
     resume: bool = False,
     ways: Sequence[str] | None = None,
+    memory: checkpoint.Memory | None = None,
 ) -> TrainResult:
     """Run the race; see `optimizers.training.train`.
 
     `ways` is for tests and benchmarks: train all networks at once, on a CPU too, in one of these ways, see
-    `crowd.Crowd`.
+    `crowd.Crowd`. `memory`, in place of a folder, may hold a state to go on from.
     """
     asked, found = config, None
+    if memory is not None and memory.state is not None:
+        found = checkpoint.Found(memory.state)
+        config = checkpoint.recipe(memory.state, asked, "memory")
     if resume:
         if folder is None:
             raise ValueError("resume is True, but a run goes on from a checkpoint in its folder: name it.")
@@ -85,7 +91,7 @@ def train(
     with (
         arithmetic(config.precision),
         crew(config) if ways is None else nullcontext() as pool,
-        checkpoint.keeping(folder) as keeper,
+        checkpoint.keeping(folder, memory) as keeper,
     ):
         race = _Race(config, dataset, pool, on_event or (lambda event: None), asked, keeper)
         if folder is not None and config.snapshots:
@@ -108,7 +114,7 @@ class _Race:
         pool: ThreadPoolExecutor | None,
         on_event: Callable[[Event], None],
         asked: TrainConfig,  # before anything was found for "auto"
-        keeper: checkpoint.Keeper | None,
+        keeper: checkpoint.Keeper | checkpoint.Memory | None,
     ) -> None:
         self.config, self.dataset, self.pool, self.on_event = config, dataset, pool, on_event
         self.asked, self.keeper = asked, keeper
@@ -117,8 +123,17 @@ class _Race:
         self.how = ""  # it trains
         self.ahead: list[list[Batch]] = []  # of the next steps, where they are ready
         chosen = slice(config.limit)
-        self.pictures = Pictures(dataset.train_images[chosen], dataset.train_labels[chosen], config)
-        tests = Pictures(dataset.test_images, dataset.test_labels, config)
+        self.stopped = False
+        whitening = whitening_of(
+            config.model,
+            dataset.train_images[chosen],
+            config.device,
+            lambda text: self._tell([Preparing(text)]),
+        )
+        self.pictures = Pictures(
+            dataset.train_images[chosen], dataset.train_labels[chosen], config, whitening
+        )
+        tests = Pictures(dataset.test_images, dataset.test_labels, config, whitening)
         self.tests = list(tests.batches(torch.arange(len(tests)), TEST_BATCH))
         self.steps_per_epoch = math.ceil(len(self.pictures) / config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -129,6 +144,8 @@ class _Race:
         self.data_note = dataset.note
         if len(self.pictures) < len(dataset.train_labels):
             self.data_note += f"; trained on the first {len(self.pictures):,}"
+        if preprocess := MODELS[config.model].preprocess:
+            self.data_note += f"; {WORDS[preprocess]}"
         self.step = 0
         self.resumed_at: int | None = None
         self.notice = ""  # where that was not from the newest checkpoint
@@ -136,7 +153,6 @@ class _Race:
         self.evaluations: list[Evaluated] = []
         self.insides: list[Inside] = []
         self.sharpnesses: list[Sharpness] = []
-        self.stopped = False
         self.began = time.perf_counter()
         self.ready = 0.0  # seconds, when training began
 

@@ -209,7 +209,9 @@ class SweepConfig:
         axes: in `Axis` notation; the hyperparameters and settings that are swept.
         method: "grid": every combination. "random": `trials` draws (Bergstra and Bengio 2012). "halving":
             successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943): all train for `min_epochs`;
-            at each rung the best of every `factor` go on, and train `factor` times as long.
+            at each rung the best of every `factor` go on, from the weights and the rule's state they have,
+            until they have trained `factor` times as long. A schedule runs over `base.epochs` whatever the
+            rung, so that a network that stays is to the bit the one that was never interrupted (on a CPU).
         trials: how many are drawn; None, for halving: every combination of the grid.
         factor: η of halving, from 2.
         min_epochs: of halving's first rung.
@@ -343,11 +345,11 @@ class Trial:
     values: tuple[Value, ...]  # one for each axis
     settings: tuple[tuple[str, Value], ...]  # of the run
 
-    def config(self, sweep: SweepConfig, seed: int, epochs: int) -> TrainConfig:
+    def config(self, sweep: SweepConfig, seed: int) -> TrainConfig:
         """Return the recipe of its network with this seed; a sweep does not look inside its networks."""
         changed: dict[str, Any] = {**dict(self.settings), "telemetry": 0, "sharpness": 0}
         threads = sweep.base.threads or 1  # the same sums in the same order, whatever the company
-        return replace(sweep.base, racers=(self.racer,), seed=seed, epochs=epochs, threads=threads, **changed)
+        return replace(sweep.base, racers=(self.racer,), seed=seed, threads=threads, **changed)
 
 
 def trials(config: SweepConfig) -> tuple[Trial, ...]:
@@ -381,10 +383,10 @@ def trials(config: SweepConfig) -> tuple[Trial, ...]:
 
 @dataclass(frozen=True)
 class Rung:
-    """So many trials train for so many epochs; the best of them go on to the next rung."""
+    """So many trials train up to so many epochs; the best of them go on to the next rung."""
 
     trials: int
-    epochs: int
+    epochs: int  # since the first step
 
 
 def rungs(config: SweepConfig) -> tuple[Rung, ...]:
@@ -408,22 +410,22 @@ def networks(config: SweepConfig) -> int:
     return config.size * config.seeds
 
 
-def work(networks: int, epochs: int, pictures: int, judged: int) -> float:
+def work(networks: int, epochs: int, pictures: int, judged: int, since: int = 0) -> float:
     """Return what training costs, in pictures: to look at one costs a third of training on it.
 
     Args:
         networks: that train.
-        epochs: each.
+        epochs: up to which each trains.
         pictures: that an epoch trains on.
         judged: that are looked at after each epoch, and once before the first.
+        since: epochs that each has trained before.
     """
-    return networks * (epochs * pictures + (epochs + 1) * judged / 3)
+    looks = epochs - since + (since == 0)
+    return networks * ((epochs - since) * pictures + looks * judged / 3)
 
 
 def work_of(config: SweepConfig, pictures: int, tests: int) -> float:
     """Return what a sweep costs in all, in pictures trained on, the test of its winner included.
-
-    A trial that goes on to the next rung begins anew there: halving costs Σ trials · epochs over its rungs.
 
     Args:
         config: the sweep.
@@ -431,8 +433,11 @@ def work_of(config: SweepConfig, pictures: int, tests: int) -> float:
         tests: pictures in the test set.
     """
     base, seeds = config.base, config.seeds
-    on_rungs = [work(rung.trials * seeds, rung.epochs, pictures, base.validation) for rung in rungs(config)]
-    return sum(on_rungs) + work(seeds, base.epochs, pictures, tests)
+    on_rungs, since = 0.0, 0
+    for rung in rungs(config):
+        on_rungs += work(rung.trials * seeds, rung.epochs, pictures, base.validation, since)
+        since = rung.epochs
+    return on_rungs + work(seeds, base.epochs, pictures, tests)
 
 
 # What a sweep tells -----------------------------------------------------------------------------------------

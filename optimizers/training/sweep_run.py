@@ -4,6 +4,10 @@ Networks whose recipes differ in the racer alone see the same batches: they are 
 lock-step in one call of `train`. A task's return value is the truth about its group; what it says on the way,
 as events of the scheduler, is for the eye. So a task that Dask gives to another worker, because its first was
 lost, may say everything twice.
+
+At a rung of successive halving, a task's return value holds the state of its networks, too. It stays with the
+worker; where a network goes on, Dask brings that one's state, and no other, to the worker that trains it
+further, and has it trained again where it was lost.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import logging
 import math
 import os
 import queue
+import re
 import secrets
 import signal
 import threading
@@ -20,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import dask
@@ -53,7 +59,7 @@ from optimizers.training.sweep import (
     work,
     work_of,
 )
-from optimizers.training.telemetry import Diverged, Evaluated, Progress, StopTraining
+from optimizers.training.telemetry import Diverged, Evaluated, Progress, Started, StopTraining
 from optimizers.training.validation import hold_out
 
 ON_A_CPU, ON_A_GPU = 8, 64  # networks in lock-step at most, where one worker could take more
@@ -176,6 +182,8 @@ class Group:
     key: str  # of its task
     config: TrainConfig
     members: tuple[tuple[int, int], ...]  # (trial, seed)
+    until: int  # epochs, at which its rung ends
+    since: int = 0  # epochs, that it has trained on the rungs before
     threads: int = 0  # of its worker's arithmetic, where that should have more than it has
 
     @property
@@ -183,44 +191,63 @@ class Group:
         """Whether it is the winner, trained anew and tested, and no part of the choice."""
         return self.config.validation == 0
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a rung comes after its own."""
+        return self.until < self.config.epochs
 
-def train_group(config: TrainConfig, topic: str, key: str, threads: int) -> dict[str, Any]:
-    """Train a group to its end. Runs as a task of Dask; what it says on the way goes to `topic`."""
+
+def train_group(group: Group, topic: str, states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Train a group to the end of its rung. Runs as a task of Dask; what it says on the way goes to `topic`.
+
+    Args:
+        group: to train.
+        topic: of the sweep.
+        states: of its networks at the end of the rung before, as `checkpoint.apart` gives them; none before
+            the first.
+    """
     import torch
 
-    from optimizers.training import train
+    from optimizers.training import checkpoint, race
 
     worker = get_worker()
     _take_own_gpu(worker.name)
     stop = Event(_stop_name(topic))
     looked = told = time.monotonic()
+    steps, whole = 1, False
 
     def tell(**words: Any) -> None:
-        worker.log_event(topic, {"key": key, **words})
+        worker.log_event(topic, {"key": group.key, **words})
 
     def on_event(event: object) -> None:
-        nonlocal looked, told
+        nonlocal looked, told, steps, whole
         now = time.monotonic()
         match event:
+            case Started():
+                steps = event.steps_per_epoch
             case Evaluated():
                 tell(racer=event.racer, epoch=event.epoch, loss=event.loss, accuracy=event.accuracy)
+                if group.goes_on and event.epoch == group.until:  # the others' numbers are in the result
+                    whole = True
+                    raise StopTraining
             case Diverged():
                 tell(racer=event.racer, diverged=event.step)
             case Progress() if now - told > SPEAK:
                 told = now
-                tell(share=event.step / event.total_steps)
+                tell(share=(event.step / steps - group.since) / (group.until - group.since))
         if now - looked > SPEAK:
             looked = now
             if stop.is_set():
                 raise StopTraining
 
     if stop.is_set():
-        return {"networks": [], "stopped": True, "data_note": ""}
-    tell(begun=secrets.token_hex(4))
+        return {"networks": [], "stopped": True, "data_note": "", "states": []}
+    tell(begun=secrets.token_hex(4), networks=len(group.members))
     before = torch.get_num_threads()
-    torch.set_num_threads(max(before, threads))
+    torch.set_num_threads(max(before, group.threads))
+    memory = checkpoint.Memory(checkpoint.together(states) if states else None)
     try:
-        result = train(config, on_event)
+        result = race.train(group.config, on_event, memory=memory)
     finally:
         torch.set_num_threads(before)
     found = [
@@ -231,7 +258,21 @@ def train_group(config: TrainConfig, topic: str, key: str, threads: int) -> dict
         }
         for place, racer in enumerate(result.racers)
     ]
-    return {"networks": found, "stopped": result.stopped, "data_note": result.data_note}
+    return {
+        "networks": found,
+        "stopped": result.stopped and not whole,
+        "data_note": result.data_note,
+        "states": checkpoint.apart(memory.state) if group.goes_on and memory.state else [],
+    }
+
+
+def _without_states(found: dict[str, Any]) -> dict[str, Any]:
+    return {**found, "states": []}
+
+
+def _state(found: dict[str, Any], place: int) -> dict[str, Any]:
+    state: dict[str, Any] = found["states"][place]
+    return state
 
 
 def _take_own_gpu(name: object) -> None:
@@ -277,6 +318,9 @@ class _Sweep:
             queue.SimpleQueue()
         )  # (a task's key, its words or itself)
         self.flying: dict[str, tuple[Group, Future]] = {}
+        self.whole: dict[str, Future] = {}  # task -> its result with its networks' states, if they may go on
+        self.states: dict[tuple[int, int], Future] = {}  # of the networks on this rung, where they begin
+        self.trained: dict[str, tuple[tuple[int, int], ...]] = {}  # task of this rung -> its networks
         self.begun: dict[str, str] = {}  # task -> which of its beginnings this is
         self.tests: dict[int, tuple[float, float]] = {}  # seed -> loss, accuracy of the winner
         self.said: list[str] = []
@@ -305,8 +349,10 @@ class _Sweep:
     def _climb(self) -> None:
         """Train rung after rung, then test the winner."""
         left, ladder = list(self.trials), rungs(self.config)
+        since = 0
         for place, rung in enumerate(ladder):
-            self._fly(self._groups(left, rung))
+            self._fly(self._groups(left, rung, since))
+            since = rung.epochs
             if all(network.state == FAILED for network in self.networks.values()):
                 raise RuntimeError(self.said[-1])
             if place + 1 < len(ladder):
@@ -320,10 +366,11 @@ class _Sweep:
 
     def _test(self, best: Trial, seed: int) -> Group:
         """Return the task that trains the winner anew, on all training pictures, and tests it."""
-        recipe = best.config(self.config, seed, self.config.base.epochs)
+        recipe = best.config(self.config, seed)
         recipe = replace(recipe, validation=0, threads=self.config.base.threads)  # it may have all cores
         threads = self.cores // len(self.seeds)
-        return Group(f"{self.topic}-test-{seed}", recipe, ((best.index, seed),), threads)
+        key = f"{self.topic}-test-{seed}"
+        return Group(key, recipe, ((best.index, seed),), recipe.epochs, threads=threads)
 
     def _standing(self, trial: Trial) -> Any:
         return standing(trial, [self.networks[trial.index, seed] for seed in self.seeds])
@@ -341,18 +388,31 @@ class _Sweep:
                 if trial not in chosen and network.state == FINISHED:
                     changed.append(replace(network, state=DROPPED))
         self._change(changed)
+        self._hand_on({(trial.index, seed) for trial in chosen for seed in self.seeds})
         epochs = f"{rung.epochs} epoch{'s' * (rung.epochs > 1)}"
         self._say(
             f"After {epochs} the best {len(chosen)} of {len(left)} trials go on, to {above.epochs} epochs."
         )
         return sorted(chosen, key=lambda trial: trial.index)
 
-    def _groups(self, chosen: Sequence[Trial], rung: Rung) -> list[Group]:
+    def _hand_on(self, chosen: set[tuple[int, int]]) -> None:
+        """Keep the states of these networks, and let go of all others."""
+        submit = partial(self.client.submit, pure=False, resources=self.resources, priority=1)
+        self.states = {
+            member: submit(_state, self.whole[key], place, key=f"{key}-state-{place}")
+            for key, members in self.trained.items()
+            for place, member in enumerate(members)
+            if member in chosen
+        }
+        self.whole.clear()
+        self.trained.clear()
+
+    def _groups(self, chosen: Sequence[Trial], rung: Rung, since: int) -> list[Group]:
         """Put together what sees the same batches, in parts for which there are workers."""
         kin: dict[TrainConfig, list[tuple[Trial, int]]] = {}
         for seed in self.seeds:
             for trial in chosen:
-                recipe = trial.config(self.config, seed, rung.epochs)
+                recipe = trial.config(self.config, seed)
                 kin.setdefault(replace(recipe, racers=("gd",)), []).append((trial, seed))
         share = math.ceil(len(chosen) * len(self.seeds) / self._slots())
         size = max(1, min(self.together, share))
@@ -362,7 +422,9 @@ class _Sweep:
             for part in range(parts):  # even ones
                 mine = members[len(members) * part // parts : len(members) * (part + 1) // parts]
                 key = f"{self.topic}-{rung.epochs}-{len(groups)}"
-                groups.append(_group(key, recipe, mine))
+                racers = tuple(trial.racer for trial, _ in mine)
+                numbers = tuple((trial.index, seed) for trial, seed in mine)
+                groups.append(Group(key, replace(recipe, racers=racers), numbers, rung.epochs, since))
         return groups
 
     def _slots(self) -> int:
@@ -371,12 +433,7 @@ class _Sweep:
     def _fly(self, groups: Sequence[Group]) -> None:
         """Have every group trained, no more at once than there are workers, so that others' tasks come in."""
         self._change(
-            [
-                replace(self.networks[m], epochs=g.config.epochs)
-                for g in groups
-                if not g.is_test
-                for m in g.members
-            ]
+            [replace(self.networks[m], epochs=g.until) for g in groups if not g.is_test for m in g.members]
         )
         waiting = deque(groups)
         while waiting or self.flying:
@@ -390,17 +447,13 @@ class _Sweep:
             self._pace()
 
     def _submit(self, group: Group) -> None:
-        future = self.client.submit(
-            train_group,
-            group.config,
-            self.topic,
-            group.key,
-            group.threads,
-            key=group.key,
-            pure=False,
-            resources=self.resources,
-            fifo_timeout=0,  # first come, first served, beside other people's tasks
-        )
+        submit = partial(self.client.submit, pure=False, resources=self.resources, fifo_timeout=0)
+        states = [self.states[member] for member in group.members] if group.since else []
+        # First come, first served, beside other people's tasks.
+        future = submit(train_group, group, self.topic, states, key=group.key)
+        if group.goes_on:  # what comes here is its result without the states
+            self.whole[group.key] = future
+            future = submit(_without_states, future, key=f"{group.key}-found", priority=1)
         self.flying[group.key] = group, future
         future.add_done_callback(lambda future: self.heard.put((group.key, future)))
 
@@ -410,6 +463,8 @@ class _Sweep:
         for key, (_, future) in list(self.flying.items()):
             if key not in self.begun:  # it has nothing yet, and loads torch or waits for others' tasks
                 future.cancel()
+                if key in self.whole:
+                    self.whole.pop(key).cancel()
                 del self.flying[key]
         deadline = time.monotonic() + PATIENCE
         while self.flying and time.monotonic() < deadline:
@@ -419,18 +474,19 @@ class _Sweep:
 
     def _hear(self, key: str, words: Any) -> list[Group]:
         """Take in what a task says, or that it has ended; return groups that are to be tried again."""
-        if key not in self.flying:  # words that come after its end
-            return []
-        group, future = self.flying[key]
         if isinstance(words, Future):
-            del self.flying[key]
-            return self._ended(group, future)
+            group, future = self.flying.pop(key, (None, words))
+            return self._ended(group, future) if group else []
         if "begun" in words:
             if math.isnan(self.trained_since):
                 self.trained_since = time.monotonic()
-            if self.begun.setdefault(key, words["begun"]) != words["begun"]:
+            if self.begun.setdefault(key, words["begun"]) != words["begun"]:  # also after its end
                 self.begun[key] = words["begun"]
-                self._say(f"A worker was lost; its {_count(group.members)} trained again.")
+                self._say(f"A worker was lost; its {_count(words['networks'])} trained again.")
+        if key not in self.flying:  # words that come after its end
+            return []
+        group, _ = self.flying[key]
+        if "begun" in words:
             if not group.is_test:
                 self._change([replace(self.networks[m], state=TRAINING) for m in group.members])
         elif "share" in words:
@@ -447,6 +503,8 @@ class _Sweep:
 
     def _ended(self, group: Group, future: Future) -> list[Group]:
         self.under_way.pop(group.key, None)
+        if future.status != "finished":
+            self.whole.pop(group.key, None)
         problem = future.exception() if future.status == "error" else None
         if problem is None and future.status == "finished":
             self._take(group, future.result())
@@ -454,7 +512,9 @@ class _Sweep:
         if isinstance(problem, ValueError | data.DataError):  # the same for all of them
             raise problem
         if type(problem).__name__ == "OutOfMemoryError" and len(group.members) > 1:
-            self._say(f"{_count(group.members)} too many at once for the memory: half as many are tried.")
+            self._say(
+                f"{_count(len(group.members))} too many at once for the memory: half as many are tried."
+            )
             half = len(group.members) // 2
             whole = list(zip(group.members, group.config.racers, strict=True))
             return [
@@ -469,7 +529,7 @@ class _Sweep:
         self.done += self._work(group)
         self.lost += self._work(group)
         why = "their workers were lost again and again" if isinstance(problem, KilledWorker) else str(problem)
-        self._say(f"{_count(group.members)} given up: {why.strip().partition(chr(10))[0].rstrip('.')}.")
+        self._say(f"{_count(len(group.members))} given up: {why.strip().partition(chr(10))[0].rstrip('.')}.")
         if not group.is_test:
             self._change([replace(self.networks[member], state=FAILED) for member in group.members])
         return []
@@ -482,7 +542,9 @@ class _Sweep:
                 (network,) = found["networks"]
                 self.tests[group.members[0][1]] = network["history"][-1][1:]
             return
-        self.data_note = found["data_note"].rpartition("; judged by")[0] or found["data_note"]
+        if group.goes_on:
+            self.trained[group.key] = group.members
+        self.data_note = re.sub(r"; judged by [^;]*", "", found["data_note"])
         changed = []
         for member, network in zip(group.members, found["networks"], strict=True):
             before = self.networks[member]
@@ -491,9 +553,9 @@ class _Sweep:
                 replace(
                     before,
                     state=state if network["diverged_at"] is None else DIVERGED,
-                    epochs=group.config.epochs,
+                    epochs=group.until,
                     history=network["history"],
-                    seconds=before.seconds + network["seconds"],
+                    seconds=network["seconds"],
                     diverged_at=network["diverged_at"],
                 )
             )
@@ -521,7 +583,7 @@ class _Sweep:
 
     def _work(self, group: Group) -> float:
         judged = self.test_pictures if group.is_test else group.config.validation
-        return work(len(group.members), group.config.epochs, self.pictures, judged)
+        return work(len(group.members), group.until, self.pictures, judged, group.since)
 
     def _result(self, stopped: bool) -> SweepResult:
         for member, network in self.networks.items():
@@ -541,10 +603,5 @@ class _Sweep:
         )
 
 
-def _group(key: str, recipe: TrainConfig, members: Sequence[tuple[Trial, int]]) -> Group:
-    racers = tuple(trial.racer for trial, _ in members)
-    return Group(key, replace(recipe, racers=racers), tuple((trial.index, seed) for trial, seed in members))
-
-
-def _count(members: Sequence[object]) -> str:
-    return "1 network is" if len(members) == 1 else f"{len(members)} networks are"
+def _count(networks: int) -> str:
+    return "1 network is" if networks == 1 else f"{networks} networks are"

@@ -37,6 +37,13 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """Before the run begins, something is worked out that takes a while. One sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Way:
     """How the networks are trained at once, on a GPU: told at the first step, and where it changes."""
 
@@ -147,7 +154,7 @@ class Diverged:
     seed: int = 0  # its place among the run's seeds
 
 
-Event = Started | Way | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
+Event = Preparing | Started | Way | Kept | Point | Evaluated | Inside | Sharpness | Look | Progress | Diverged
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,7 +33,7 @@ from optimizers.training.config import TrainConfig
 from optimizers.training.device import DTYPES
 from optimizers.training.lane import Lane, parts, tame
 from optimizers.training.pictures import Batch
-from optimizers.training.stack import Stack, losses
+from optimizers.training.stack import Stack, UnstackableError, losses
 
 # In the order in which they are tried, and what follows "12 networks at once".
 WAYS = {
@@ -184,7 +184,7 @@ def _cause(problem: BaseException) -> BaseException:
     return behind or problem
 
 
-def _beside(work: Iterable[Callable[[], None]], streams: Sequence[Any]) -> None:
+def _beside(work: Sequence[Callable[[], None]], streams: Sequence[Any]) -> None:
     """Do each piece of work on a stream, which begins and ends with the current one's."""
     if not streams:
         for one in work:
@@ -196,7 +196,7 @@ def _beside(work: Iterable[Callable[[], None]], streams: Sequence[Any]) -> None:
         stream.wait_stream(main)
         with torch.cuda.stream(stream):
             one()
-    for stream in streams:
+    for stream in streams[: len(work)]:  # a recording must not wait for a stream that had no part in it
         main.wait_stream(stream)
 
 
@@ -231,6 +231,7 @@ class Engine:
         self.inputs: dict[int, dict[int, Batch]] = {}  # batch size, place of the seed
         self.seen = torch.zeros(2, len(self.lanes), device=device)  # of the step: losses, right answers
         self.tables: Tensor | None = None  # (K, 1 + L, 8) of the last look
+        self.effective_lr: list[Any] = []  # of the last look, (P,) or one for all
         self.news: list[tuple[Tensor, list[int]]] = []  # (steps, 2, K), batch sizes
         self.looks: list[tuple[int, Tensor]] = []
         self._forget()
@@ -239,6 +240,7 @@ class Engine:
 
     def _forget(self) -> None:
         """Drop what is recorded, and lay out anew how many networks are computed at once."""
+        self._wait()
         self.recorded: dict[Any, Recorded] = {}
         self.portions: list[_Portion] = []
         if self.cuda:
@@ -291,9 +293,13 @@ class Engine:
             look = due or (look_last and position == count - 1)
             self.within_memory(self.look if look else self.walk)
             self.steps += 1
+            # What a recording leaves is lost at the next one's replay: they share their memory.
             if due:
                 assert self.tables is not None
                 self.looks.append((self.steps, self.tables.clone()))
+            if look_last and position == count - 1:
+                for lane, kept in zip(self.lanes, self.effective_lr, strict=True):
+                    lane.effective_lr = kept.clone() if isinstance(kept, Tensor) else kept
         self.news.append((found, [len(batch.labels) for batch in batches[0]]))
 
     def load(self, batches: Sequence[Batch]) -> None:
@@ -385,11 +391,11 @@ class Engine:
             found.append((theta, state, shown[0], measured))
 
         _beside([partial(step, *of) for of in zip(self.lanes, rows.g, strict=True)], self.streams)
-        for lane, (theta, state, effective_lr, _) in zip(self.lanes, found, strict=True):
+        for lane, (theta, state, _, _) in zip(self.lanes, found, strict=True):
             lane.theta.copy_(theta)
             for kept, after in zip(lane.state, state, strict=True):
                 kept.copy_(after)
-            lane.effective_lr = effective_lr if lane.sharpener else None
+        self.effective_lr = [effective_lr for _, _, effective_lr, _ in found]
         measured = [table for *_, table in found if table is not None]
         if measured:
             self.tables = torch.stack(measured)
@@ -421,8 +427,6 @@ class Engine:
 
     def test(self, batches: Sequence[Batch]) -> list[Tested]:
         """Look at the test pictures with every lane, as `Lane.test`, in their order here."""
-        if self.way == "streams":
-            return [lane.test(batches) for lane in self.lanes]
         found: list[Tested] = self.within_memory(
             lambda: [one for portion in self.portions for one in portion.test(batches)]
         )
@@ -454,21 +458,23 @@ class _Portion:
         self, rows: Rows, lanes: slice, way: str, config: TrainConfig, streams: Sequence[Any]
     ) -> None:
         self.lanes, self.at, self.config, self.streams = rows.lanes[lanes], lanes, config, streams
-        self.parameters = self.lanes[0].parameters
-        self.stack: Stack | None = None
-        if way == "streams":
-            self.gradients = [list(parts(row, self.parameters)) for row in rows.gradient[lanes]]
-            return
+        self.parameters, self.alone = self.lanes[0].parameters, way == "streams"
         self.place = self.lanes[0].seed.place
         self.leaves = [one.detach().requires_grad_() for one in parts(rows.weights[lanes], self.parameters)]
         weights = dict(zip(self.parameters, self.leaves, strict=True))
-        self.stack = Stack(self.lanes[0].network, weights, products=way != "grouped")
-        self.answer: Callable[..., Tensor] = _compiled(self.stack) if way == "compiled" else self.stack
-        self.gradients = [list(parts(rows.gradient[lanes], self.parameters))]
+        self.stack: Stack | None = None
+        try:
+            self.stack = Stack(self.lanes[0].network, weights, products=way != "grouped")
+        except UnstackableError:
+            if not self.alone:
+                raise
+        gradients = rows.gradient[lanes] if self.alone else [rows.gradient[lanes]]
+        self.gradients = [list(parts(row, self.parameters)) for row in gradients]
+        self.answer: Any = self.stack if way != "compiled" or self.stack is None else _compiled(self.stack)
 
     def learn(self, inputs: dict[int, Batch], seen: Tensor) -> None:
         """Compute losses, right answers and gradients."""
-        if self.stack is None:
+        if self.alone:
             every = range(len(self.lanes))
             _beside([partial(self._alone, place, inputs, seen) for place in every], self.streams)
             return
@@ -489,7 +495,8 @@ class _Portion:
 
     @torch.no_grad()
     def test(self, batches: Sequence[Batch]) -> list[Tested]:
-        assert self.stack is not None
+        if self.stack is None:
+            return [lane.test(batches) for lane in self.lanes]
         loss = torch.zeros(len(self.lanes), dtype=torch.float64, device=batches[0].labels.device)
         classes, sure = [], []
         for batch in batches:

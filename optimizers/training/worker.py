@@ -8,7 +8,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from optimizers.training.cluster import gently
 from optimizers.training.data import available, load
 
 LOWER = 5  # by how much sweeps and landscapes are nicer than runs: a third of their share of a CPU
@@ -22,7 +21,7 @@ def _load() -> None:
     # No thread is left, and torch has computed nothing yet: its own threads do not outlive a fork.
 
 
-gently(_load)
+_load()
 
 
 def dask_setup(worker: Any) -> None:

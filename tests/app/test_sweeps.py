@@ -135,7 +135,7 @@ def test_how_long_it_takes_goes_by_what_was_trained_here(sweeps: SweepStore) -> 
     sweeps.write(sweep_id, state="finished", pictures_per_second=1000.0)
     meta, _ = look(new_page(sweep=sweep_id, o="adam", axis="lr,0.001,0.1,3", epochs="2", limit="1500"))
     # 3 × (2 · 1,500 + 3 · 2,000/3) to choose, 2 · 1,500 + 3 · 2,000/3 to test the best: 20,000 pictures
-    assert meta["asked"]["time"].startswith("About 20 s, if it is as fast as that of ")
+    assert meta["asked"]["time"].startswith("About 20 s, if it is as fast as the last one like it.")
 
 
 def test_bad_parts_of_a_link_are_named_and_the_rest_is_kept(sweeps: SweepStore) -> None:

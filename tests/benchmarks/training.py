@@ -1,14 +1,17 @@
 """How fast the lab trains, and how well.
 
     python -m tests.benchmarks.training speed [--model cnn_3c3d] [--racers 8] [--rounds 3] [--limit N]
-    python -m tests.benchmarks.training accuracy [--seeds 0 1 2]
-    python -m tests.benchmarks.training race --device cuda       12 racers × 10 epochs, the one for a GPU
+    python -m tests.benchmarks.training accuracy [--seeds 0 1 2] [--model cnn_3c3d]
+    python -m tests.benchmarks.training race --device cuda       all that a GPU is to reach, in one command
 
 speed: eight racers × 1 epoch at batch 128, as the lab trains them (test evaluations and every point written
 to a store included), against as many plain fp32 loops over a DataLoader that only train, in turns in the same
 run.
-accuracy: keras_cnn, Adam, batch 32, 10 epochs. Each needs CIFAR-10 (`adamscope data cifar10`) and writes
-what it found to tests/benchmarks/results/.
+accuracy: keras_cnn, Adam, batch 32, 10 epochs; or cnn_3c3d as in DeepOBS's table, with a verdict.
+race: every way and precision for 12 racers of keras_cnn; 10 epochs of them against plain loops; 8 × 10 epochs
+of cnn_3c3d; figure 4's 60 networks × 5 epochs; a landscape; the first point. It needs torch and NumPy alone,
+and writes after each part. On a CPU, with --limit 512 --epochs 1 --networks 4, it shows that it runs.
+speed and accuracy need CIFAR-10 (`adamscope data cifar10`). What was found is in tests/benchmarks/results/.
 """
 
 import argparse
@@ -23,7 +26,6 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import psutil
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -31,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 from optimizers.catalog import Racer
 from optimizers.training import TrainConfig, TrainResult, train
 from optimizers.training.data import load
+from tests.benchmarks import racing
 from tests.benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -137,6 +140,8 @@ def lab(config: TrainConfig) -> TrainResult:
 
 def busy_elsewhere() -> float:
     """Return the CPU seconds that other programs have used so far."""
+    import psutil
+
     times, own = psutil.cpu_times(), os.times()
     return times.user + times.nice + times.system - own.user - own.system
 
@@ -225,43 +230,42 @@ def accuracy(args: argparse.Namespace) -> dict[str, Any]:
     return {"data_note": result.data_note, "config": config_without_seed, "runs": runs}
 
 
-def race(args: argparse.Namespace) -> dict[str, Any]:
-    config = TrainConfig(racers=TWELVE, data="cifar10", batch_size=128, device=args.device, limit=args.limit)
-    train(
-        TrainConfig(racers=TWELVE, data="cifar10", epochs=1, batch_size=128, device=args.device, limit=1280)
-    )
-    result = train(config)
-    pace = sum(racer.examples for racer in result.racers) / result.seconds
-    print(f"12 racers × 10 epochs on {result.device_name}: {result.seconds:.1f} s, {pace:,.0f} pictures/s")
-    return {
-        "device_name": result.device_name,
-        "config": json.loads(result.config.to_json()),
-        "seconds": result.seconds,
-        "samples_per_second": pace,
-        "test_accuracy": {racer.notation: racer.test_accuracy for racer in result.racers},
-    }
+def race(args: argparse.Namespace) -> None:
+    def keep(found: dict[str, Any]) -> None:
+        _write(args.out, "training-race", found)
+
+    racing.race(args, keep, TWELVE, EIGHT)
+
+
+def _write(folder: Path, name: str, found: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"machine": machine("torch", "numpy"), **found}, indent=2)
+    (folder / f"{name}.json").write_text(text + "\n", "utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("speed", "accuracy", "race"))
-    parser.add_argument("--model", choices=PLAIN, default="keras_cnn", help="of speed")
+    parser.add_argument("--model", choices=PLAIN, default="keras_cnn", help="of speed and accuracy")
     parser.add_argument("--racers", type=int, choices=range(1, 9), default=8, metavar="1…8", help="of speed")
     parser.add_argument("--rounds", type=int, default=3, help="of speed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of accuracy")
     parser.add_argument("--limit", type=int, help="train on the first LIMIT pictures only")
+    parser.add_argument("--epochs", type=int, help="of race, and of accuracy with cnn_3c3d")
+    parser.add_argument("--networks", type=int, help="of race's figure 4, the first so many of 60")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for what was found")
     parser.add_argument("--device", default="auto")
     parser.add_argument(
         "--threads", type=int, help="of accuracy's one racer; a shared machine is kinder to 1"
     )
     args = parser.parse_args()
-    found = {
-        "machine": machine("torch", "numpy"),
-        **{"speed": speed, "accuracy": accuracy, "race": race}[args.what](args),
-    }
-    RESULTS.mkdir(exist_ok=True)
-    name = f"training-speed-{args.model}" if args.what == "speed" else f"training-{args.what}"
-    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    if args.what == "race":
+        race(args)
+        return
+    of_a_table = args.what == "accuracy" and args.model == "cnn_3c3d"
+    measure = racing.table if of_a_table else {"speed": speed, "accuracy": accuracy}[args.what]
+    name = args.what if args.what == "accuracy" and not of_a_table else f"{args.what}-{args.model}"
+    _write(args.out, f"training-{name}", measure(args))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A server of our own and a real browser, for every test in this folder."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -8,12 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, sync_playwright
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # Opened at a page's own address, Streamlit asks for these beneath it, is told 404, and asks at the root.
@@ -82,18 +84,46 @@ def browser() -> Iterator[Browser]:
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--process-per-site"]
+        )
         yield browser
         browser.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser, server: str) -> Iterator[OpenPage]:
-    """open_page("/lab", color_scheme="dark") -> a page in a browser context of its own, 1280 × 720.
+@pytest.fixture(autouse=True)
+def _turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test marked `measures` runs alone: those on other workers wait for its end, and it for theirs."""
+    folder = tmp_path_factory.getbasetemp().parent  # of all workers
+    kind = fcntl.LOCK_EX if request.node.get_closest_marker("measures") else fcntl.LOCK_SH
+    with (folder / "gate.lock").open("w") as gate, (folder / "machine.lock").open("w") as machine:
+        fcntl.flock(gate, kind)  # who waits to measure lets nobody else begin
+        fcntl.flock(machine, kind)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
 
+
+@pytest.fixture(scope="session")
+def shared(browser: Browser, server: str) -> Iterator[BrowserContext]:
+    """The context of each test's first page: what the browser has fetched and compiled, it has for the next.
+
+    A page that stays open keeps the process, in which that lies. It asks for nothing and draws nothing.
+    """
+    context = browser.new_context()
+    context.new_page().goto(f"{server}/_stcore/health")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: str, shared: BrowserContext) -> Iterator[OpenPage]:
+    """open_page("/lab", color_scheme="dark") -> a new page, 1280 × 720, in a browser that knows nothing yet.
+
+    The first page shares its process with other tests' first pages, and nothing else. Each further page, one
+    with `own`, and one with options of a context rather than of a page has a process of its own.
     The test fails if any page asked something of another machine, or wrote an error to its console.
     """
-    contexts = []
+    opened: list[Page] = []
     complaints: list[str] = []
 
     def on_request(request: Request) -> None:
@@ -108,10 +138,16 @@ def open_page(browser: Browser, server: str) -> Iterator[OpenPage]:
     def on_error(error: Error) -> None:
         complaints.append(f"script error: {error}")
 
-    def open_(path: str = "/", **options: object) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
-        contexts.append(context)
-        page = context.new_page()
+    def open_(path: str = "/", *, own: bool = False, **options: Any) -> Page:
+        options = {"viewport": {"width": 1280, "height": 720}, **options}
+        if own or opened or options.keys() - {"viewport", "color_scheme", "reduced_motion"}:
+            page = browser.new_context(**options).new_page()
+        else:
+            page = shared.new_page()
+            page.set_viewport_size(options.pop("viewport"))
+            if options:
+                page.emulate_media(**options)
+        opened.append(page)
         page.on("request", on_request)
         page.on("console", on_console)
         page.on("pageerror", on_error)
@@ -119,8 +155,16 @@ def open_page(browser: Browser, server: str) -> Iterator[OpenPage]:
         return page
 
     yield open_
-    for context in contexts:
-        context.close()
+    for page in opened:
+        if page.context is shared:
+            shared.clear_cookies()
+            shared.clear_permissions()
+            shared.new_cdp_session(page).send(
+                "Storage.clearDataForOrigin", {"origin": server, "storageTypes": "all"}
+            )
+            page.close()
+        else:
+            page.context.close()
     assert not complaints, "\n".join(complaints)
 
 

@@ -15,11 +15,6 @@ OpenPage = Callable[..., Page]
 MODULES = "/_stcore/bidi-components/adamscope.player"
 
 
-def settled(page: Page) -> None:
-    page.wait_for_function(f"{PLAYER}.idle")
-    page.wait_for_timeout(100)
-
-
 def chart(page: Page, place: int) -> Locator:
     return page.locator(".charts .chart").nth(place)
 
@@ -116,7 +111,6 @@ def test_what_a_chart_shows_is_chosen_and_kept_in_the_address(open_page: OpenPag
     expect(headings.nth(1)).to_have_text("Bias factor")  # as suits Adam
     page.get_by_role("tab", name="RMSprop").click()
     expect(headings.nth(1)).to_have_text("Length of the step")
-    settled(page)
     page.wait_for_function("location.search.includes('charts=length,auto')")
 
 

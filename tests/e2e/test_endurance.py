@@ -47,7 +47,7 @@ def drag(page: Page, slider: Locator, count: int) -> None:
 
 
 def test_updates_remount_nothing_and_leave_nothing_behind(open_page: OpenPage) -> None:
-    page = ready(open_page("/?step=100"))
+    page = ready(open_page("/?step=100", own=True))  # its process holds nothing else
     settled(page)
     session = page.context.new_cdp_session(page)
     slider = page.get_by_role("slider", name="lr of RMSprop", exact=True)
@@ -88,7 +88,6 @@ def test_a_slow_browser_keeps_up_with_a_burst(page: Page) -> None:
     assert shown is not None
     # Whatever was skipped on the way, the last one asked for is the one shown, and the one in the address.
     assert player(page, "race.racers[1].hyper[0].value") == float(shown)
-    settled(page)
     assert f"rmsprop(lr={shown})" in address(page)["o"]
 
 

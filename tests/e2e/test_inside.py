@@ -46,6 +46,12 @@ def test_inside_and_classes_are_seen_live_and_in_the_address(open_page: Any) -> 
     rows = page.locator(".lab .spelled tbody tr")
     read = [re.match(r"[\d.]+", text)[0] for text in rows.locator("td").all_inner_texts()]  # type: ignore[index]
     assert [float(number) for number in read] == pytest.approx([1, 3.16], abs=0.01)
+    glance = page.get_by_role("region", name="Every layer at a glance")
+    expect(glance.locator("tbody tr td:nth-child(3)")).to_have_text(["1.0", "3.2"])  # conv 1, all before it
+    expect(glance.get_by_text(re.compile("^Largest in .* of Adam, uncorrected, "))).to_be_visible()
+    glance.get_by_role("button", name="dense 1").press("Enter")
+    page.wait_for_url(re.compile("layer=3"))
+    expect(glance.get_by_role("button", name="dense 1")).to_have_attribute("aria-pressed", "true")
 
     page.get_by_role("tab", name="Inside").press("ArrowRight")
     expect(page.get_by_role("tab", name="Classes")).to_be_focused()

@@ -51,6 +51,8 @@ def test_a_landscape_is_measured_played_and_there_again(open_page: Any) -> None:
     page.get_by_label("Which plane").select_option("line")
     expect(page.get_by_text("Straight from one racer's end")).to_be_visible()
     expect(page.locator(".landscape-stage")).to_be_hidden()
+    expect(page.get_by_label("To whose end").locator("option")).to_have_text(["Adam", "Adam, uncorrected"])
+    expect(page.get_by_text("Gradient descent diverged and has no end to look from.")).to_be_visible()
     page.wait_for_url(re.compile("plane=line"))
     page.get_by_label("Which plane").select_option("pca")
     wait_for(page, "all.landscape.shown && all.landscape.plane === 'pca'")

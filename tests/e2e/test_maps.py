@@ -1,15 +1,15 @@
 """Maps as a learner meets them: under the paths, beside them, pressed and dragged."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
+from tests.e2e.test_playground import PLAYER, drawn, player
+
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
 
-PLAYER = "window.__adamscope.player"
 QUERY = "/?surface=himmelblau&o=adam(lr=0.1)&o=rmsprop(lr=0.02)&racer=0&steps=100&step=60"
 
 
@@ -19,10 +19,6 @@ def ready(page: Page, kind: str) -> Page:
         f"window.__adamscope?.player?.work['{kind}']?.values && !{PLAYER}.work['{kind}'].pending"
     )
     return page
-
-
-def player(page: Page, expression: str) -> Any:
-    return page.evaluate(f"{PLAYER}.{expression}")
 
 
 def tint(page: Page, x: float, y: float) -> list[int]:
@@ -42,7 +38,7 @@ def tint(page: Page, x: float, y: float) -> list[int]:
 
 def test_the_basin_map_lies_under_the_paths_and_follows_a_slider(open_page: OpenPage) -> None:
     page = ready(open_page(f"{QUERY}&show=basin"), "basin")
-    page.wait_for_timeout(100)  # drawn at the next frame
+    drawn(page)
     minima = player(page, "race.surface.minima")
     colors = [tint(page, x, y) for x, y in minima]
     assert len({tuple(color[:3]) for color in colors}) == 4  # each minimum has a tint of its own
@@ -73,7 +69,7 @@ def test_the_basin_map_lies_under_the_paths_and_follows_a_slider(open_page: Open
     page.wait_for_function(f"{PLAYER}.work.basin.values && {PLAYER}.work.basin.racer.startsWith('rmsprop')")
     page.get_by_role("button", name="basin map").click()
     page.wait_for_function(f"!{PLAYER}.look.show.includes('basin')")
-    page.wait_for_timeout(100)
+    drawn(page)
     assert tint(page, *minima[0])[3] == 0
     assert key.inner_text() == ""
 
@@ -147,12 +143,12 @@ def test_fifty_noisy_paths_grow_in_step_with_time(open_page: OpenPage) -> None:
     page = ready(open_page(f"{QUERY}&noise=2&show=cloud"), "cloud")
     assert player(page, "work.cloud.paths") == 50
     assert player(page, "work.cloud.values.length") == 50 * 101 * 2
-    page.wait_for_timeout(100)
+    drawn(page)
     picture = "canvas => canvas.toDataURL()"
     ink = page.locator("canvas.ink")
     whole = ink.evaluate(picture)
     page.get_by_role("button", name="cloud").click()
-    page.wait_for_timeout(100)
+    drawn(page)
     assert ink.evaluate(picture) != whole
     # Another noise is another cloud.
     before = player(page, "work.cloud.id")

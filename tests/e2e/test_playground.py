@@ -33,10 +33,24 @@ def player(page: Page, expression: str) -> Any:
     return page.evaluate(f"{PLAYER}.{expression}")
 
 
+def drawn(page: Page) -> None:
+    """Wait until what has changed is drawn."""
+    page.evaluate(
+        """() => new Promise((done) =>
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"""
+    )
+
+
 def settled(page: Page) -> None:
-    """Wait until no request is under way and the address has been rewritten."""
+    """Wait until no request is under way and its answer is drawn."""
     page.wait_for_function(f"{PLAYER}.idle")
-    page.wait_for_timeout(300)
+    drawn(page)
+
+
+def told(page: Page) -> None:
+    """Wait until all is settled and the address says so, which is rewritten once it rests."""
+    settled(page)
+    page.wait_for_function("window.__adamscope.resting()")
 
 
 def picture(page: Page) -> str:
@@ -45,6 +59,8 @@ def picture(page: Page) -> str:
 
 
 def address(page: Page) -> dict[str, list[str]]:
+    """What the page's address says, once it rests."""
+    told(page)
     return parse_qs(urlsplit(page.url).query)
 
 
@@ -81,6 +97,7 @@ def test_the_first_page_is_a_race_already_running(page: Page) -> None:
     assert page.locator("section.inside").evaluate("e => e.scrollHeight <= e.clientHeight + 1")
 
 
+@pytest.mark.measures
 def test_playback_is_smooth(page: Page) -> None:
     ready(page)
     page.wait_for_timeout(1200)  # fonts and the first address have come: every further frame is the race's
@@ -94,6 +111,7 @@ def test_playback_is_smooth(page: Page) -> None:
     assert max(rates) >= 50, rates
 
 
+@pytest.mark.measures
 def test_a_slider_redraws_while_it_is_dragged(page: Page) -> None:
     ready(page)
     pause(page)
@@ -112,7 +130,7 @@ def test_a_slider_redraws_while_it_is_dragged(page: Page) -> None:
         values.add(player(page, loss))
     page.wait_for_function(f"{PLAYER}.idle")
     assert len(values) >= 5  # new races arrived under the moving hand, not only at its release
-    assert before not in values - {before}
+    assert player(page, loss) != before
     assert picture(page) != seen
     assert player(page, "step") == step  # the playhead stays where it was
     page.mouse.up()
@@ -145,7 +163,6 @@ def test_a_number_can_be_typed_and_a_bad_one_is_refused(page: Page) -> None:
     assert player(page, f"race.racers[{ADAM}].hyper[0].value") == 0.25
     expect(number).to_have_value("0.25")
     page.get_by_role("radio", name="none").click()
-    settled(page)
     assert "adam(lr=0.25,bias_correction=False)" in address(page)["o"]
 
 
@@ -175,10 +192,10 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
     later = picture(page)
     page.get_by_role("button", name="One step back").click()
     expect(heading).to_have_text(f"Inside step {step - 1}")
-    page.wait_for_timeout(50)
+    drawn(page)
     assert picture(page) != later
     page.get_by_role("button", name="One step on").click()
-    page.wait_for_timeout(50)
+    drawn(page)
     assert picture(page) == later  # the same moment looks the same, from whichever side one comes
     scrub = page.get_by_role("slider", name="Step", exact=True)
     scrub.focus()
@@ -199,7 +216,6 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
     for axis, text in enumerate(shown):
         update = player(page, f"race.racers[{ADAM}].value('update', {k}, {axis})")
         assert float(text.replace("−", "-")) == pytest.approx(update, rel=1e-3)
-    settled(page)
     assert address(page)["step"] == [str(k)]
     page.get_by_role("button", name="Play (space)").click()
     settled(page)
@@ -210,8 +226,6 @@ def test_time_can_be_held_and_turned_back(page: Page) -> None:
 def test_a_race_at_rest_at_its_end_keeps_its_place(open_page: OpenPage) -> None:
     page = ready(open_page("/?o=adam(lr=0.1)&steps=40&speed=8"))
     page.wait_for_function(f"!{PLAYER}.playing && {PLAYER}.step === 40")
-    page.wait_for_timeout(300)  # the pause rests before it is told
-    settled(page)
     assert address(page)["step"] == ["40"]
     page.reload()
     ready(page)
@@ -224,19 +238,15 @@ def test_a_race_at_rest_at_its_end_keeps_its_place(open_page: OpenPage) -> None:
     page.wait_for_function(f"!{PLAYER}.playing")
     length.fill("25")
     length.press("Enter")
-    settled(page)
     assert address(page)["steps"] == address(page)["step"] == ["25"]
 
 
 def test_the_loop_switch_is_in_the_address(open_page: OpenPage) -> None:
     page = ready(open_page("/?o=adam(lr=0.1)&steps=40&speed=8"))
     page.wait_for_function(f"!{PLAYER}.playing")
-    settled(page)
     assert "loop" not in address(page)
     page.get_by_role("button", name="Play again at the end").click()
     page.get_by_role("button", name="Play again (space)").click()
-    page.wait_for_timeout(300)
-    settled(page)
     assert address(page)["loop"] == ["1"]
     page.reload()
     ready(page)
@@ -247,8 +257,6 @@ def test_the_loop_switch_is_in_the_address(open_page: OpenPage) -> None:
     assert player(page, "playing")
     loop.click()
     page.wait_for_function(f"!{PLAYER}.playing && {PLAYER}.step === 40")
-    page.wait_for_timeout(300)
-    settled(page)
     assert "loop" not in address(page)
 
 
@@ -284,7 +292,7 @@ def test_a_link_restores_the_state(open_page: OpenPage) -> None:
     seen = picture(page)
     page.get_by_role("button", name="More for Adam").click()
     page.get_by_role("menuitem", name="Remove").click()
-    settled(page)
+    told(page)
     page.reload()
     ready(page)
     assert player(page, "race.racers.map(r => r.label)") == ["Nesterov"]
@@ -313,7 +321,6 @@ def test_racers_come_and_go(page: Page) -> None:
     settled(page)
     assert player(page, "race.surface.name") == "quadratic"
     page.get_by_role("slider", name="condition of Quadratic").press("End")
-    settled(page)
     assert address(page)["surface"] == ["quadratic(condition=1000)"]
 
 
@@ -457,7 +464,7 @@ def test_names_never_overlap_and_stay_on_the_map(open_page: OpenPage) -> None:
         page.keyboard.press("Home")
         for _ in range(11):
             page.keyboard.press("PageUp")
-            page.wait_for_timeout(20)
+            drawn(page)
             boxes = [box for box in player(page, "labels") if box["key"] != "start"]
             assert len(boxes) == 8
             for k, a in enumerate(boxes):
@@ -573,21 +580,6 @@ def test_the_numbers_inside_a_step_fit_and_give_it(open_page: OpenPage, crowd: l
             assert evaluate(expression) == pytest.approx(evaluate(result), rel=2e-3), (crowd[k], line)
 
 
-def test_every_step_has_a_sentence_with_numbers_in_it(page: Page, server: str) -> None:
-    for link in (
-        "?step=0",
-        "?surface=saddle&o=gd(lr=0.05)&o=nesterov&o=adagrad&o=adam(bias_correction=first)&step=0",
-        "?surface=quadratic(condition=1)&start=0,0&o=gd&o=momentum(lr=0)&o=adam&o=rmsprop(lr=0)&step=0",
-        "?surface=rastrigin&o=gd(lr=1)&o=momentum(lr=0.1)&o=adam(beta2=0.999999,bias_correction=False)&step=0",
-        *("?surface=beale&" + "&".join(f"o={racer}" for racer in crowd) + "&step=0" for crowd in CROWDS),
-    ):
-        page.goto(f"{server}/{link}")
-        for sentences in ready(page).evaluate(EXPLAIN):
-            for said in sentences:
-                assert said.endswith(".")
-                assert not any(wrong in said for wrong in ("NaN", "undefined", "null", "—", "∞")), said
-
-
 def test_sentence_and_formula_are_true_of_the_step(page: Page) -> None:
     ready(page)
     pause(page)
@@ -602,25 +594,6 @@ def test_sentence_and_formula_are_true_of_the_step(page: Page) -> None:
         for line in page.locator(".formula div").all_inner_texts():
             _, expression, result = line.split("=")
             assert evaluate(expression) == pytest.approx(evaluate(result), rel=2e-3)
-
-
-def test_a_sentence_gives_no_reason_that_is_none(open_page: OpenPage) -> None:
-    """Signs carry and average nothing, and who keeps no gradients isn't moved by those before."""
-    rules = {
-        "gd(lr=0.001,weight_decay=0.5)": r"gradients before|averages|carries",
-        "adagrad(lr=0.5,weight_decay=0.5)": r"gradients before|averages|carries|g \+ λθ = g",
-        "adadelta(lr=1)": r"31.6 % of \|g\|, so",  # √u has a part in it
-        "signsgd(lr=0.02,momentum=0.9)": r"\bsign\b",
-        "lion(lr=0.02,weight_decay=0.1)": r"\bsign\b",
-        "rmsprop(lr=0.02,momentum=0.9)": r"m averages|m is .* of g",  # m holds what is divided already
-        "radam(lr=0.001)": r"100 % shorter",
-        "nadam(lr=0.1)": r"only 100 %",
-    }
-    page = ready(open_page("/?" + "&".join(f"o={racer}" for racer in rules) + "&step=0"))
-    for (racer, wrong), sentences in zip(rules.items(), page.evaluate(EXPLAIN), strict=True):
-        assert [said for said in sentences if re.search(wrong, said)] == [], racer
-        bare = sum(said.startswith("This step moves") for said in sentences)
-        assert bare < len(sentences) / 10, f"{racer} is hardly explained"
 
 
 def test_no_sentence_is_said_for_most_of_a_race(page: Page) -> None:

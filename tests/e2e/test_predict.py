@@ -14,9 +14,11 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 import optimizers.player
+from app.request import FIRST_RACERS
 from optimizers import SURFACES, Race, race
 from optimizers.player import grid, pack, payload
 from optimizers.trajectory import CONVERGED, reach
+from tests.e2e.test_playground import CROWDS
 
 pytestmark = pytest.mark.browser
 
@@ -193,14 +195,14 @@ def test_noise_keeps_a_racer_circling(modules: Modules) -> None:
 
 def test_without_a_minimum_nobody_arrives(modules: Modules) -> None:
     given = race(["adam(lr=0.1)", "gd(lr=1e-4)"], "saddle", steps=100)
-    off = np.flatnonzero(np.abs(given.trajectories[0].path) <= [2.1, 1.85])
+    on = np.flatnonzero((np.abs(given.trajectories[0].path) <= [2.1, 1.85]).all(axis=1))
     said = modules.summary(given)
-    assert "Adam leaves the map at step" in said
-    assert off.size
+    assert f"Adam leaves the map at step {on[-1] + 1}" in said
     assert "minimum" not in said
     assert "lowest" not in said
 
 
+@pytest.mark.measures
 def test_eight_racers_fit_three_sentences_and_five_milliseconds(modules: Modules) -> None:
     racers = [f"momentum(lr={lr})" for lr in (0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.012)] + [
         "gd(lr=0.3)"
@@ -465,6 +467,51 @@ def test_another_start_is_random_seeded_and_on_the_map(modules: Modules) -> None
         assert np.hypot(*(minima - (x, y)).T).min() > reach(given.surface)
 
 
+EXPLAIN = """(race) => race.racers.map((racer) =>
+    Array.from({ length: race.steps + 1 }, (_, k) => explain(race, racer, k).text))"""
+EXPLAINED: list[tuple[list[Any], str, Any]] = [
+    (list(FIRST_RACERS), "rosenbrock", None),
+    (["gd(lr=0.05)", "nesterov", "adagrad", "adam(bias_correction=first)"], "saddle", None),
+    (["gd", "momentum(lr=0)", "adam", "rmsprop(lr=0)"], "quadratic(condition=1)", (0, 0)),
+    (
+        ["gd(lr=1)", "momentum(lr=0.1)", "adam(beta2=0.999999,bias_correction=False)"],
+        "rastrigin",
+        None,
+    ),
+    *((crowd, "beale", None) for crowd in CROWDS),
+]
+
+
+@pytest.mark.parametrize(("racers", "surface", "start"), EXPLAINED)
+def test_every_step_has_a_sentence_with_numbers_in_it(
+    modules: Modules, racers: list[Any], surface: str, start: Any
+) -> None:
+    for sentences in modules.evaluate(EXPLAIN, race(racers, surface, start, steps=400)):
+        assert len(sentences) == 401
+        for said in sentences:
+            assert said.endswith(".")
+            assert not any(wrong in said for wrong in ("NaN", "undefined", "null", "—", "∞")), said
+
+
+def test_a_sentence_gives_no_reason_that_is_none(modules: Modules) -> None:
+    """Signs carry and average nothing, and who keeps no gradients isn't moved by those before."""
+    rules = {
+        "gd(lr=0.001,weight_decay=0.5)": r"gradients before|averages|carries",
+        "adagrad(lr=0.5,weight_decay=0.5)": r"gradients before|averages|carries|g \+ λθ = g",
+        "adadelta(lr=1)": r"31.6 % of \|g\|, so",  # √u has a part in it
+        "signsgd(lr=0.02,momentum=0.9)": r"\bsign\b",
+        "lion(lr=0.02,weight_decay=0.1)": r"\bsign\b",
+        "rmsprop(lr=0.02,momentum=0.9)": r"m averages|m is .* of g",  # m holds what is divided already
+        "radam(lr=0.001)": r"100 % shorter",
+        "nadam(lr=0.1)": r"only 100 %",
+    }
+    given = race(list(rules), "rosenbrock", steps=400)
+    for (racer, wrong), sentences in zip(rules.items(), modules.evaluate(EXPLAIN, given), strict=True):
+        assert [said for said in sentences if re.search(wrong, said)] == [], racer
+        bare = sum(said.startswith("This step moves") for said in sentences)
+        assert bare < len(sentences) / 10, f"{racer} is hardly explained"
+
+
 def test_with_noise_in_it_g_is_called_no_slope(modules: Modules) -> None:
     racers = ["gd(lr=0.02)", "momentum(lr=0.02)", "adam(lr=0.1)", "rmsprop(lr=0.05)", "signsgd(lr=0.05)"]
     work = """(race) => race.racers.flatMap((racer) => Array.from({ length: 80 }, (_, k) => [
@@ -549,10 +596,12 @@ def test_who_came_back_was_off_the_map(modules: Modules) -> None:
 
 def test_without_memory_nothing_carries(modules: Modules) -> None:
     given = race(["signsgd(lr=0.3)", "rmsprop(lr=0.3, weight_decay=0.1)"], "booth", steps=60)
-    for index, walk in enumerate(given):
-        for k in range(1, 20):
-            text = asked_where(modules, given, tuple(walk.path[k]), index)[3]
-            assert "carried" not in text
+    spots = json.dumps([walk.path[1:20].tolist() for walk in given])
+    work = f"""(race) => {spots}.flatMap((spots, index) =>
+        spots.map((spot) => whyWhere(race, index, spot, field)?.text ?? ""))"""
+    texts = modules.evaluate(work, given)
+    assert len(texts) == 38
+    assert not [text for text in texts if "carried" in text]
 
 
 def test_beyond_the_lattice_no_height_is_told(modules: Modules) -> None:

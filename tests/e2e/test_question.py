@@ -208,6 +208,7 @@ def test_conditions_are_said_in_a_line_and_changed_in_place(open_page: OpenPage)
     page.keyboard.press("Escape")
     expect(page.get_by_label("Seed of noise and batches")).to_have_count(0)
     page.get_by_role("slider", name="noise of the race").press("End")
+    settled(page)  # with noise there is a seed: the rows are made anew
     norm = page.get_by_label("clip_norm of the race, as a number")
     expect(norm).to_have_value("off")
     norm.fill("5")

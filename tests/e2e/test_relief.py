@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from optimizers import race
-from tests.e2e.test_playground import PLAYER, address, middle, player, ready, settled
+from tests.e2e.test_playground import PLAYER, address, drawn, middle, player, ready, told
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
@@ -73,34 +73,25 @@ def picture(page: Page) -> str:
     return str(relief(page).evaluate("canvas => canvas.toDataURL()"))
 
 
-def drawn_again(page: Page) -> None:
-    """Wait until what has changed is drawn."""
-    page.evaluate(
-        """() => new Promise((done) =>
-            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"""
-    )
-
-
 def test_the_surface_stands_up_and_lies_down_again(open_page: OpenPage) -> None:
     page = ready(open_page("/?o=adam(lr=0.1)&o=momentum(lr=0.0008)&step=300"))
     page.get_by_role("button", name="3-D").click()
     picture_of = page.get_by_role("img", name=re.compile("^Relief of the Rosenbrock surface.* Adam"))
     picture_of.wait_for()
-    drawn_again(page)
+    drawn(page)
     seen = pixels(page)
     assert seen["drawn"] > 0.25
     assert seen["colored"] > 200  # the paths
     assert {label["key"] for label in player(page, "labels")} >= {0, 1}
-    settled(page)
     assert address(page)["stage"] == ["relief"]
     page.keyboard.press("d")
     expect(page.locator("canvas.map")).to_be_visible()
     assert page.locator(".relief").count() == 0
     page.keyboard.press("d")
-    drawn_again(page)
+    drawn(page)
     assert pixels(page) == seen
     page.get_by_label("Contour lines").select_option("linear 10")
-    drawn_again(page)
+    drawn(page)
     assert pixels(page)["colored"] > 200  # the paths lie on the other form
 
 
@@ -125,7 +116,6 @@ def test_it_turns_by_hand_and_by_keys_and_the_address_keeps_it(open_page: OpenPa
         page.keyboard.press("Shift+ArrowDown")
     assert player(page, "look.camera") == [45, 5]  # never under the surface
     assert player(page, "step") == 100  # the arrows turned it and did not move time
-    settled(page)
     assert [float(angle) for angle in address(page)["camera"][0].split(",")] == [45, 5]
     page.reload()
     ready(page)
@@ -137,27 +127,27 @@ def test_it_turns_by_hand_and_by_keys_and_the_address_keeps_it(open_page: OpenPa
 
 def test_it_plays_in_step(open_page: OpenPage) -> None:
     page = ready(open_page("/?o=adam(lr=0.1)&step=5&stage=relief&camera=350,60"))
-    settled(page)  # fonts have come, and the stage has its size
+    told(page)  # fonts have come, and the stage has its size
     start = pixels(page)["colored"]
     for _ in range(25):
         page.keyboard.press(".")
     page.wait_for_function(f"{PLAYER}.at[0] === 30")
-    drawn_again(page)
+    drawn(page)
     grown = pixels(page)["colored"]
     assert grown > start + 50
     # What grew step by step is the same as what is drawn at once.
     hand = page.locator(".relief canvas.ink")
     hand.press("ArrowLeft")
-    drawn_again(page)
+    drawn(page)
     hand.press("ArrowRight")
-    drawn_again(page)
+    drawn(page)
     assert player(page, "view.camera") == [350, 60]
     assert pixels(page)["colored"] == pytest.approx(grown, rel=0.02)
     hand.evaluate("canvas => canvas.blur()")
     for _ in range(25):
         page.keyboard.press(",")
     page.wait_for_function(f"{PLAYER}.at[0] === 5")
-    drawn_again(page)
+    drawn(page)
     assert pixels(page)["colored"] == pytest.approx(start, rel=0.02)  # and back
 
 
@@ -189,12 +179,13 @@ def test_the_file_has_it_as_well(browser: Browser, tmp_path: Path) -> None:
     page.goto(out.as_uri())
     ready(page)
     page.get_by_role("button", name="3-D").click()
-    drawn_again(page)
+    drawn(page)
     assert pixels(page)["drawn"] > 0.2
     context.close()
     assert complaints == []
 
 
+@pytest.mark.measures
 def test_it_is_smooth_while_it_plays_and_turns(open_page: OpenPage) -> None:
     page = ready(open_page(EIGHT))
     page.wait_for_timeout(300)

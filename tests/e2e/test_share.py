@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.scenes import SCENES
 from optimizers import race
-from tests.e2e.test_playground import address, player, ready, settled
+from tests.e2e.test_playground import address, player, ready, settled, told
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
@@ -57,7 +57,7 @@ def test_a_scene_opens_and_says_what_to_look_at(open_page: OpenPage) -> None:
 
 def test_back_returns_from_a_scene(open_page: OpenPage) -> None:
     page = ready(open_page(STILL))
-    settled(page)
+    told(page)
     before = page.url
     button(page, "Scenes")
     page.locator("[data-scene=ravine]").click()

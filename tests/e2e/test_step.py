@@ -153,6 +153,7 @@ def test_arrows_are_the_steps_own(alone: Page) -> None:
     assert drawn[0]["uncorrected"]["label"] == "√v"
 
 
+@pytest.mark.measures
 def test_arrows_cost_little(alone: Page) -> None:
     run = race(["adam(lr=0.1)"], "rosenbrock", steps=300)
     body = """const q = document.createElement("canvas").getContext("2d");
@@ -280,17 +281,20 @@ def test_slow_motion_goes_through_the_stages_and_back(open_page: OpenPage) -> No
 
 
 def test_slow_motion_runs_by_itself_and_moves_on(open_page: OpenPage) -> None:
-    page = open_(open_page, "surface=booth&o=gd(lr=0.01)&steps=20&step=3")
+    page = open_(
+        open_page, "surface=booth&o=gd(lr=0.01)&steps=20&step=3", own=True
+    )  # the clock is its context's
+    page.clock.install()  # a stage takes two seconds, which nobody need wait for
     page.get_by_role("button", name="slow motion").click()
     panel = page.locator(".slow")
     shots = []
     for title in ("show g", "scale", "resultant", "move"):
-        page.wait_for_function(
-            "([node, title]) => node.dataset.stage === title", arg=[panel.element_handle(), title]
-        )
+        expect(panel).to_have_attribute("data-stage", title)
+        page.clock.run_for(1000)  # it moves
         shots.append(panel.locator("canvas").screenshot())
+        page.clock.run_for(1000)  # and is over: nobody has pressed anything
     assert all(a != b for a, b in pairwise(shots))
-    page.wait_for_function("(node) => node.dataset.step === '4'", arg=panel.element_handle())
+    expect(panel).to_have_attribute("data-step", "4")
     page.locator(".round.play").click()  # time runs on: the step is left
     expect(panel).to_be_hidden()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_playground import PLAYER, address, picture, player, ready, settled
+from tests.e2e.test_playground import PLAYER, address, drawn, picture, player, ready, settled, told
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
@@ -38,7 +38,6 @@ def test_racers_can_be_compared_at_the_same_length_of_path(open_page: OpenPage) 
         assert lengths[0] == pytest.approx(lengths[1], rel=1e-3)
     else:
         assert lengths[short[0]] <= lengths[1 - short[0]]
-    settled(page)
     assert address(page)["by"] == ["length"]
     page.reload()
     ready(page)
@@ -92,7 +91,7 @@ def test_one_can_zoom_in_and_back(open_page: OpenPage) -> None:
     page.mouse.move(box["x"] + box["width"] / 2 + 80, box["y"] + box["height"] / 2, steps=4)
     page.mouse.up()
     page.keyboard.up("Shift")
-    settled(page)
+    told(page)
     moved = player(page, "view.bounds")
     assert x0 - moved[0] == pytest.approx(80 * (x1 - x0) / box["width"], rel=0.1)
     assert player(page, "race.start") == start
@@ -123,16 +122,16 @@ def test_contour_lines_are_a_choice(open_page: OpenPage) -> None:
     usual = map_picture(page)
     levels = page.get_by_label("Contour lines")
     levels.select_option("log 40")
-    page.wait_for_timeout(100)
+    drawn(page)
     many = map_picture(page)
     levels.select_option("linear 16")
-    page.wait_for_timeout(100)
+    drawn(page)
     even = map_picture(page)
     assert len({usual, many, even}) == 3
-    settled(page)
-    assert (address(page)["levels"], address(page)["scale"]) == (["16"], ["linear"])
+    found = address(page)
+    assert (found["levels"], found["scale"]) == (["16"], ["linear"])
     levels.select_option("log 0")
-    page.wait_for_timeout(100)
+    drawn(page)
     assert map_picture(page) == usual
 
 
@@ -145,7 +144,6 @@ def test_keys_do_what_they_say(open_page: OpenPage) -> None:
     assert not [label for label in player(page, "labels") if label["text"].startswith("RMSprop")]
     page.keyboard.press(">")
     page.keyboard.press("l")
-    settled(page)
     found = address(page)
     assert (found["off"], found["speed"], found["loop"]) == (["2"], ["2"], ["1"])
     page.keyboard.press("h")
@@ -160,3 +158,16 @@ def test_keys_do_what_they_say(open_page: OpenPage) -> None:
 def test_walls_are_drawn(open_page: OpenPage) -> None:
     page = ready(open_page("/?surface=counterexample&o=amsgrad&step=5"))
     assert player(page, "race.surface.box") == [-1, 1, -1, 1]
+    # The share of a level line's pixels that have ink: the wall is dashed, beside it there is nothing.
+    inked = """(canvas, y) => {
+        const { bounds: [x0, x1, y0, y1] } = window.__adamscope.player.view;
+        const column = (x) => Math.round(((x - x0) / (x1 - x0)) * canvas.width);
+        const row = Math.round(((y1 - y) / (y1 - y0)) * canvas.height);
+        const [from, to] = [column(-0.95), column(-0.5)];
+        const { data } = canvas.getContext("2d").getImageData(from, row - 1, to - from, 3);
+        const inked = (k) => [0, 1, 2].some((line) => data[4 * (line * (to - from) + k) + 3] > 40);
+        return Array.from({ length: to - from }, (_, k) => inked(k)).filter(Boolean).length / (to - from);
+    }"""
+    ink = page.locator("canvas.ink")
+    assert 0.1 < ink.evaluate(inked, 1) < 0.8
+    assert ink.evaluate(inked, 0.9) == 0

@@ -20,6 +20,7 @@ from optimizers.training import (
     TrainConfig,
     TrainResult,
     checkpoint,
+    race,
     train,
 )
 from optimizers.training.checkpoint import CheckpointError
@@ -241,3 +242,42 @@ def test_the_last_layer_is_drawn_anew_for_another_number_of_classes(tmp_path: Pa
     assert torch.equal(network[-1].weight, drawn)
     with pytest.raises(CheckpointError, match="another network"):
         checkpoint.start(torch.nn.Sequential(torch.nn.Linear(3, 10)), str(tmp_path))
+
+
+def test_a_network_goes_on_in_other_company_from_memory_as_if_never_interrupted() -> None:
+    config = replace(CONFIG, limit=60, epochs=3, schedule="cosine", augment="crop")
+    states = []
+    for racers in (("adam", "gd(lr=1e6)"), ("momentum", "nadam")):  # stopped within an epoch
+        memory = checkpoint.Memory()
+        race.train(replace(config, racers=racers), Stop(7), memory=memory)
+        assert memory.state is not None
+        states.append(checkpoint.apart(memory.state))
+    memory = checkpoint.Memory(checkpoint.together([states[1][1], states[0][0]]))
+    turned = replace(config, racers=("nadam", "adam"))
+    result = race.train(turned, memory=memory)
+    whole = train(turned)
+    assert repr(result.evaluations) == repr(whole.evaluations)
+    for one, other in zip(result.racers, whole.racers, strict=True):
+        np.testing.assert_array_equal(one.weights, other.weights)
+        assert one.batches_sha256 == other.batches_sha256
+    with pytest.raises(ValueError, match="same step"):
+        checkpoint.together([states[0][0], {**states[1][1], "step": 6}])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "image_mlp", "dropout": 0.4},
+        {"augment": "crop+flip+jitter", "dropout": 0.4, "schedule": "warmup+cosine", "clip_norm": 0.5},
+    ],
+    ids=["dropout", "augmentation, schedule and clipping"],
+)
+def test_under_what_is_random_a_resumed_run_ends_as_one_that_was_not_interrupted(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    config = replace(CONFIG, racers=("adam", "momentum"), limit=60, seeds=2, seed=5, **settings)
+    whole = train(config)
+    train(config, Stop(1), folder=tmp_path)
+    train(config, Stop(whole.steps // 2), folder=tmp_path, resume=True)  # at the end of an epoch
+    assert_alike(train(config, folder=tmp_path, resume=True), whole)
+    assert len({racer.weights.tobytes() for racer in whole.racers}) == 4

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
+from app.cli import run
 from optimizers.training import TrainConfig, cluster, jobs
 from optimizers.training.store import open_store
 
@@ -135,3 +136,19 @@ def test_an_sqlite_file_is_no_store_for_another_machine(
 def test_an_address_that_is_none_is_said(address: str) -> None:
     with pytest.raises(ValueError, match="is written like tcp://"):
         cluster.reach(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "told", "code"),
+    [
+        ("tcp://127.0.0.1:9", "adamscope: No Dask scheduler answers at tcp://127.0.0.1:9 (", 1),
+        ("here", "adamscope: The scheduler's address is 'here', but is written like tcp://", 2),
+    ],
+)
+def test_the_app_does_not_start_without_the_scheduler_it_is_told_of(
+    address: str, told: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--no-browser", "--scheduler", address]) == code
+    said = capsys.readouterr().err
+    assert said.startswith(told)
+    assert said.count("\n") == 1

@@ -25,6 +25,7 @@ from optimizers.training.landscape import (
     random_plane,
 )
 from optimizers.training.models import build
+from optimizers.training.preprocessing import whitening_of
 from optimizers.training.probe import Pictures, look, shapes
 from optimizers.training.snapshots import Snapshots, load, mark
 
@@ -268,12 +269,13 @@ def test_every_network_is_looked_at_as_its_race_looks(pictures, tmp_path):
     ):
         network = build(model, of.classes, torch.Generator().manual_seed(1), of.shape)
         weights = weights_of(network)
+        of = replace(of, whitening=whitening_of(model, of.images, "cpu"))
         for precision in ("fp32", "bf16"):
             seen = look(model, weights, weights[None], np.array([[0.0], [0.5]]), of, precision=precision)
             assert np.isfinite(seen.loss).all()
             assert seen.loss[0] != seen.loss[1]
         config = TrainConfig(("gd",), data="shapes10", model="keras_cnn", precision="fp32", device="cpu")
-        race = racing.Pictures(of.images, of.labels, replace(config, **fitting(model)))
+        race = racing.Pictures(of.images, of.labels, replace(config, **fitting(model)), of.whitening)
         (batch,) = race.batches(torch.arange(len(of.labels)), 12)
         with torch.no_grad():
             expected = nn.functional.cross_entropy(network.eval()(batch.images), batch.labels).item()

@@ -111,3 +111,12 @@ def test_an_order_that_cannot_be_sent_has_failed(run_id, monkeypatch):
     with pytest.raises(OSError, match="no process"):
         landscape_jobs.start(run_id, QUICK)
     assert landscape_jobs.status(run_id)["state"] == "failed"
+
+
+def test_an_order_that_nobody_will_carry_out_has_failed_with_the_reason(run_id, orders):
+    landscape_jobs.start(run_id, QUICK)
+    landscape_jobs.fail(**orders[0]["landscape"], message="No scheduler answers.")
+    told = landscape_jobs.status(run_id)
+    assert (told["state"], told["message"]) == ("failed", "No scheduler answers.")
+    landscape_jobs.fail("0a0b0c0d", "1f2e", "of a run that is gone")
+    assert landscape_jobs.status("0a0b0c0d") is None

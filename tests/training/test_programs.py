@@ -1,6 +1,7 @@
 """The program of a run, run alone, takes the losses the lab took."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from optimizers.training import TrainConfig, train
 from optimizers.training.data import DATASETS
@@ -72,6 +74,39 @@ def test_the_program_takes_the_losses_of_the_lab(
     assert set(theirs) == set(ours)
     for name, losses in ours.items():
         np.testing.assert_allclose(theirs[name], losses, rtol=tolerance, err_msg=str(name))
+
+
+DOCS = replace(
+    PLAIN, racers=("adam", "lion"), data="docs8", model="text_cnn", epochs=1, batch_size=20, limit=60
+)
+SHAPES = replace(DOCS, data="shapes10", model="keras_cnn", dropout=0.2, augment="crop+flip+jitter+shear")
+OWN = replace(SHAPES, model="adam_paper_cnn", dropout=None, schedule="cosine", augment="zoom", validation=10)
+
+
+@pytest.mark.parametrize("config", [DOCS, SHAPES, OWN], ids=["docs8", "shapes10", "a folder, whitened"])
+def test_the_program_takes_the_losses_of_the_lab_on_every_kind_of_data(
+    config: TrainConfig,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Texts, drawn pictures and pictures of one's own, with dropout and augmentation as the lab drew them."""
+    if config is OWN:
+        random = np.random.default_rng(0)
+        for place in range(60):
+            path = tmp_path / "mine" / "ab"[place % 2] / f"{place}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
+        config = replace(config, data=f"folder:{tmp_path / 'mine'}")
+    monkeypatch.setattr(sys, "argv", ["program.py"])
+    left = run(program(config), tmp_path)
+    found = train(config)
+    for place, racer in enumerate(config.racers):
+        losses = [point.loss for point in found.points if point.racer == place]
+        np.testing.assert_allclose(left["losses"][racer, 0], losses, rtol=1e-3, err_msg=racer)
+        assert len(losses) == found.steps > 1
+    told = re.findall(r"test accuracy ([\d.]+)%", capsys.readouterr().out)
+    assert told == [f"{100 * racer.test_accuracy:.2f}" for racer in found.racers]
 
 
 def test_in_bf16_the_program_stays_close_to_the_lab(tmp_path: Path) -> None:

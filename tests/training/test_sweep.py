@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import time
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,8 +15,18 @@ import torch
 from distributed import LocalCluster
 
 from app.cli import run
-from optimizers import training
-from optimizers.training import StopTraining, TrainConfig, data, store, sweep_jobs, sweep_store, train
+from optimizers.training import (
+    Point,
+    StopTraining,
+    TrainConfig,
+    data,
+    race,
+    store,
+    sweep_jobs,
+    sweep_run,
+    sweep_store,
+    train,
+)
 from optimizers.training.cluster import Workers
 from optimizers.training.store import Store
 from optimizers.training.sweep import (
@@ -38,6 +49,7 @@ from optimizers.training.sweep import (
     sweep,
     trials,
     winner,
+    work_of,
 )
 from optimizers.training.sweep_report import summarise, write_report
 from optimizers.training.sweep_run import run_on
@@ -48,6 +60,9 @@ from optimizers.training.validation import hold_out
 BASE = TrainConfig(
     ("adam",), epochs=2, batch_size=20, limit=60, validation=40, device="cpu", precision="fp32"
 )
+
+
+TRAIN = race.train
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +157,8 @@ def test_a_grid_is_every_combination_of_racers_and_axes():
         ("gd(lr=0.2)", (("batch_size", 10),)),
     ]
     assert len(made) == 8
-    recipe = made[7].config(config, seed=5, epochs=1)
-    assert (recipe.racers, recipe.batch_size, recipe.seed, recipe.epochs) == (("adam(lr=0.2)",), 20, 5, 1)
+    recipe = made[7].config(config, seed=5)
+    assert (recipe.racers, recipe.batch_size, recipe.seed) == (("adam(lr=0.2)",), 20, 5)
 
 
 def test_random_search_draws_the_same_again_and_within_the_ends():
@@ -200,6 +215,34 @@ def test_the_test_labels_have_no_part_in_the_choice(easy_data, cluster, monkeypa
 # The sweep --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("gpus", "groups"), [(0, [7, 8] * 4), (1, [60]), (2, [30, 30]), (4, [15] * 4)])
+def test_figure_4_is_as_few_races_as_there_are_gpus(easy_data, monkeypatch, gpus, groups):
+    """On a GPU all networks of a worker are one race; on two cores eight at a time."""
+    slots = gpus or 2
+    client = SimpleNamespace(
+        run=lambda sees: {"worker": bool(gpus)}, nthreads=lambda: {str(worker): 1 for worker in range(slots)}
+    )
+    monkeypatch.setattr(sweep_run, "Event", lambda name, client: None)
+    config = figure4(replace(BASE, device="auto"))
+    made = sweep_run._Sweep(client, config, lambda event: None, 2, {}, 0)
+    (rung,) = rungs(config)
+    found = made._groups(made.trials, rung, 0)
+    assert [len(group.members) for group in found] == groups
+    assert len({member for group in found for member in group.members}) == 60
+    assert all(
+        group.config.racers == tuple(made.trials[t].racer for t, _ in group.members) for group in found
+    )
+
+
+def test_sixty_networks_are_one_race(easy_data):
+    """As many racers as a GPU takes: labels, states and results of each, here on a CPU."""
+    config = figure4(replace(BASE, epochs=1, limit=20))
+    notations = tuple(trial.racer for trial in trials(config))
+    result = train(replace(config.base, racers=notations, telemetry=0, threads=1))
+    assert len({racer.label for racer in result.racers}) == len(result.racers) == 60
+    assert len({racer.weights.tobytes() for racer in result.racers if racer.diverged_at is None}) > 50
+
+
 def test_each_network_is_what_a_lone_run_is(easy_data, cluster):
     config = SweepConfig(replace(BASE, racers=("adam", "momentum")), ("lr=0.001,0.01", "batch_size=20,30"))
     events = []
@@ -207,11 +250,11 @@ def test_each_network_is_what_a_lone_run_is(easy_data, cluster):
     assert len(result.networks) == 8
     for trial in result.trials:
         (network,) = result.of(trial)
-        lone = train(trial.config(config, config.base.seed, config.base.epochs))
+        lone = train(trial.config(config, config.base.seed))
         assert network.history == tuple((e.epoch, e.loss, e.accuracy) for e in lone.evaluations)
         assert network.state == FINISHED
     assert result.best is result.standings[0].trial
-    tested = train(replace(result.best.config(config, 0, 2), validation=0)).racers[0]
+    tested = train(replace(result.best.config(config, 0), validation=0)).racers[0]
     assert result.test_accuracy == (tested.test_accuracy,)
     told = {}
     for event in events:
@@ -226,12 +269,62 @@ def test_halving_goes_on_with_the_best_by_held_out_pictures(easy_data, cluster):
     said = []
     result = sweep(config, lambda e: said.append(e.text) if isinstance(e, Said) else None, scheduler=cluster)
     assert said == ["After 1 epoch the best 2 of 6 trials go on, to 2 epochs."]
-    first = {trial.index: train(trial.config(config, 0, 1)).evaluations[-1] for trial in result.trials}
+    first = {trial.index: train(trial.config(config, 0)).evaluations[1] for trial in result.trials}
     order = sorted(first, key=lambda index: (-first[index].accuracy, first[index].loss))
     stayed = {one.trial for one in result.networks if one.state == FINISHED}
     assert stayed == set(order[:2])
     assert {one.state for one in result.networks if one.trial not in stayed} <= {DROPPED, DIVERGED}
     assert result.best.index in stayed
+
+
+def test_a_network_that_stays_is_the_one_that_was_never_interrupted(easy_data, cluster, monkeypatch):
+    base = replace(
+        BASE,
+        racers=("nadam", "momentum"),  # NAdam keeps a number beside its vectors
+        epochs=4,
+        schedule="warmup+cosine",
+        clip_norm=1.0,
+        dropout=0.3,
+        augment="crop+flip",
+    )
+    steps = Counter()
+
+    def counted(config, on_event, memory):
+        def listen(event):
+            if isinstance(event, Point):
+                steps[config.racers[event.racer], config.seed, event.step] += 1
+            on_event(event)
+
+        return TRAIN(config, listen, memory=memory)
+
+    monkeypatch.setattr(race, "train", counted)
+    config = SweepConfig(base, ("lr=0.001,0.01",), method="halving", factor=2, seeds=2)
+    events = []
+    result = sweep(config, events.append, scheduler=cluster)
+    monkeypatch.undo()
+    assert [(rung.trials, rung.epochs) for rung in rungs(config)] == [(4, 1), (2, 2), (1, 4)]
+    reached = Counter()
+    for trial in result.trials:
+        for found in result.of(trial):
+            reached[found.epochs] += 1
+            lone = train(trial.config(config, found.seed))
+            history = tuple((e.epoch, e.loss, e.accuracy) for e in lone.evaluations)
+            assert found.history == history[: found.epochs + 1]
+    assert reached == {1: 4, 2: 2, 4: 2}
+    # A step is trained once; the last steps, by the winner's test too, which begins anew.
+    retrained = {name for name, times in steps.items() if times > 1}
+    assert {(notation, seed) for notation, seed, _ in retrained} <= {
+        (result.best.config(config, seed).racers[0], seed) for seed in (0, 1)
+    }
+    assert [event.share for event in events if isinstance(event, Pace)][-1] == pytest.approx(1, abs=1e-12)
+
+
+def test_what_halving_costs_is_what_it_trains():
+    config = SweepConfig(replace(BASE, epochs=9), ("lr,1e-4,1,27",), method="halving")
+    on_rungs = 27 * 1 + 9 * 2 + 3 * 6
+    looks = 27 * 2 + 9 * 2 + 3 * 6
+    test = 9 * 60 + 10 * 20 / 3
+    assert work_of(config, pictures=60, tests=20) == on_rungs * 60 + looks * 40 / 3 + test
 
 
 def test_one_that_diverges_is_said_and_never_best(easy_data, cluster):
@@ -261,26 +354,26 @@ def test_stop_keeps_what_was_found_and_tests_nothing(easy_data, cluster):
 
 
 def test_too_many_at_once_for_the_memory_are_halved(easy_data, cluster, monkeypatch):
-    def short_of_memory(config, on_event):
+    def short_of_memory(config, on_event, memory):
         if len(config.racers) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return train(config, on_event)
+        return TRAIN(config, on_event, memory=memory)
 
     config = SweepConfig(replace(BASE, epochs=1), ("lr,1e-4,1,8",))
     with monkeypatch.context() as patch:
-        patch.setattr(training, "train", short_of_memory)
+        patch.setattr(race, "train", short_of_memory)
         result = sweep(config, scheduler=cluster)
     assert {one.state for one in result.networks} == {FINISHED}
     assert "4 networks are too many at once for the memory: half as many are tried." in result.said
 
 
 def test_what_goes_wrong_with_one_group_leaves_the_others(easy_data, cluster, monkeypatch):
-    def broken(config, on_event):
+    def broken(config, on_event, memory):
         if "adam(lr=1)" in config.racers:
             raise ArithmeticError("no such luck\nat 0x7f")
-        return train(config, on_event)
+        return TRAIN(config, on_event, memory=memory)
 
-    monkeypatch.setattr(training, "train", broken)
+    monkeypatch.setattr(race, "train", broken)
     result = sweep(SweepConfig(replace(BASE, epochs=1), ("lr,1e-2,1,2",)), scheduler=cluster)
     assert [one.state for one in result.networks] == [FINISHED, FAILED]
     assert result.said == ("1 network is given up: no such luck.",)
@@ -299,23 +392,32 @@ def test_what_is_wrong_is_said_before_anything_starts(easy_data, cluster):
 def test_a_lost_worker_is_said_and_its_networks_are_trained_again(tmp_path, monkeypatch):
     monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path))  # of the worker, too
     monkeypatch.setattr(data, "load", lambda name: data.DATASETS[name].read(tmp_path))
-    small = replace(BASE, data="digits", model="image_mlp", limit=200, epochs=3, threads=1)
-    config = SweepConfig(small, ("lr,1e-4,1,2",))
+    small = replace(BASE, data="digits", model="image_mlp", limit=200, epochs=2, threads=1)
+    config = SweepConfig(small, ("lr,1e-4,1,2",), method="halving", factor=2)
     killed = []
+
+    def kill_the_worker():
+        family = psutil.Process().children()
+        (worker,) = [one for one in family if any("spawn_main" in word for word in one.cmdline())]
+        worker.kill()
+        killed.append(worker.pid)
 
     def listen(event):
         if isinstance(event, Changed) and not killed and any(one.history for one in event.networks):
-            family = psutil.Process().children()
-            (worker,) = [one for one in family if any("spawn_main" in word for word in one.cmdline())]
-            worker.kill()
-            killed.append(worker.pid)
+            kill_the_worker()
+        if isinstance(event, Said) and event.text.startswith("After"):  # it holds what the best goes on from
+            kill_the_worker()
 
     result = sweep(config, listen, workers=1)
-    assert killed
-    assert result.said == ("A worker was lost; its 2 networks are trained again.",)
+    assert len(set(killed)) == 2
+    assert sorted(found.epochs for found in result.networks) == [1, 2]
+    lost = "A worker was lost; its 2 networks are trained again."
+    assert result.said == (lost, "After 1 epoch the best 1 of 2 trials go on, to 2 epochs.", lost)
     for trial in result.trials:
-        lone = train(trial.config(config, 0, 3))
-        assert result.of(trial)[0].history == tuple((e.epoch, e.loss, e.accuracy) for e in lone.evaluations)
+        lone = train(trial.config(config, 0))
+        (found,) = result.of(trial)
+        history = tuple((e.epoch, e.loss, e.accuracy) for e in lone.evaluations)
+        assert found.history == history[: found.epochs + 1]
 
 
 # In order ---------------------------------------------------------------------------------------------------

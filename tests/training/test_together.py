@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from optimizers.training.layers import Dropout
 from optimizers.training.models import MODELS, build
 from optimizers.training.stack import Stack, UnstackableError, losses
 from optimizers.training.telemetry import Way
-from optimizers.training.together import Engine, Family, _cause, _Portion
+from optimizers.training.together import Engine, Family, Recorded, _beside, _cause, _Portion
 
 WAYS = ("products", "grouped", "streams")
 FOUR = ("momentum(lr=0.01)", "adam(lr=0.001)", "adam(lr=0.002)", "rmsprop(lr=0.0005)")
@@ -46,6 +47,7 @@ def pictures(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(data, "load", lambda name: few)
     monkeypatch.setenv("ADAMSCOPE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("optimizers.training.crowd.STEPS", 2)
     return few
 
 
@@ -223,12 +225,12 @@ def test_sharpness_is_measured_where_the_last_step_led(turns):
 
 
 def test_a_run_taken_up_again_goes_on_as_it_would_have(tmp_path):
-    config = recipe(dropout=0.2, schedule="cosine", seeds=2)
+    config = recipe(FOUR[:2], dropout=0.2, schedule="cosine", seeds=2)
     whole, seen = run("streams", config), []
 
     def stop(event):
         seen.append(event)
-        if sum(isinstance(one, Point) for one in seen) == 16:
+        if sum(isinstance(one, Point) for one in seen) == 8:
             raise StopTraining
 
     halfway = run("streams", config, stop, folder=tmp_path)
@@ -303,7 +305,7 @@ def as_on_a_gpu(monkeypatch):
 
 
 def test_the_fastest_is_kept_and_taken_again(as_on_a_gpu, tmp_path, monkeypatch, caplog):
-    config = recipe(epochs=1)
+    config = recipe(epochs=1, model="image_mlp")
     said, result = _heard(config, [])
     (sentence,) = said
     assert sentence == result.how
@@ -331,7 +333,7 @@ def test_the_fastest_is_kept_and_taken_again(as_on_a_gpu, tmp_path, monkeypatch,
 
 
 def test_a_way_that_fails_is_left_out_and_turns_are_the_last_resort(as_on_a_gpu, monkeypatch, caplog, turns):
-    config = recipe(epochs=1)
+    config = recipe(epochs=1, model="image_mlp")
 
     def refuse(*of, **given):
         raise UnstackableError("Not this one.")
@@ -363,10 +365,10 @@ def _short(monkeypatch, most, after):
     return computed
 
 
-@pytest.mark.parametrize(("way", "after"), [("streams", 0), ("streams", 5), ("products", 5)])
+@pytest.mark.parametrize(("way", "after"), [("streams", 3), ("products", 3)])
 def test_what_does_not_fit_is_computed_fewer_at_a_time(monkeypatch, way, after):
     """A step that broke off steps nobody twice: the run ends as if there had been room."""
-    config = recipe((*FOUR, "nadam", "lion(lr=1e-4)"), dropout=0.2, telemetry=4)
+    config = recipe((*FOUR, "nadam", "lion(lr=1e-4)"), epochs=1, dropout=0.2, telemetry=2)
     expected = run(way, config)
     computed = _short(monkeypatch, 2, after)
     said, result = _heard(config, way)
@@ -427,3 +429,78 @@ def test_lanes_go_on_in_their_own_memory_when_they_leave(turns):
         run("grouped", recipe(("gd(lr=1e6)", "adam"), epochs=3))
     (lane,) = kept
     assert lane.theta.untyped_storage().nbytes() == 4 * len(lane.theta)
+
+
+# What only a GPU does, by the book --------------------------------------------------------------------------
+
+
+class FakeStream:
+    def __init__(self):
+        self.waited_for = []
+
+    def wait_stream(self, other):
+        self.waited_for.append(other)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """Torch's streams and graphs as far as a recording uses them; returns what was done, in order."""
+    main, done, current = FakeStream(), [], []
+
+    @contextmanager
+    def stream(one):
+        current.append(one)
+        yield
+        current.pop()
+
+    @contextmanager
+    def graph(one, pool):
+        done.append(("record", pool))
+        yield
+
+    class Graph:
+        def replay(self):
+            done.append("replay")
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: current[-1] if current else main)
+    monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    return main, done
+
+
+def test_work_is_warmed_up_recorded_once_and_replayed(cuda):
+    main, done = cuda
+
+    def work():
+        done.append("aside" if torch.cuda.current_stream() is not main else "work")
+
+    recorded = Recorded(work, True, "pool")
+    assert done == ["aside"] * 3 + [("record", "pool"), "work"]
+    assert len(main.waited_for) == 1
+    recorded()
+    recorded()
+    assert done[5:] == ["replay", "replay"]
+
+
+def test_a_recording_without_room_says_that(cuda):
+    def work():
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Recorded(work, True, None)
+
+
+def test_streams_begin_and_end_with_the_current_one_and_the_idle_are_left_alone(cuda):
+    main, _ = cuda
+    streams, seen = [FakeStream() for _ in range(4)], []
+    _beside([lambda: seen.append(torch.cuda.current_stream())] * 3, streams)
+    assert seen == streams[:3] == main.waited_for
+    assert all(stream.waited_for == [main] for stream in streams[:3])
+    assert not streams[3].waited_for
+    _beside([lambda: seen.append(torch.cuda.current_stream())] * 6, streams)
+    assert seen[3:] == [*streams, *streams[:2]]
