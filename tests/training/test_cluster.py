@@ -3,9 +3,11 @@
 import os
 import platform
 import secrets
+import sys
 import time
 from pathlib import Path
 
+import dask
 import pytest
 from distributed import LocalCluster
 
@@ -13,6 +15,7 @@ from app.cli import run
 from optimizers.training import TrainConfig, cluster, jobs
 from optimizers.training.store import open_store
 
+METHOD = "distributed.worker.multiprocessing-method"
 SHORT = TrainConfig(("adam",), data="shapes10", epochs=1, batch_size=50, limit=100, threads=1)
 
 
@@ -26,19 +29,25 @@ def gpu_at_work(here: Path, together: int) -> str:
     return os.environ["CUDA_VISIBLE_DEVICES"]
 
 
+def at_work(workers: cluster.Workers, here: Path) -> list[str]:
+    """Return the GPUs of two runs and two tasks of a sweep, all under way at once."""
+    kinds = ("run", "run", "sweep", "sweep")
+    futures = [workers.submit(kind, gpu_at_work, here=here, together=4) for kind in kinds]  # type: ignore[arg-type]
+    used: list[str] = workers.client.gather(futures)
+    return used
+
+
 def test_runs_are_placed_on_the_free_gpu_and_a_sweep_beside_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "PRELOAD", "json")  # no GPU is used, and no torch
-    workers = cluster.own_workers(("2", "5"))
-    assert workers.cluster is not None
-    with workers.cluster, workers.client:
-        kinds = ("run", "run", "sweep", "sweep")
-        futures = [
-            workers.submit(kind, gpu_at_work, here=tmp_path, together=4)  # type: ignore[arg-type]
-            for kind in kinds
-        ]
-        used = workers.client.gather(futures)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)  # a page's, after its tests
+    keys = ("distributed.nanny.pre-spawn-environ", METHOD, "logging.distributed")
+    with dask.config.set({key: dask.config.get(key, None) for key in keys}):  # what follows is set back
+        workers = cluster.own_workers(("2", "5"))
+        assert workers.cluster is not None
+        with workers.cluster, workers.client:
+            used = at_work(workers, tmp_path)
     assert workers.each == 2
     assert sorted(used[:2]) == sorted(used[2:]) == ["2", "5"]
 
@@ -152,3 +161,7 @@ def test_the_app_does_not_start_without_the_scheduler_it_is_told_of(
     said = capsys.readouterr().err
     assert said.startswith(told)
     assert said.count("\n") == 1
+
+
+def test_nothing_of_it_is_left_in_this_process() -> None:
+    assert dask.config.get(METHOD) == "spawn"
