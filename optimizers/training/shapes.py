@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 SIDE = 32
+PORTION = 100  # pictures drawn at a time: what is worked on stays in a core's cache
 NOTE = (
     "shapes10, generated pictures standing in for real ones: ten shapes, 10,000 to train on and 2,000 to test"
 )
@@ -106,32 +107,48 @@ def _pictures(
     ground = rng.uniform(10, 120, (count, 3, 1, 1)).astype(np.float32)
     ink = ground + rng.uniform(45, 135, (count, 3, 1, 1)).astype(np.float32)  # always the lighter one
     stray = rng.uniform(0, 255, (count, 3, 1, 1)).astype(np.float32)
-    canvas = ground + _texture(count, rng)
-    canvas += _cover(_circle, rng.uniform(1.2, 2.6, count), 15.0, rng) * (stray - canvas)
-    canvas += _cover(shape, rng.uniform(7, 10.5, count), 4.5, rng) * (ink - canvas)
+    texture = _texture(count, rng)
+    disc = _cover(_circle, rng.uniform(1.2, 2.6, count), 15.0, rng)
+    cover = _cover(shape, rng.uniform(7, 10.5, count), 4.5, rng)
     noise = rng.uniform(2, 10, (count, 1, 1, 1)).astype(np.float32)
-    canvas += noise * rng.standard_normal(canvas.shape, np.float32)
-    return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+    images = np.empty((count, 3, SIDE, SIDE), np.uint8)
+    for first in range(0, count, PORTION):
+        some = slice(first, first + PORTION)
+        canvas = ground[some] + texture(some)
+        canvas += disc(some) * (stray[some] - canvas)
+        canvas += cover(some) * (ink[some] - canvas)
+        canvas += noise[some] * rng.standard_normal(canvas.shape, np.float32)
+        images[some] = np.clip(np.rint(canvas, out=canvas), 0, 255, out=canvas)
+    return images
 
 
 def _cover(
     shape: Callable[[Array, Array], Array], size: NDArray[np.float64], reach: float, rng: np.random.Generator
-) -> Array:
-    """Coverage (n, 1, 32, 32), 0 to 1, by shapes of `size` pixels, turned, up to `reach` off the middle."""
+) -> Callable[[slice], Array]:
+    """Coverage of some pictures, (n, 1, 32, 32), 0 to 1: shapes of `size` pixels, turned, moved by ±`reach`."""
     pixel = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
     turn, dx, dy = (v[:, None, None].astype(np.float32) for v in rng.uniform(-1, 1, (3, len(size))))
     scale = size[:, None, None].astype(np.float32)
     cos, sin = np.cos(np.pi * turn) / scale, np.sin(np.pi * turn) / scale
-    x, y = pixel[None, None, :] - reach * dx, pixel[None, :, None] - reach * dy
-    distance = shape(cos * x + sin * y, cos * y - sin * x) * scale  # in pixels
-    return np.clip(np.float32(0.5) - distance, 0, 1)[:, None]
+
+    def of(some: slice) -> Array:
+        x, y = pixel[None, None, :] - reach * dx[some], pixel[None, :, None] - reach * dy[some]
+        distance = shape(cos[some] * x + sin[some] * y, cos[some] * y - sin[some] * x) * scale[some]  # pixels
+        return np.clip(np.float32(0.5) - distance, 0, 1)[:, None]
+
+    return of
 
 
-def _texture(count: int, rng: np.random.Generator) -> Array:
-    """A gradient and a wave across each picture, (count, 3, 32, 32), around zero."""
+def _texture(count: int, rng: np.random.Generator) -> Callable[[slice], Array]:
+    """A gradient and a wave across each of some pictures, (n, 3, 32, 32), around zero."""
     across = np.linspace(-1, 1, SIDE, dtype=np.float32)
     down = across[:, None]
     slope_x, slope_y = rng.normal(0, 18, (2, count, 3, 1, 1)).astype(np.float32)
     fx, fy, phase = rng.uniform(-9, 9, (3, count, 1, 1, 1)).astype(np.float32)
     height = rng.normal(0, 10, (count, 3, 1, 1)).astype(np.float32)
-    return slope_x * across + slope_y * down + height * np.sin(fx * across + fy * down + phase)
+
+    def of(some: slice) -> Array:
+        wave = height[some] * np.sin(fx[some] * across + fy[some] * down + phase[some])
+        return slope_x[some] * across + slope_y[some] * down + wave
+
+    return of

@@ -41,3 +41,5 @@ def _begin(first: bool) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     weight = torch.ones(8, 3, 3, 3, device=device, requires_grad=True)
     conv2d(torch.ones(4, 3, 8, 8, device=device), weight).sum().backward()
+    if first and device == "cpu":
+        import optimizers.training.pools  # noqa: F401 - a run's, compiled where this is the first one ever
