@@ -125,7 +125,7 @@ def _pictures(
 def _cover(
     shape: Callable[[Array, Array], Array], size: NDArray[np.float64], reach: float, rng: np.random.Generator
 ) -> Callable[[slice], Array]:
-    """Coverage of some pictures, (n, 1, 32, 32), 0 to 1: shapes of `size` pixels, turned, moved by ±`reach`."""
+    """Coverage of some pictures, (n, 1, 32, 32), 0 to 1: shapes of `size` pixels, turned, within ±`reach`."""
     pixel = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
     turn, dx, dy = (v[:, None, None].astype(np.float32) for v in rng.uniform(-1, 1, (3, len(size))))
     scale = size[:, None, None].astype(np.float32)
