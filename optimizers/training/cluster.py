@@ -250,6 +250,14 @@ def find_gpus() -> tuple[str, ...]:
     return tuple(told.stdout.split()) if told.returncode == 0 else ()
 
 
+def _draw() -> None:
+    """Draw the stand-in if it is needed, while the workers load torch: they find it on the disk."""
+    from optimizers.training.data import available, home, keep_shapes10
+
+    if not available("cifar10"):
+        keep_shapes10(home())
+
+
 def serve() -> None:
     """Carry out what standard input orders, one line of JSON each, until it closes."""
     scheduler = os.environ.get(SCHEDULER)
@@ -257,6 +265,7 @@ def serve() -> None:
         # Before all else: it takes longest, and loads torch while this process imports Dask.
         multiprocessing.set_forkserver_preload([PRELOAD])
         forkserver.ensure_running()
+    threading.Thread(target=_draw, daemon=True).start()
     from sqlalchemy.exc import SQLAlchemyError
 
     from optimizers.training import jobs, landscape_jobs, sweep_jobs

@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import hashlib
 import json
+import logging
 import os
 import shutil
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +26,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optimizers.files import whole
 from optimizers.notation import unknown
 from optimizers.training import shapes
 from optimizers.training.download import DownloadError, Progress, download, file_sha256
+
+
+_log = logging.getLogger(__name__)
 
 
 class DataError(RuntimeError):
@@ -473,16 +480,35 @@ def _mb(count: int) -> str:
 
 
 def _read_shapes10(home: Path) -> Dataset:
-    return _shapes10()
+    return _shapes10(home)
 
 
-@cache  # drawing takes a second, and a worker trains on the same pictures again and again
-def _shapes10() -> Dataset:
-    train_images, train_labels = shapes.draw(10_000, seed=0)
-    test_images, test_labels = shapes.draw(2_000, seed=1)
-    return Dataset(
-        "shapes10", train_images, train_labels, test_images, test_labels, shapes.CLASSES, shapes.NOTE
-    )
+@cache  # a worker trains on the same pictures again and again
+def _shapes10(home: Path) -> Dataset:
+    sets = keep_shapes10(home)
+    return Dataset("shapes10", *sets, shapes.CLASSES, shapes.NOTE)
+
+
+def keep_shapes10(home: Path) -> list[np.ndarray]:
+    """Return shapes10's four arrays: from a file in `home`, or drawn, which takes a second, and kept there."""
+    drawn_by = Path(shapes.__file__).read_bytes() + np.__version__.encode()
+    file = home / "drawn" / f"shapes10-{hashlib.sha256(drawn_by).hexdigest()[:8]}.npz"
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            return [found[name] for name in names]
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
+        _log.warning("%s can't be read, so its pictures are drawn again: %s", file, problem)
+    sets = [*shapes.draw(10_000, seed=0), *shapes.draw(2_000, seed=1)]
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole(file) as temporary:
+            np.savez(temporary, **dict(zip(names, sets, strict=True)))
+    except OSError as problem:  # a full disk, say: they can be drawn again
+        _log.warning("The pictures drawn for shapes10 can't be kept in %s: %s", file, problem)
+    return sets
 
 
 def _reader(module: str, function: str) -> Callable[[Path], Any]:

@@ -5,23 +5,13 @@ On Linux the process that workers are forked from imports it, elsewhere each wor
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+# For the tasks that import them. torch computes nothing yet: its own threads would not outlive a fork.
+from optimizers.training import jobs, landscape, race  # noqa: F401
 from optimizers.training.data import available, load
 
 LOWER = 5  # by how much sweeps and landscapes are nicer than runs: a third of their share of a CPU
-
-
-def _load() -> None:
-    with ThreadPoolExecutor(1) as beside:  # NumPy draws while Python imports
-        if not available("cifar10"):
-            beside.submit(load, "shapes10")
-        from optimizers.training import jobs, landscape, race  # noqa: F401 - for the tasks that import them
-    # No thread is left, and torch has computed nothing yet: its own threads do not outlive a fork.
-
-
-_load()
 
 
 def dask_setup(worker: Any) -> None:
@@ -41,5 +31,7 @@ def _begin(first: bool) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     weight = torch.ones(8, 3, 3, 3, device=device, requires_grad=True)
     conv2d(torch.ones(4, 3, 8, 8, device=device), weight).sum().backward()
+    if first and not available("cifar10"):
+        load("shapes10")
     if first and device == "cpu":
         import optimizers.training.pools  # noqa: F401 - a run's, compiled where this is the first one ever
