@@ -265,13 +265,13 @@ def serve() -> None:
         # Before all else: it takes longest, and loads torch while this process imports Dask.
         multiprocessing.set_forkserver_preload([PRELOAD])
         forkserver.ensure_running()
-    threading.Thread(target=_draw, daemon=True).start()
     from sqlalchemy.exc import SQLAlchemyError
 
     from optimizers.training import jobs, landscape_jobs, sweep_jobs
     from optimizers.training.store import open_store
 
     workers = None if scheduler else own_workers(find_gpus())
+    threading.Thread(target=_draw, daemon=True).start()
     runs: dict[str, tuple[Future, str, Store]] = {}  # by their owner
     maps: dict[str, tuple[Future, str]] = {}  # landscapes
     threading.Thread(target=_watch, args=(runs, maps), daemon=True).start()

@@ -31,7 +31,6 @@ from optimizers.notation import unknown
 from optimizers.training import shapes
 from optimizers.training.download import DownloadError, Progress, download, file_sha256
 
-
 _log = logging.getLogger(__name__)
 
 
@@ -485,12 +484,14 @@ def _read_shapes10(home: Path) -> Dataset:
 
 @cache  # a worker trains on the same pictures again and again
 def _shapes10(home: Path) -> Dataset:
-    sets = keep_shapes10(home)
-    return Dataset("shapes10", *sets, shapes.CLASSES, shapes.NOTE)
+    train_images, train_labels, test_images, test_labels = keep_shapes10(home)
+    return Dataset(
+        "shapes10", train_images, train_labels, test_images, test_labels, shapes.CLASSES, shapes.NOTE
+    )
 
 
 def keep_shapes10(home: Path) -> list[np.ndarray]:
-    """Return shapes10's four arrays: from a file in `home`, or drawn, which takes a second, and kept there."""
+    """Return shapes10's four arrays, from a file in `home`, or else drawn, in a second, and kept there."""
     drawn_by = Path(shapes.__file__).read_bytes() + np.__version__.encode()
     file = home / "drawn" / f"shapes10-{hashlib.sha256(drawn_by).hexdigest()[:8]}.npz"
     names = ("train_images", "train_labels", "test_images", "test_labels")
@@ -501,11 +502,11 @@ def keep_shapes10(home: Path) -> list[np.ndarray]:
         pass
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
         _log.warning("%s can't be read, so its pictures are drawn again: %s", file, problem)
-    sets = [*shapes.draw(10_000, seed=0), *shapes.draw(2_000, seed=1)]
+    sets: list[np.ndarray] = [*shapes.draw(10_000, seed=0), *shapes.draw(2_000, seed=1)]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as temporary:
-            np.savez(temporary, **dict(zip(names, sets, strict=True)))
+            np.savez(temporary, allow_pickle=False, **dict(zip(names, sets, strict=True)))
     except OSError as problem:  # a full disk, say: they can be drawn again
         _log.warning("The pictures drawn for shapes10 can't be kept in %s: %s", file, problem)
     return sets
