@@ -271,7 +271,8 @@ def serve() -> None:
     from optimizers.training.store import open_store
 
     workers = None if scheduler else own_workers(find_gpus())
-    threading.Thread(target=_draw, daemon=True).start()
+    if not scheduler:
+        threading.Thread(target=_draw, daemon=True).start()
     runs: dict[str, tuple[Future, str, Store]] = {}  # by their owner
     maps: dict[str, tuple[Future, str]] = {}  # landscapes
     threading.Thread(target=_watch, args=(runs, maps), daemon=True).start()
