@@ -496,7 +496,7 @@ def keep_shapes10(home: Path) -> list[np.ndarray]:
     file = home / "drawn" / f"shapes10-{hashlib.sha256(drawn_by).hexdigest()[:8]}.npz"
     names = ("train_images", "train_labels", "test_images", "test_labels")
     try:
-        with np.load(file, allow_pickle=False) as found:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as found:
             return [found[name] for name in names]
     except FileNotFoundError:
         pass

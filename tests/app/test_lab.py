@@ -480,6 +480,7 @@ def test_every_setting_is_in_the_address_and_reads_back() -> None:
         label_smoothing=0.1,
         augment="crop+flip",
         seeds=3,
+        precision="fp32",
     )
     request = LabRequest(config)
     assert LabRequest.parse(request.query(), LabRequest(TrainConfig(("adagrad",)))) == (
@@ -489,10 +490,11 @@ def test_every_setting_is_in_the_address_and_reads_back() -> None:
     plain = parse_qs(LabRequest(TrainConfig(("adam",))).query())
     assert set(plain) == {"o", "data", "model", "epochs", "batch_size", "seed"}  # defaults are left out
     emptied, notices = LabRequest.parse(
-        "weight_decay=&dropout=&schedule=&clip_norm=&seeds=&augment=", request
+        "weight_decay=&dropout=&schedule=&clip_norm=&seeds=&augment=&precision=", request
     )
     assert notices == []
     assert (emptied.config.weight_decay, emptied.config.schedule, emptied.config.seeds) == (None, None, 1)
+    assert emptied.config.precision == "auto"
 
 
 def test_data_and_network_change_together() -> None:

@@ -1,10 +1,12 @@
 """shapes10: repeatable, balanced, ten shapes that differ, and not for a linear classifier."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from optimizers.training import shapes
-from optimizers.training.data import DATASETS, Dataset, available, load
+from optimizers.training.data import DATASETS, Dataset, available, keep_shapes10, load
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,32 @@ def test_a_linear_classifier_does_poorly(shapes10: Dataset) -> None:
 def test_count() -> None:
     with pytest.raises(ValueError, match="count 0 is out of range"):
         shapes.draw(0, seed=0)
+
+
+def test_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        drawn.append((count, seed))
+        return np.full((2, 3, 32, 32), seed, np.uint8), np.arange(2)
+
+    monkeypatch.setattr(shapes, "draw", draw)
+    first, again = keep_shapes10(tmp_path), keep_shapes10(tmp_path)
+    assert drawn == [(10_000, 0), (2_000, 1)]
+    assert all(map(np.array_equal, first, again))
+    (file,) = tmp_path.rglob("*.npz")
+    file.write_bytes(file.read_bytes()[:-50])
+    assert all(map(np.array_equal, first, keep_shapes10(tmp_path)))  # damaged, and drawn again
+    assert len(drawn) == 4
+
+
+def test_drawn_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "draw", lambda count, seed: (np.zeros((1, 3, 32, 32), np.uint8), np.zeros(1)))
+    (tmp_path / "drawn").write_text("a file where the folder should be")
+    assert len(keep_shapes10(tmp_path)) == 4
+
+
+def test_a_portion_is_no_part_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, _ = shapes.draw(300, seed=3)
+    monkeypatch.setattr(shapes, "PORTION", 7)
+    assert np.array_equal(images, shapes.draw(300, seed=3)[0])
