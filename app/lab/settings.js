@@ -47,7 +47,7 @@ export function createSettings({ set }) {
   });
   const changes = element("div.changes", { role: "group", "aria-label": "Change training pictures at random" });
   const rows = element("div.augment", {}, element("span", {}, "Augment"), changes);
-  const precisions = element("div.changes", { role: "group", "aria-label": "Precision of the networks' arithmetic" });
+  const precisions = element("div.changes", { role: "group", "aria-label": "Precision" });
   const body = element("div.body", { hidden: true },
     element("label.choices", { title: "Of the learning rate, over all steps of the run; parts follow one another with +" }, element("span", {}, "Schedule"), schedule), list,
     rows, element("div.augment", {}, element("span", {}, "Precision"), precisions), element("div.settings", {}, ...inputs.map((one) => one.node)));
