@@ -1,7 +1,8 @@
-"""A pool of 2 × 2 and its ReLU in one pass each way, for training in bf16 on a CPU.
+"""A pool and its ReLU in one pass each way, for training in bf16 on a CPU.
 
 torch takes three passes forward and three back, with the place of each maximum as an int64. The results are
-torch's to the bit: of equal numbers the first has the gradient, and NaN is greater than any number.
+torch's to the bit: of equal numbers the first has the gradient, NaN is greater than any number, and where
+windows overlap each gradient is added to a bf16 number.
 
 bf16 numbers are read as their bits, int16: from 0 up they are in the order of those bits. Those below 0 are
 not among themselves, but ReLU makes each of them 0.
@@ -26,6 +27,20 @@ NOWHERE = -1  # in place of a maximum's: ReLU lets no gradient through
 def _ranked(bits: Any) -> Any:
     """Return bits in the order of their numbers from 0 up, any NaN above all."""
     return np.int16(0x7FFF) if (bits & np.int16(0x7FFF)) > np.int16(INFINITY) else bits
+
+
+@njit(error_model="numpy")
+def widened(bits: Any) -> Any:
+    """Return the number whose bits, int16, are those of a bf16, as float32."""
+    return np.int32(np.int32(bits) << np.int32(16)).view(np.float32)
+
+
+@njit(error_model="numpy")
+def narrow(number: Any) -> Any:
+    """Return the bits of the nearest bf16, ties to even."""
+    bits = np.float32(number).view(np.int32)
+    odd = (bits >> np.int32(16)) & np.int32(1)
+    return np.int16((bits + np.int32(0x7FFF) + odd) >> np.int32(16))
 
 
 @_compiled(void(int16[:, :, :, ::1], int16[:, :, :, ::1], int8[:, :, :, ::1]))
@@ -73,50 +88,138 @@ def backward(
         found[n, 2 * rows :] = nothing
 
 
-class _HalvingReLU(torch.autograd.Function):
+@_compiled(void(int16[:, :, :, ::1], int16[:, :, :, ::1], int8[:, :, :, ::1]))
+def forward_overlapping(
+    x: Any,  # (n, high, wide, C)
+    y: Any,  # (n, h, w, C); the last windows may reach one beyond the lower and the right edge
+    where: Any,  # of y's shape: which of the nine it is, row by row, or NOWHERE
+) -> None:
+    """Fill y with ReLU(max_pool2d(x, 3, 2)), and where each maximum comes from."""
+    count, rows, columns, channels = y.shape
+    _, high, wide, _ = x.shape
+    for n in range(count):
+        for i in range(rows):
+            upper, middle, lower = x[n, 2 * i], x[n, 2 * i + 1], x[n, min(2 * i + 2, high - 1)]
+            for j in range(columns):
+                # Beyond the edge stands what is before it, and never wins: of equal ones the first does.
+                p, q, r = 2 * j, 2 * j + 1, min(2 * j + 2, wide - 1)
+                x0, x1, x2 = upper[p], upper[q], upper[r]
+                x3, x4, x5 = middle[p], middle[q], middle[r]
+                x6, x7, x8 = lower[p], lower[q], lower[r]
+                for c in range(channels):
+                    best, place = np.int16(0), np.int8(NOWHERE)  # below 0 ReLU lets nothing through
+                    b = _ranked(x0[c])
+                    best, place = (b, np.int8(0)) if b > best else (best, place)
+                    b = _ranked(x1[c])
+                    best, place = (b, np.int8(1)) if b > best else (best, place)
+                    b = _ranked(x2[c])
+                    best, place = (b, np.int8(2)) if b > best else (best, place)
+                    b = _ranked(x3[c])
+                    best, place = (b, np.int8(3)) if b > best else (best, place)
+                    b = _ranked(x4[c])
+                    best, place = (b, np.int8(4)) if b > best else (best, place)
+                    b = _ranked(x5[c])
+                    best, place = (b, np.int8(5)) if b > best else (best, place)
+                    b = _ranked(x6[c])
+                    best, place = (b, np.int8(6)) if b > best else (best, place)
+                    b = _ranked(x7[c])
+                    best, place = (b, np.int8(7)) if b > best else (best, place)
+                    b = _ranked(x8[c])
+                    best, place = (b, np.int8(8)) if b > best else (best, place)
+                    y[n, i, j, c] = best
+                    where[n, i, j, c] = place
+
+
+@_compiled(void(int16[:, :, :, ::1], int8[:, :, :, ::1], int16[:, :, :, ::1]))
+def backward_overlapping(
+    g: Any,  # (n, h, w, C)
+    where: Any,  # (n, h, w, C), as `forward_overlapping` filled it
+    found: Any,  # (n, high, wide, C)
+) -> None:
+    """Fill `found` with the gradient of the loss for x, of that for y."""
+    count, rows, columns, channels = g.shape
+    _, high, wide, _ = found.shape
+    for n in range(count):
+        for r in range(high):
+            for q in range(wide):
+                into = found[n, r, q]
+                into[:] = np.int16(0)
+                # It is in the windows that begin at its own row, at one before, or two; so with columns.
+                for i in range(max((r - 1) // 2, 0), min(r // 2 + 1, rows)):
+                    for j in range(max((q - 1) // 2, 0), min(q // 2 + 1, columns)):
+                        k = 3 * (r - 2 * i) + q - 2 * j
+                        for c in range(channels):  # each sum is rounded, as torch does
+                            total = narrow(widened(into[c]) + widened(g[n, i, j, c]))
+                            into[c] = total if where[n, i, j, c] == k else into[c]
+
+
+class _PooledReLU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, side: int, ceil: bool) -> Tensor:
         seen = x.permute(0, 2, 3, 1).contiguous()
         count, high, wide, channels = ctx.whole = seen.shape
-        y = seen.new_empty(count, high // 2, wide // 2, channels)
+        y = seen.new_empty(count, _windows(high, side, ceil), _windows(wide, side, ceil), channels)
         where = torch.empty(y.shape, dtype=torch.int8)
-        forward(_bits(seen), _bits(y), where.numpy())
+        pass_, ctx.back = (forward, backward) if side == 2 else (forward_overlapping, backward_overlapping)
+        pass_(_bits(seen), _bits(y), where.numpy())
         ctx.save_for_backward(where)
         return y.permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         (where,) = ctx.saved_tensors
         found = g.new_empty(ctx.whole)
-        backward(_bits(g.permute(0, 2, 3, 1).contiguous()), where.numpy(), _bits(found))
-        return found.permute(0, 3, 1, 2)
+        ctx.back(_bits(g.permute(0, 2, 3, 1).contiguous()), where.numpy(), _bits(found))
+        return found.permute(0, 3, 1, 2), None, None
+
+
+def _windows(length: int, side: int, ceil: bool) -> int:
+    """Return how many windows lie along a length, two apart; with `ceil` the last may reach over it."""
+    return (length - side + ceil) // 2 + 1
 
 
 def _bits(numbers: Tensor) -> Any:
     return numbers.detach().view(torch.int16).numpy()
 
 
-class HalvingReLU(nn.Module):
-    """MaxPool2d(2), then ReLU: in one pass of bf16 pictures, and as torch has them of others."""
+class PooledReLU(nn.Module):
+    """MaxPool2d, then ReLU: in one pass of bf16 pictures, and as torch has them of others.
+
+    Args:
+        side: of a window, 2 or 3; windows are two apart.
+        ceil: whether the last may reach over the edge; False for a side of 2.
+    """
+
+    def __init__(self, side: int, ceil: bool = False) -> None:
+        """Take these windows."""
+        super().__init__()
+        self.side, self.ceil = side, ceil
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (n, C, h // 2, w // 2) of (n, C, h, w)."""
-        if x.dtype == torch.bfloat16:
-            found: Tensor = _HalvingReLU.apply(x)
+        """Return (n, C, h, w) of (n, C, high, wide)."""
+        if x.dtype == torch.bfloat16 and min(x.shape[2:]) >= self.side:
+            found: Tensor = _PooledReLU.apply(x, self.side, self.ceil)
             return found
-        return torch.relu(nn.functional.max_pool2d(x, 2))
+        return torch.relu(nn.functional.max_pool2d(x, self.side, 2, ceil_mode=self.ceil))
 
 
 def is_halving(pool: nn.Module, relu: nn.Module) -> bool:
     """Whether these are a pool of 2 × 2 and a ReLU."""
+    return _joined(pool, relu) == (2, False)
+
+
+def _joined(pool: nn.Module, relu: nn.Module) -> tuple[int, bool] | None:
+    """Return side and ceil_mode of a pool that `PooledReLU` takes together with its ReLU; of others None."""
     if not isinstance(pool, nn.MaxPool2d) or not isinstance(relu, nn.ReLU):
-        return False
-    settings = pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
-    return settings == (2, 2, 0, 1, False)
+        return None
+    if (pool.stride, pool.padding, pool.dilation, pool.return_indices) != (2, 0, 1, False):
+        return None
+    window = pool.kernel_size, pool.ceil_mode
+    return window if window in ((2, False), (3, False), (3, True)) else None
 
 
 def join(network: nn.Sequential) -> None:
-    """Let each pool of 2 × 2 of a network on a CPU take its ReLU with it; the layers keep their places."""
+    """Let each pool of a network on a CPU take its ReLU with it; the layers keep their places."""
     for place in range(len(network) - 1):
-        if is_halving(network[place], network[place + 1]):
-            network[place], network[place + 1] = HalvingReLU(), nn.Identity()
+        if window := _joined(network[place], network[place + 1]):
+            network[place], network[place + 1] = PooledReLU(*window), nn.Identity()

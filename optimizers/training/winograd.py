@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import boolean, float32, int16, njit, void
+from numba import boolean, float32, int16, void
 from torch import Tensor
 
 from optimizers.kernels import _compiled
+from optimizers.training.pools import narrow, widened
 
 G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
@@ -31,18 +32,6 @@ def kernels(weight: Tensor) -> Tensor:
     """Return G g Gᵀ of each kernel g, (16, C, out) bf16, of weights (out, C, 3, 3)."""
     transformed = torch.einsum("ai,ocij,bj->abco", G, weight.float(), G)
     return transformed.flatten(0, 1).to(torch.bfloat16, memory_format=torch.contiguous_format)
-
-
-@njit(error_model="numpy")
-def _wide(bits: Any) -> Any:
-    return np.int32(np.int32(bits) << np.int32(16)).view(np.float32)
-
-
-@njit(error_model="numpy")
-def _narrow(number: Any) -> Any:
-    bits = np.float32(number).view(np.int32)
-    odd = (bits >> np.int32(16)) & np.int32(1)
-    return np.int16((bits + np.int32(0x7FFF) + odd) >> np.int32(16))
 
 
 @_compiled(void(int16[:, :, :, :, ::1], int16[:, :, :, :, ::1]))
@@ -69,10 +58,10 @@ def tiles(
                         d = quarters[3, n, 2 * i + k, j]
                         for at in range(channels):
                             largest = max(max(a[at], b[at]), max(c[at], d[at]))
-                            seen[k, j, at] = _wide(max(largest, np.int16(0)))
+                            seen[k, j, at] = widened(max(largest, np.int16(0)))
                     else:
                         for at in range(channels):
-                            seen[k, j, at] = _wide(max(a[at], np.int16(0)))
+                            seen[k, j, at] = widened(max(a[at], np.int16(0)))
             for j in range(wide):
                 for at in range(channels):
                     half[0, j, at] = seen[0, j, at] - seen[2, j, at]
@@ -83,10 +72,10 @@ def tiles(
                 for j in range(columns):
                     for at in range(channels):
                         second, third = half[k, 2 * j + 1, at], half[k, 2 * j + 2, at]
-                        found[4 * k, n, i, j, at] = _narrow(half[k, 2 * j, at] - third)
-                        found[4 * k + 1, n, i, j, at] = _narrow(second + third)
-                        found[4 * k + 2, n, i, j, at] = _narrow(third - second)
-                        found[4 * k + 3, n, i, j, at] = _narrow(second - half[k, 2 * j + 3, at])
+                        found[4 * k, n, i, j, at] = narrow(half[k, 2 * j, at] - third)
+                        found[4 * k + 1, n, i, j, at] = narrow(second + third)
+                        found[4 * k + 2, n, i, j, at] = narrow(third - second)
+                        found[4 * k + 3, n, i, j, at] = narrow(second - half[k, 2 * j + 3, at])
 
 
 @_compiled(void(int16[:, :, :, :, ::1], float32[::1], int16[:, :, :, ::1], boolean))
@@ -105,10 +94,10 @@ def outputs(
             for j in range(columns):
                 for k in range(4):
                     for at in range(channels):
-                        second = _wide(products[4 + k, n, i, j, at])
-                        third = _wide(products[8 + k, n, i, j, at])
-                        half[k, at] = _wide(products[k, n, i, j, at]) + second + third
-                        half[4 + k, at] = second - third - _wide(products[12 + k, n, i, j, at])
+                        second = widened(products[4 + k, n, i, j, at])
+                        third = widened(products[8 + k, n, i, j, at])
+                        half[k, at] = widened(products[k, n, i, j, at]) + second + third
+                        half[4 + k, at] = second - third - widened(products[12 + k, n, i, j, at])
                 if pool:  # one loop with both in it would not be vectorised
                     for at in range(channels):
                         y00 = half[0, at] + half[1, at] + half[2, at]
@@ -116,14 +105,14 @@ def outputs(
                         y10 = half[4, at] + half[5, at] + half[6, at]
                         y11 = half[5, at] - half[6, at] - half[7, at]
                         largest = max(max(y00, y01), max(y10, y11)) + bias[at]
-                        found[n, i, j, at] = _narrow(max(largest, zero))
+                        found[n, i, j, at] = narrow(max(largest, zero))
                     continue
                 for k in range(2):
                     for at in range(channels):
                         y0 = half[4 * k, at] + half[4 * k + 1, at] + half[4 * k + 2, at]
                         y1 = half[4 * k + 1, at] - half[4 * k + 2, at] - half[4 * k + 3, at]
-                        found[n, 2 * i + k, 2 * j, at] = _narrow(max(y0 + bias[at], zero))
-                        found[n, 2 * i + k, 2 * j + 1, at] = _narrow(max(y1 + bias[at], zero))
+                        found[n, 2 * i + k, 2 * j, at] = narrow(max(y0 + bias[at], zero))
+                        found[n, 2 * i + k, 2 * j + 1, at] = narrow(max(y1 + bias[at], zero))
 
 
 class Filtered:
