@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,3 +11,12 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("ADAMSCOPE_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("ADAMSCOPE_STORE", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _main() -> Iterator[None]:
+    """The program that runs is the tests', as it was: a page under test takes its place, and would be run
+    again by each process that a later test starts."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main

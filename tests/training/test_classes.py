@@ -38,7 +38,8 @@ def test_first_filters_are_the_weights_by_their_largest() -> None:
     dense = nn.Sequential(nn.Flatten(), nn.Linear(64, 7))
     filters, _ = first_filters(dense, (1, 8, 8))
     assert filters.shape == (7, 8, 8, 1)
-    assert np.argmax(np.abs(filters[3])) == dense[1].weight[3].abs().argmax().item()
+    strongest = dense[1].weight[3].abs().argmax().item()  # another may be rounded to the same number
+    assert np.abs(filters[3]).flat[strongest] == np.abs(filters[3]).max() > 0
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import os
 import platform
 import secrets
-import sys
 import time
 from pathlib import Path
 
@@ -33,15 +32,13 @@ def at_work(workers: cluster.Workers, here: Path) -> list[str]:
     """Return the GPUs of two runs and two tasks of a sweep, all under way at once."""
     kinds = ("run", "run", "sweep", "sweep")
     futures = [workers.submit(kind, gpu_at_work, here=here, together=4) for kind in kinds]  # type: ignore[arg-type]
-    used: list[str] = workers.client.gather(futures)
-    return used
+    return [future.result(timeout=90) for future in futures]
 
 
 def test_runs_are_placed_on_the_free_gpu_and_a_sweep_beside_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "PRELOAD", "json")  # no GPU is used, and no torch
-    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)  # a page's, after its tests
     keys = ("distributed.nanny.pre-spawn-environ", METHOD, "logging.distributed")
     with dask.config.set({key: dask.config.get(key, None) for key in keys}):  # what follows is set back
         workers = cluster.own_workers(("2", "5"))
