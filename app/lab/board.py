@@ -137,7 +137,6 @@ def _run(run: Run) -> dict[str, Any]:
     names = (
         "device",
         "device_name",
-        "precision",
         "parameters",
         "steps_per_epoch",
         "total_steps",
@@ -156,6 +155,7 @@ def _run(run: Run) -> dict[str, Any]:
         "stability": [_stability(notation) for notation in config.get("racers", ())],
         **{name: getattr(run, name) for name in (*names, *more)},
         **{name: config.get(name) for name in SETTINGS},
+        "computes_in": run.precision,  # what "auto" came to
         "model_title": _model(run),
         "stopping": run.stop_requested and run.active,
         "pausing": run.pause_requested and run.active,

@@ -100,7 +100,7 @@ export function createStandings({ onShow, onAll, act, onStartFrom }) {
       ...(run.start_from ? [["Started from", whose(run.start_from, recent)]] : []),
       ["Batch, seed", `${run.batch_size}, ${run.seed}`],
       ...(described(run) ? [["Under", described(run)]] : []),
-      ["Device", [run.device, run.precision].filter(Boolean).join(", ") || "—"],
+      ["Device", [run.device, run.computes_in].filter(Boolean).join(", ") || "—"],
       ...(run.how ? [["Trained", run.how]] : []),
       ["Memory", run.memory ? `${(run.memory / 2 ** 30).toFixed(1)} GiB` : "—"],
       ["Speed, all together", speed],

@@ -73,6 +73,7 @@ def test_a_short_run_grows_its_curves_ends_and_is_the_same_from_every_page(
     assert ink(page, 0) > early[1]
     expect(page.get_by_text("Finished", exact=True)).to_be_visible()
     expect(page.get_by_role("row", name="Adam, uncorrected")).to_be_visible()
+    expect(page.get_by_text(re.compile("cpu, (fp32|bf16)$"))).to_be_visible()  # what "auto" came to
 
     wait_for(second, "lab.run.state === 'finished'")
     assert lab(second)["run"] == told["run"]
