@@ -88,6 +88,13 @@ def backward(
         found[n, 2 * rows :] = nothing
 
 
+@njit(error_model="numpy")
+def _larger(best: Any, place: Any, bits: Any, k: Any) -> Any:
+    """Return the larger of two numbers and its place; of equal ones that of the first."""
+    bits = _ranked(bits)
+    return (bits, np.int8(k)) if bits > best else (best, place)
+
+
 @_compiled(void(int16[:, :, :, ::1], int16[:, :, :, ::1], int8[:, :, :, ::1]))
 def forward_overlapping(
     x: Any,  # (n, high, wide, C)
@@ -108,24 +115,15 @@ def forward_overlapping(
                 x6, x7, x8 = lower[p], lower[q], lower[r]
                 for c in range(channels):
                     best, place = np.int16(0), np.int8(NOWHERE)  # below 0 ReLU lets nothing through
-                    b = _ranked(x0[c])
-                    best, place = (b, np.int8(0)) if b > best else (best, place)
-                    b = _ranked(x1[c])
-                    best, place = (b, np.int8(1)) if b > best else (best, place)
-                    b = _ranked(x2[c])
-                    best, place = (b, np.int8(2)) if b > best else (best, place)
-                    b = _ranked(x3[c])
-                    best, place = (b, np.int8(3)) if b > best else (best, place)
-                    b = _ranked(x4[c])
-                    best, place = (b, np.int8(4)) if b > best else (best, place)
-                    b = _ranked(x5[c])
-                    best, place = (b, np.int8(5)) if b > best else (best, place)
-                    b = _ranked(x6[c])
-                    best, place = (b, np.int8(6)) if b > best else (best, place)
-                    b = _ranked(x7[c])
-                    best, place = (b, np.int8(7)) if b > best else (best, place)
-                    b = _ranked(x8[c])
-                    best, place = (b, np.int8(8)) if b > best else (best, place)
+                    best, place = _larger(best, place, x0[c], 0)
+                    best, place = _larger(best, place, x1[c], 1)
+                    best, place = _larger(best, place, x2[c], 2)
+                    best, place = _larger(best, place, x3[c], 3)
+                    best, place = _larger(best, place, x4[c], 4)
+                    best, place = _larger(best, place, x5[c], 5)
+                    best, place = _larger(best, place, x6[c], 6)
+                    best, place = _larger(best, place, x7[c], 7)
+                    best, place = _larger(best, place, x8[c], 8)
                     y[n, i, j, c] = best
                     where[n, i, j, c] = place
 

@@ -21,10 +21,8 @@ def dask_setup(worker: Any) -> None:
 
 def _begin(first: bool) -> None:
     """Set the priority of the thread that carries out tasks, then do what a first task would wait for."""
-    if (
-        not first and sys.platform == "linux"
-    ):  # where a thread, and those that it starts, have one of their own
-        os.nice(LOWER)
+    if not first and sys.platform == "linux":
+        os.nice(LOWER)  # there a thread, with those that it starts, has a priority of its own
     import torch
     from torch.nn.functional import conv2d
 
